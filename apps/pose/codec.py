@@ -1,0 +1,128 @@
+"""Between keypoints and what the network predicts, by mmpose's codecs; and back to the image.
+
+B people, K keypoints, (H, W) the crop, (h, w) the heatmap; points are (x, y).
+
+Targets and outputs are dicts: {"x": (B, K, W*split), "y": (B, K, H*split)} for SimCC (logits when
+they come from the network), {"heatmap": (B, K, h, w)} for heatmaps.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from apps.pose.config import ModelConfig
+from core.errors import InputError
+
+HEATMAP_STRIDE = 4  # crop pixels per heatmap pixel, as in all of mmpose's COCO configs
+
+
+def heatmap_size(model: ModelConfig) -> tuple[int, int]:
+    """Height and width of the heatmap; InputError where the crop does not divide by four."""
+    height, width = model.image_size
+    if height % HEATMAP_STRIDE or width % HEATMAP_STRIDE:
+        raise InputError(
+            f"model.image_size {height} x {width}: heatmaps need multiples of {HEATMAP_STRIDE}"
+        )
+    return height // HEATMAP_STRIDE, width // HEATMAP_STRIDE
+
+
+def codec_config(model: ModelConfig) -> dict:
+    """The mmpose config of the codec: SimCCLabel (arXiv 2107.03332) or UDPHeatmap (1911.07524)."""
+    from apps.pose.mmpose_compat import SimCCLabel, UDPHeatmap
+
+    height, width = model.image_size
+    if model.head == "simcc":
+        return {
+            "type": SimCCLabel,
+            "input_size": (width, height),
+            "sigma": float(model.sigma),
+            "simcc_split_ratio": float(model.simcc_split),
+        }
+    blur = int((model.sigma * 20 - 7) // 3)  # mmpose's rule: 11 for sigma 2, 17 for sigma 3
+    return {
+        "type": UDPHeatmap,
+        "input_size": (width, height),
+        "heatmap_size": heatmap_size(model)[::-1],
+        "sigma": float(model.sigma),
+        "blur_kernel_size": max(3, blur - (blur % 2 == 0)),
+    }
+
+
+class Decoder:
+    """From the network's outputs to keypoints in pixels of the image."""
+
+    def __init__(self, model: ModelConfig, swap: tuple[int, ...]):
+        """``swap`` (K,): the mirrored keypoint of each (`KeypointSet.swap`)."""
+        config = codec_config(model)
+        self.codec = config.pop("type")(**config)
+        self.head, self.swap = model.head, list(swap)
+        self.split, self.sigma = model.simcc_split, model.sigma
+
+    def __call__(
+        self, outputs: dict[str, Tensor], center: Tensor, scale: Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Keypoints (B, K, 2) in pixels of the image, and scores (B, K).
+
+        center, scale (B, 2): the crop's middle and size in the image, as the data set gives them.
+        """
+        keypoints, scores = self.in_crop(outputs)
+        return self.to_image(keypoints, center.cpu().numpy(), scale.cpu().numpy()), scores
+
+    def in_crop(self, outputs: dict[str, Tensor]) -> tuple[np.ndarray, np.ndarray]:
+        """Keypoints (B, K, 2) in [0, W] x [0, H] and scores (B, K), by the mmpose codec.
+
+        The score of a heatmap is its maximum. That of SimCC is the smaller of the two axes'
+        largest probabilities, divided by that of a perfect prediction (the target Gaussian) and
+        cut at 1. Deviation from mmpose, which takes the largest logit: a logit has no scale, and
+        the thresholds 0.2 (COCO score) and 0.3 (drawing) would mean nothing.
+        """
+        if self.head == "simcc":
+            x, y = (_probabilities(outputs[axis]) for axis in ("x", "y"))
+            keypoints, peak = self.codec.decode(x, y)  # takes the whole batch
+            return keypoints, np.minimum(peak * self.sigma * np.sqrt(2 * np.pi), 1.0)
+        # A maximum of exactly 0 would make the codec divide by it; below 0 it gives no position.
+        heatmaps = outputs["heatmap"].detach().float().clamp_min(1e-6).cpu().numpy()
+        decoded = [self.codec.decode(heatmap) for heatmap in heatmaps]
+        keypoints, scores = (np.concatenate(part) for part in zip(*decoded, strict=True))
+        return keypoints, scores
+
+    def to_image(self, keypoints: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """The inverse of TopdownAffine: (B, K, 2) crop -> image, both in pixels.
+
+        mmpose's own formula (TopdownPoseEstimator.add_pred_to_datasample). It holds with UDP too,
+        where the crop maps W-1 pixels to the scale: UDPHeatmap.decode gives points stretched by
+        W/(W-1), which cancels.
+        """
+        size = np.array(self.codec.input_size)
+        return keypoints / size * scale[:, None] + center[:, None] - 0.5 * scale[:, None]
+
+    def average(
+        self, outputs: dict[str, Tensor], of_flipped: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The flip test: mean of the outputs for the image and for the image mirrored in W."""
+        mirrored = self.unflip(of_flipped)
+        return {name: (outputs[name] + mirrored[name]) / 2 for name in outputs}
+
+    def unflip(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Outputs for mirrored images, mirrored back and left and right exchanged.
+
+        Pixel x of a mirrored image is W-1-x. UDP heatmaps mirror the same way. Bin split*x of
+        SimCC's W*split goes to split*x + (split-1) when the axis is mirrored, so the axis is moved
+        back by split-1 bins; mmpose does not, and its mean is half of that (a quarter pixel) off.
+        """
+        from apps.pose.mmpose_compat import flip_heatmaps, flip_vectors
+
+        if self.head != "simcc":
+            heatmap = flip_heatmaps(outputs["heatmap"], self.swap, shift_heatmap=False)
+            return {"heatmap": heatmap}
+        x, y = flip_vectors(outputs["x"], outputs["y"], self.swap)
+        shift = round(self.split - 1)
+        if shift > 0:
+            x = torch.cat([x[..., shift:], x[..., -1:].expand(*x.shape[:-1], shift)], -1)
+        return {"x": x, "y": y}
+
+
+def _probabilities(logits: Tensor) -> np.ndarray:
+    return logits.detach().float().softmax(-1).cpu().numpy()

@@ -1,0 +1,228 @@
+"""Which keypoints a data set has: names, skeleton, left-right pairs and OKS sigmas."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from core.errors import InputError
+
+COCO_NAMES = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
+    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
+    "left_knee", "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+COCO_SIGMAS = (
+    0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,
+    0.087, 0.087, 0.089, 0.089,
+)  # fmt: skip
+SIDE_COLORS = {"left": (0, 255, 0), "right": (255, 128, 0), "centre": (51, 153, 255)}  # RGB
+
+_LOWER_BODY = re.compile(r"hip|pelvis|thigh|leg|knee|shin|ankle|heel|foot|feet|toe|hind", re.I)
+_SIDE_FIELDS = ("names", "skeleton", "flip_pairs", "sigmas")
+_LEFT_RIGHT = {"left": "right", "right": "left", "l": "r", "r": "l"}
+_SIDE_WORDS = (  # left_eye, eye_left, "Left Eye", lefteye | L_eye, eye.l | LEye
+    re.compile(r"left|right", re.I),
+    re.compile(r"(?<![a-z])[lr](?![a-z])", re.I),
+    re.compile(r"^[lrLR](?=[A-Z])"),
+)
+
+
+@dataclass(frozen=True)
+class KeypointSet:
+    """K keypoints; indices are 0-based.
+
+    names     (K,)  as in the json's category
+    skeleton  pairs of indices to join by a line
+    swap      (K,)  index of the mirrored keypoint, its own where it has no partner
+    sigmas    (K,)  of the object keypoint similarity, or None where nobody measured them
+    upper     (K,)  whether RandomHalfBody counts it to the upper body
+    """
+
+    names: tuple[str, ...]
+    skeleton: tuple[tuple[int, int], ...]
+    swap: tuple[int, ...]
+    sigmas: tuple[float, ...] | None
+    upper: tuple[bool, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @classmethod
+    def of(cls, names: list[str], skeleton: list[tuple[int, int]] = ()) -> KeypointSet:
+        """Pairs, upper body and (for COCO's 17) sigmas from the names alone."""
+        return cls(
+            tuple(names),
+            tuple((int(a), int(b)) for a, b in skeleton),
+            _swap_from_names(names),
+            COCO_SIGMAS if tuple(names) == COCO_NAMES else None,
+            tuple(not _LOWER_BODY.search(name) for name in names),
+        )
+
+    @classmethod
+    def read(cls, json_path: str | Path, side_file: str | Path = "") -> KeypointSet:
+        """From the category of a COCO json, with whatever the yaml side file overrides.
+
+        The yaml may hold `names`, `skeleton` (pairs), `flip_pairs` (pairs) and `sigmas`; a pair is
+        two names, or two 1-based numbers as in COCO's own skeleton.
+        Raises InputError for a file that is missing, unreadable or contradicts itself.
+        """
+        side = _read_side_file(side_file) if side_file else {}
+        category = _category(read_json(json_path), json_path)
+        names = [str(n) for n in side.get("names") or category["keypoints"]]
+        if len(names) != len(category["keypoints"]):
+            raise InputError(
+                f"{side_file}: {len(names)} names, but the people of {json_path} have "
+                f"{len(category['keypoints'])} keypoints: name each of them"
+            )
+        if len(set(names)) != len(names):
+            raise InputError(f"{side_file or json_path}: two keypoints share a name in {names}")
+        skeleton = _pairs(category.get("skeleton") or [], names, f"{json_path}: skeleton")
+        return cls.of(names, skeleton)._with(side, side_file)
+
+    def _with(self, side: dict, source: str | Path) -> KeypointSet:
+        changes: dict[str, Any] = {}
+        if "skeleton" in side:
+            pairs = _pairs(side["skeleton"], self.names, f"{source}: skeleton")
+            changes["skeleton"] = tuple(pairs)
+        if "flip_pairs" in side:
+            changes["swap"] = _swap_from_pairs(side["flip_pairs"], self.names, source)
+        if "sigmas" in side:
+            changes["sigmas"] = _sigmas(side["sigmas"], self.names, source)
+        return replace(self, **changes)
+
+    def side(self, index: int) -> str:
+        """'left', 'right' or 'centre', by the name; an unnamed pair's first keypoint is left."""
+        if self.swap[index] == index:
+            return "centre"
+        for pattern in _SIDE_WORDS:
+            if word := pattern.search(self.names[index]):
+                return "left" if word[0].lower()[0] == "l" else "right"
+        return "left" if index < self.swap[index] else "right"
+
+    def metainfo(self) -> dict:
+        """What mmpose's data sets and visualizer take (mmpose.datasets.datasets.utils)."""
+        colors = [SIDE_COLORS[self.side(i)] for i in range(len(self))]
+        centre = SIDE_COLORS["centre"]
+        return {
+            "dataset_name": "keypoints",
+            "keypoint_info": {
+                i: {
+                    "name": name,
+                    "id": i,
+                    "color": list(colors[i]),
+                    "type": "upper" if self.upper[i] else "lower",
+                    "swap": "" if self.swap[i] == i else self.names[self.swap[i]],
+                }
+                for i, name in enumerate(self.names)
+            },
+            "skeleton_info": {
+                i: {
+                    "link": (self.names[a], self.names[b]),
+                    "id": i,
+                    "color": list(_link_color(colors[a], colors[b], centre)),
+                }
+                for i, (a, b) in enumerate(self.skeleton)
+            },
+            "joint_weights": [1.0] * len(self),
+            # mmpose wants numbers; without sigmas the app computes no OKS, so these are never read.
+            "sigmas": list(self.sigmas or [0.05] * len(self)),
+        }
+
+
+def read_json(path: str | Path) -> Any:
+    """The content of a json file; InputError where there is none."""
+    try:
+        with open(path, "rb") as file:
+            return json.load(file)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}: check the path") from None
+    except ValueError as error:  # not json, or not text
+        raise InputError(f"{path} is not a json file ({error})") from None
+
+
+def _category(content: Any, path: str | Path) -> dict:
+    categories = content.get("categories") if isinstance(content, dict) else None
+    for category in categories or []:
+        if isinstance(category, dict) and category.get("keypoints"):
+            return category
+    raise InputError(
+        f"{path}: no category with `keypoints`: give a COCO keypoint json "
+        "(person_keypoints_*.json, not instances_*.json)"
+    )
+
+
+def _read_side_file(path: str | Path) -> dict:
+    try:
+        side = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}: check data.keypoints") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a yaml file ({' '.join(str(error).split())})") from None
+    if not isinstance(side, dict) or set(side) - set(_SIDE_FIELDS):
+        raise InputError(f"{path}: only the fields {', '.join(_SIDE_FIELDS)} are known")
+    for name, value in side.items():
+        if not isinstance(value, list):
+            raise InputError(f"{path}: `{name}` must be a list")
+    return side
+
+
+def _index(key: Any, names: tuple[str, ...], where: str) -> int:
+    if key in names:
+        return names.index(key)
+    if isinstance(key, int) and 1 <= key <= len(names):
+        return key - 1
+    raise InputError(f"{where} has {key!r}: use a name, or a number of 1 to {len(names)}: {names}")
+
+
+def _pairs(pairs: list, names: tuple[str, ...], where: str) -> list[tuple[int, int]]:
+    for pair in pairs:
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+            raise InputError(f"{where} has {pair!r}, which is no pair of keypoints")
+    return [(_index(a, names, where), _index(b, names, where)) for a, b in pairs]
+
+
+def _swap_from_pairs(pairs: list, names: tuple[str, ...], source: str | Path) -> tuple[int, ...]:
+    swap = list(range(len(names)))
+    for a, b in _pairs(pairs, names, f"{source}: flip_pairs"):
+        if a == b or swap[a] != a or swap[b] != b:
+            raise InputError(
+                f"{source}: flip_pairs uses {names[a]!r} or {names[b]!r} twice: "
+                "a keypoint has one mirror image"
+            )
+        swap[a], swap[b] = b, a
+    return tuple(swap)
+
+
+def _swap_from_names(names: list[str]) -> tuple[int, ...]:
+    index = {name.lower(): i for i, name in enumerate(names)}
+    swap = list(range(len(names)))
+    for i, name in enumerate(names):
+        for pattern in _SIDE_WORDS:
+            mirrored = pattern.sub(lambda word: _LEFT_RIGHT[word[0].lower()], name).lower()
+            if mirrored in index and index[mirrored] != i:
+                swap[i] = index[mirrored]
+                break
+    return tuple(swap)
+
+
+def _sigmas(values: list, names: tuple[str, ...], source: str | Path) -> tuple[float, ...]:
+    if len(values) != len(names):
+        raise InputError(
+            f"{source}: {len(values)} sigmas for {len(names)} keypoints: give one for each"
+        )
+    if not all(isinstance(v, (int, float)) and v > 0 for v in values):
+        raise InputError(f"{source}: sigmas must be numbers above 0, got {values}")
+    return tuple(float(v) for v in values)
+
+
+def _link_color(a: tuple, b: tuple, centre: tuple) -> tuple:
+    """The side of a limb: of its ends, or centre where they differ and neither is centre."""
+    if a == b:
+        return a
+    return b if a == centre else a if b == centre else centre

@@ -1,0 +1,169 @@
+"""Configurations: presets on the command line, yaml in the run's folder, errors for people."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import os
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from core.errors import InputError
+
+Config = TypeVar("Config")
+
+
+def did_you_mean(word: str, known) -> str:
+    """' Did you mean ...?' for the nearest known word, then the whole list."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"{hint} Known: {', '.join(known)}"
+
+
+def cli(presets: Mapping[str, Callable[[], Config]], argv: list[str] | None = None) -> Config:
+    """``[PRESET] [--section.field value ...]`` as a configuration; no word means the first preset.
+
+    ``presets`` maps names to functions whose docstring states the expected result, time and
+    hardware, and which return a frozen dataclass.
+    """
+    import tyro  # here, so that core can be imported without it
+
+    argv = list(sys.argv[1:] if argv is None else argv)
+    name = argv.pop(0) if argv and not argv[0].startswith("-") else next(iter(presets))
+    if name not in presets:
+        raise InputError(f"there is no preset {name!r}.{did_you_mean(name, presets)}")
+    default = presets[name]()
+    words = "\n".join(f"  {key}: {_first_line(make)}" for key, make in presets.items())
+    return tyro.cli(
+        type(default), default=default, args=argv, description=f"Presets (first word):\n{words}"
+    )
+
+
+def _first_line(make: Callable) -> str:
+    return (make.__doc__ or "").strip().split("\n")[0]
+
+
+def save_config(config: Any, path: str | os.PathLike) -> None:
+    """Write a dataclass as yaml, atomically."""
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(yaml.safe_dump(to_plain(config), sort_keys=False))
+    os.replace(partial, path)
+
+
+def load_config(kind: type[Config], path: str | os.PathLike) -> Config:
+    """Read what `save_config` wrote. An unknown, missing or ill-typed field is an InputError."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} is missing: is {path.parent} the folder of a run?")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not yaml: {' '.join(str(error).split())}") from error
+    return build(kind, values, str(path))
+
+
+def to_plain(value: Any) -> Any:
+    """Dataclasses and tuples as dicts and lists, for yaml and json."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, bool | int | float | str]:
+    """Dotted names and scalars, as every tracker accepts them."""
+    if isinstance(value := to_plain(value), Mapping):
+        items = (flatten(item, f"{prefix}{key}.") for key, item in value.items())
+        return {key: item for part in items for key, item in part.items()}
+    scalar = value if isinstance(value, bool | int | float | str) else str(value)
+    return {prefix.rstrip("."): scalar}
+
+
+def build(kind: type[Config], values: Any, where: str) -> Config:
+    """A dataclass of type ``kind`` from plain values, strictly; ``where`` names the source."""
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where}: expected fields of {kind.__name__}, got {values!r}")
+    hints = typing.get_type_hints(kind)
+    fields = {field.name for field in dataclasses.fields(kind)}
+    for name in values:
+        if name not in fields:
+            raise InputError(f"{where}: unknown field {name!r}.{did_you_mean(str(name), fields)}")
+    return kind(**{n: _convert(hints[n], v, f"{where}: {n}") for n, v in values.items()})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, where)
+    if origin is Literal:
+        return _checked(value in args, value, where, f"one of {', '.join(map(str, args))}")
+    if origin in (typing.Union, types.UnionType):
+        return _union(args, value, where)
+    if origin is tuple:
+        return _tuple(args, value, where)
+    if hint is float:  # PyYAML reads 1e-3 as a string
+        return _float(value, where)
+    if hint is Any:
+        return value
+    return _checked(type(value) is (origin or hint), value, where, (origin or hint).__name__)
+
+
+def _checked(right: bool, value: Any, where: str, expected: str) -> Any:
+    if not right:
+        raise InputError(f"{where} is {value!r}, expected {expected}")
+    return value
+
+
+def _float(value: Any, where: str) -> float:
+    try:
+        return float(_checked(not isinstance(value, bool), value, where, "a number"))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where} is {value!r}, expected a number") from error
+
+
+def _union(args: tuple, value: Any, where: str) -> Any:
+    if value is None and type(None) in args:
+        return None
+    (kind,) = [arg for arg in args if arg is not type(None)]  # only ``X | None`` is used
+    return _convert(kind, value, where)
+
+
+def _tuple(args: tuple, value: Any, where: str) -> tuple:
+    value = _checked(isinstance(value, list | tuple), value, where, "a list")
+    kinds = [args[0]] * len(value) if args[-1] is Ellipsis else args
+    _checked(len(kinds) == len(value), value, where, f"{len(kinds)} values")
+    return tuple(
+        _convert(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True))
+    )
+
+
+def entry_point(main: Callable[..., None]) -> Callable[..., None]:
+    """Print an InputError, or an operating system's refusal, as one line and exit with status 2."""
+
+    @functools.wraps(main)
+    def guarded(*args, **kwargs) -> None:
+        try:
+            main(*args, **kwargs)
+        except InputError as error:
+            sys.exit(_complain(str(error)))
+        except OSError as error:  # a full disk, a missing permission
+            sys.exit(_complain(f"{error.filename or 'writing'}: {error.strerror or error}"))
+
+    return guarded
+
+
+def _complain(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    return 2

@@ -1,0 +1,182 @@
+"""Batches whose order and randomness are pure functions of the seed and the position.
+
+N samples, B samples a micro-batch of one process, W processes, m the index of the micro-batch.
+
+Epoch e visits the samples in the permutation f(seed, e); epochs follow without a gap, so that
+no sample is dropped. Micro-batch m of rank r holds the positions m*B*W + r*B + (0..B-1) of that
+endless order. Nothing but m has to be remembered to go on after a stop, and runs with the same
+number of samples per optimizer step see the same samples on any number of processes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from core.errors import InputError
+
+
+class BadSample(Exception):
+    """A sample that cannot be read: raised by a data set, counted and named by the loaders."""
+
+    def __init__(self, path: str, reason: str):
+        super().__init__(path, reason)  # both arguments, so that it survives a worker's pickle
+        self.path, self.reason = str(path), reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def seed_everything(*key: int) -> None:
+    """Seed Python, NumPy and torch with a hash of the key (any non-negative integers)."""
+    words = np.random.SeedSequence(key).generate_state(4)
+    random.seed(int(words[0]))
+    np.random.seed(int(words[1]))  # noqa: NPY002 - mmpose's transforms draw from it
+    torch.manual_seed((int(words[2]) << 32) + int(words[3]))
+
+
+def epoch_order(seed: int, epoch: int, length: int) -> np.ndarray:
+    """The permutation of ``length`` samples that epoch ``epoch`` visits: (length,) int64."""
+    return np.random.default_rng([seed, epoch]).permutation(length)
+
+
+class _Order:
+    """Endless batch sampler: yields lists of (epoch, index) from micro-batch ``start`` on."""
+
+    def __init__(self, length: int, batch: int, seed: int, rank: int, world: int, start: int):
+        self.length, self.batch, self.seed = length, batch, seed
+        self.rank, self.world, self.start = rank, world, start
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        micro, orders = self.start, {}
+        while True:
+            first = (micro * self.world + self.rank) * self.batch
+            keys = [divmod(first + i, self.length) for i in range(self.batch)]
+            for epoch in {e for e, _ in keys} - orders.keys():
+                orders = {e: o for e, o in orders.items() if e >= epoch - 1}
+                orders[epoch] = epoch_order(self.seed, epoch, self.length)
+            yield [(epoch, int(orders[epoch][i])) for epoch, i in keys]
+            micro += 1
+
+
+class _Seeded(Dataset):
+    """Seeds all generators by (seed, epoch, index) before each sample; replaces bad samples.
+
+    The substitute is the next index, so a bad file changes neither the order nor the randomness of
+    any other sample. Items are (sample, is_substitute, [(path, reason), ...]).
+    """
+
+    def __init__(self, dataset: Dataset, seed: int, allowed: int):
+        self.dataset, self.seed, self.allowed = dataset, seed, allowed
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Any, bool, list[tuple[str, str]]]:
+        epoch, index = key
+        bad = []
+        for shift in range(min(self.allowed + 1, len(self.dataset))):
+            try:
+                seed_everything(self.seed, epoch, index)
+                return self.dataset[(index + shift) % len(self.dataset)], shift > 0, bad
+            except BadSample as sample:
+                bad.append((sample.path, sample.reason))
+        return None, True, bad
+
+
+class _Collate:
+    """Collates the samples and carries the bad ones beside them."""
+
+    def __init__(self, collate: Callable):
+        self.collate = collate
+
+    def __call__(self, items: list) -> tuple[Any, list[bool], list[tuple[str, str]]]:
+        bad = [record for _, _, records in items for record in records]
+        if any(sample is None for sample, _, _ in items):
+            return None, [], bad
+        return self.collate([item[0] for item in items]), [item[1] for item in items], bad
+
+
+class _Loader:
+    """What both loaders share: the worker processes, and the account of bad samples."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 0,
+        skip_bad: int = 0,
+        collate: Callable = default_collate,
+        on_bad: Callable[[str, str], None] | None = None,
+    ):
+        if len(dataset) == 0:
+            raise InputError(f"the data set is empty: {dataset}")
+        self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
+        self.rank, self.world, self.workers = rank, world, workers
+        self.skip_bad, self.collate, self.on_bad = skip_bad, collate, on_bad
+        self.bad: dict[str, str] = {}
+
+    def _batches(self, order) -> Iterator[tuple[Any, list[bool]]]:
+        loader = DataLoader(
+            _Seeded(self.dataset, self.seed, self.skip_bad),
+            batch_sampler=order,
+            num_workers=self.workers,
+            collate_fn=_Collate(self.collate),
+            pin_memory=torch.cuda.is_available(),
+        )
+        for batch, substitutes, bad in loader:
+            self._account(bad)
+            yield batch, substitutes
+
+    def _account(self, bad: list[tuple[str, str]]) -> None:
+        for path, reason in bad:
+            if path not in self.bad and self.on_bad:
+                self.on_bad(path, reason)
+            self.bad.setdefault(path, reason)
+        if len(self.bad) > self.skip_bad:
+            path, reason = next(reversed(self.bad.items()))
+            raise InputError(
+                f"{path}: {reason}. That makes {len(self.bad)} bad sample(s), {self.skip_bad} "
+                "allowed: mend the file, or allow more with skip_bad"
+            )
+
+
+class TrainLoader(_Loader):
+    """Endless micro-batches of one process. ``batches(start)`` begins at any micro-batch.
+
+    ``dataset[i]`` may draw from Python's, NumPy's and torch's global generators: they are seeded by
+    (seed, epoch, i) before each call, in the loader's process.
+    """
+
+    def batches(self, start: int = 0) -> Iterator[Any]:
+        order = _Order(len(self.dataset), self.batch_size, self.seed, self.rank, self.world, start)
+        for batch, _ in self._batches(order):
+            yield batch
+
+
+class EvalLoader(_Loader):
+    """Every sample once over all processes, in order, with a mask.
+
+    Batches are dicts with ``mask`` (B,) bool added: False for padding and for the substitutes of
+    bad samples. All processes get the same number of equally large batches, so collective calls
+    inside the loop never hang.
+    """
+
+    def __len__(self) -> int:
+        return -(-len(self.dataset) // (self.batch_size * self.world))
+
+    def __iter__(self) -> Iterator[dict]:
+        count, size = len(self.dataset), self.batch_size
+        positions = (np.arange(len(self) * size)) * self.world + self.rank
+        order = [[(0, min(int(p), count - 1)) for p in row] for row in positions.reshape(-1, size)]
+        for row, (batch, substitutes) in zip(
+            positions.reshape(-1, size), self._batches(order), strict=True
+        ):
+            real = torch.from_numpy(row < count) & ~torch.tensor(substitutes)
+            yield {**batch, "mask": real}

@@ -1,0 +1,1 @@
+"""Backbones and their weights. Nothing here knows of training."""

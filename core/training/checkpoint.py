@@ -1,0 +1,146 @@
+"""Checkpoints on disk. A kill at any moment leaves the last good one readable.
+
+    RUN/checkpoints/
+        step-00001000/
+            config.json          step, metrics, and how to build the networks
+            model.safetensors    one file for each prepared network, under its name
+            ema.safetensors      its moving average (other networks: NAME.ema.safetensors)
+            training_state/      optimizers, loss scale: what only resuming needs
+        last -> step-…           best -> step-…
+
+A checkpoint is written into a hidden sibling folder and renamed when it is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from core.errors import InputError
+
+STEP = re.compile(r"step-(\d{8,})")
+
+
+def weights_file(name: str, ema: bool = False) -> str:
+    """model.safetensors, ema.safetensors; for other names NAME.safetensors, NAME.ema.safetensors."""
+    if ema:
+        return "ema.safetensors" if name == "model" else f"{name}.ema.safetensors"
+    return f"{name}.safetensors"
+
+
+def list_checkpoints(run: str | os.PathLike) -> list[Path]:
+    """Complete checkpoints of a run, oldest first."""
+    found = Path(run, "checkpoints").glob("step-*")
+    return sorted((p for p in found if STEP.fullmatch(p.name)), key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    return int(STEP.fullmatch(checkpoint.resolve().name)[1])
+
+
+def read_info(checkpoint: str | os.PathLike) -> dict:
+    """The checkpoint's config.json."""
+    path = Path(checkpoint, "config.json")
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): is it a checkpoint folder?") from error
+
+
+def write_checkpoint(run: str | os.PathLike, step: int, write: Callable[[Path], None]) -> Path:
+    """Let ``write(folder)`` fill a new checkpoint; it appears whole or not at all."""
+    final = Path(run, "checkpoints", f"step-{step:08d}")
+    partial = final.with_name(f".{final.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        (partial / "training_state").mkdir(parents=True)
+        write(partial)
+        os.replace(partial, final)
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch.save raises RuntimeError
+        shutil.rmtree(partial, ignore_errors=True)
+        raise InputError(_could_not_write(final, run, error)) from error
+    return final
+
+
+def _could_not_write(final: Path, run: str | os.PathLike, error: Exception) -> str:
+    kept = list_checkpoints(run)
+    good = f"the last good checkpoint is {kept[-1]}" if kept else "no earlier checkpoint exists"
+    reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
+    return f"{final} could not be written ({reason}): free some disk space; {good}"
+
+
+def link(run: str | os.PathLike, name: str, target: Path) -> None:
+    """Point checkpoints/``name`` at ``target``, atomically."""
+    partial = target.with_name(f".{name}.partial")
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(target.name)
+    os.replace(partial, target.with_name(name))
+
+
+def ranked(run: str | os.PathLike, metric: str, larger_is_better: bool) -> list[Path]:
+    """Checkpoints that carry ``metric``, best first; of equals the earlier one."""
+    scored = [(read_info(p)["metrics"].get(metric), p) for p in list_checkpoints(run)]
+    scored = [(value, p) for value, p in scored if value is not None and value == value]
+    sign = -1 if larger_is_better else 1
+    return [p for _, p in sorted(scored, key=lambda pair: (sign * pair[0], step_of(pair[1])))]
+
+
+def link_and_prune(run: str | os.PathLike, metric: str, larger: bool, keep_best: int) -> None:
+    """Point ``last`` and ``best``; delete what is neither the last nor among the best."""
+    every, best = list_checkpoints(run), ranked(run, metric, larger)
+    link(run, "last", every[-1])
+    if best:
+        link(run, "best", best[0])
+    for checkpoint in set(every) - set(best[:keep_best]) - {every[-1]}:
+        shutil.rmtree(checkpoint)
+
+
+def find_checkpoint(path: str | os.PathLike, which: str = "best") -> Path:
+    """A checkpoint folder from a run's folder (``best``, else the last) or from itself."""
+    path = Path(path)
+    if (path / "config.json").is_file():
+        return path
+    if which == "best" and (path / "checkpoints" / "best" / "config.json").is_file():
+        return (path / "checkpoints" / "best").resolve()
+    kept = list_checkpoints(path)
+    if not kept:
+        raise InputError(f"{path} holds no checkpoint: give the folder of a run or a checkpoint")
+    return kept[-1]
+
+
+def save_weights(module_state: dict[str, torch.Tensor], path: Path) -> None:
+    """A state dict as safetensors."""
+    save_file({k: v.detach().contiguous() for k, v in module_state.items()}, str(path))
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Load a safetensors file strictly; an InputError names the first tensor that differs."""
+    try:
+        state = load_file(str(path))
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    if difference := _difference(state, module.state_dict()):
+        raise InputError(
+            f"{path} is a checkpoint of another network: {difference}. "
+            "Use the options that it was trained with (config.yaml), or another folder"
+        )
+    module.load_state_dict(state)
+
+
+def _difference(saved: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> str:
+    for name, tensor in wanted.items():
+        if name not in saved:
+            return f"{name} is missing"
+        if saved[name].shape != tensor.shape:
+            return f"{name} is {tuple(saved[name].shape)} there, {tuple(tensor.shape)} here"
+    extra = next((name for name in saved if name not in wanted), None)
+    return f"{extra} has no place" if extra else ""

@@ -1,0 +1,106 @@
+"""A run's folder describes itself: what was asked, what it ran on, what came out."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.config import flatten, save_config, to_plain
+from core.errors import InputError
+
+
+def open_folder(folder: Path, resume: bool, config: Any, step: int) -> None:
+    """Create the folder of a run, or take up the one of a run that goes on from ``step``.
+
+    Raises InputError if the folder is in use and ``resume`` is False: nothing is overwritten.
+    """
+    used = folder.exists() and any(folder.iterdir())
+    if used and not resume:
+        raise InputError(
+            f"{folder} exists already: choose another --run.folder, or go on with --run.resume"
+        )
+    if used and not ((folder / "config.yaml").is_file() or (folder / "checkpoints").is_dir()):
+        raise InputError(f"{folder} is not the folder of a run: choose another --run.folder")
+    for name in ("checkpoints", "pictures"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    _report_changes(folder / "config.yaml", config)
+    save_config(config, folder / "config.yaml")
+    cut_metrics(folder, step)
+    with open(folder / "about.jsonl", "a") as file:
+        file.write(json.dumps({"from_step": step, **about()}) + "\n")
+
+
+def _report_changes(path: Path, config: Any) -> None:
+    if not path.is_file():
+        return
+    from yaml import safe_load
+
+    old, new = flatten(safe_load(path.read_text())), flatten(config)
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name) and name != "run.resume":
+            print(f"note: {name} was {old.get(name)}, is now {new.get(name)}", flush=True)
+
+
+def about() -> dict[str, Any]:
+    """Command, commit, versions and hardware of this process."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "command": shlex.join(sys.argv),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "hardware": ", ".join(gpus) or f"{os.cpu_count()} CPU cores, {platform.machine()}",
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def _commit() -> str:
+    """The commit of this checkout, with + if files differ from it; empty outside of git."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        call = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"]
+        return subprocess.run(call, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def append_metrics(folder: Path, row: dict[str, Any]) -> None:
+    """One line of metrics.jsonl."""
+    with open(folder / "metrics.jsonl", "a") as file:
+        file.write(json.dumps(to_plain(row)) + "\n")
+
+
+def read_metrics(folder: str | os.PathLike) -> list[dict[str, Any]]:
+    """All complete lines of metrics.jsonl; a kill may have cut the last one."""
+    path = Path(folder, "metrics.jsonl")
+    rows = []
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
+
+
+def cut_metrics(folder: Path, step: int) -> None:
+    """Drop what was recorded after ``step``: the run is about to record it again."""
+    rows = [row for row in read_metrics(folder) if row["step"] <= step]
+    partial = folder / ".metrics.partial"
+    partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    os.replace(partial, folder / "metrics.jsonl")
+
+
+def note_bad(folder: Path, path: str, reason: str) -> None:
+    """Name a sample that could not be read in skipped.txt."""
+    with open(folder / "skipped.txt", "a") as file:
+        file.write(f"{path}\t{reason}\n")

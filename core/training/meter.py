@@ -1,0 +1,76 @@
+"""What a run measures of itself between two log lines, with one collective call a line."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import contextmanager
+
+import torch
+
+from core.training.gradients import Losses
+from core.training.session import Session
+
+
+class NotFinite(ArithmeticError):
+    """A loss was infinite or not a number, first at optimizer step ``step``."""
+
+    def __init__(self, step: int):
+        super().__init__(f"the loss is not finite at step {step}")
+        self.step = step
+
+
+class Meter:
+    """Mean losses, gradient norm and samples/s over the optimizer steps since the last line."""
+
+    def __init__(self, session: Session):
+        self.session = session
+        self._restart()
+
+    def _restart(self) -> None:
+        self.sums: dict[str, torch.Tensor] = {}
+        self.count: torch.Tensor | float = 0.0
+        self.totals: dict[int, torch.Tensor] = {}  # sum of all losses, by optimizer step
+        self.norms: list[torch.Tensor] = []
+        self.samples, self.paused, self.started = 0, 0.0, time.perf_counter()
+
+    @torch.no_grad()
+    def add(self, step: int, losses: Losses, valid: torch.Tensor | None) -> None:
+        """Account for one backward pass of optimizer step ``step`` (1-based). No device sync."""
+        for name, loss in losses.items():
+            self.sums[name] = self.sums.get(name, 0) + loss.detach().sum().float()
+            self.totals[step] = self.totals.get(step, 0) + loss.detach().sum().float()
+        batch = next(iter(losses.values())).shape[0]
+        self.count = self.count + (batch if valid is None else valid.detach().sum().float())
+        self.samples += batch * self.session.world
+
+    @contextmanager
+    def pause(self):
+        """Evaluation and saving do not count as training time."""
+        begun = time.perf_counter()
+        yield
+        self.paused += time.perf_counter() - begun
+
+    def read(self) -> dict[str, float]:
+        """Means over all processes since the last call. Raises NotFinite. Empty if nothing came."""
+        if not self.totals:
+            return {}
+        norms = [float(norm) for norm in self.norms]
+        values = [*self.totals.values(), *self.sums.values(), torch.as_tensor(self.count)]
+        values = torch.stack([torch.as_tensor(v, device=self.session.device) for v in values])
+        values = self.session.sum(values.double()).tolist()
+        seconds = time.perf_counter() - self.started - self.paused
+        for step, total in zip(self.totals, values, strict=False):
+            if not math.isfinite(total):
+                raise NotFinite(step)
+        row = self._means(values[len(self.totals) :], norms, seconds)
+        self._restart()
+        return row
+
+    def _means(self, values: list[float], norms: list[float], seconds: float) -> dict[str, float]:
+        *sums, count = values
+        row = {name: value / max(count, 1.0) for name, value in zip(self.sums, sums, strict=True)}
+        row["loss"] = sum(row.values())
+        if norms:
+            row["grad_norm"] = sum(norms) / len(norms)
+        return {**row, "images_per_second": self.samples / max(seconds, 1e-9)}

@@ -1,0 +1,346 @@
+"""Run: the one object that knows about processes, precision, folders and time.
+
+    run = Run(config.run, config)
+    loader = run.loader(dataset, workers=2)
+    model, optimizer = run.prepare(model=model, optimizer=optimizer)
+    for batch in run.steps(loader):              # resume, learning rate, seeds, progress
+        run.backward(losses(model(batch["image"]), batch))   # name -> (B,) per-sample losses
+        run.step(optimizer)                      # accumulate, rescale, clip, EMA
+        if run.due("eval"):
+            with run.evaluating("model") as network:
+                run.log(evaluate(run.session, network, val_loader))
+        if run.due("save"):
+            run.save()
+    run.finish()
+
+Nothing but the number of finished optimizer steps has to be remembered: learning rate, data order,
+augmentation and dropout are pure functions of the seed and that number. A run that is killed and
+resumed therefore gives the losses of one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from core.config import flatten
+from core.data.loading import TrainLoader, seed_everything
+from core.errors import InputError
+from core.training import checkpoint, folder, state
+from core.training.gradients import Gradients, Losses
+from core.training.meter import Meter, NotFinite
+from core.training.optim import ScheduleConfig, lr_factor, set_lr
+from core.training.progress import Display
+from core.training.session import Precision, Session, build_accelerator
+from core.training.stop import StopSignals
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How long, how, and where a run goes."""
+
+    folder: str = "runs/unnamed"  # where everything is written
+    resume: bool = False  # go on from the folder's last checkpoint, or begin if it has none
+    seed: int = 0
+    steps: int = 0  # optimizer steps; give this or epochs
+    epochs: float = 0.0  # passes over the data; give this or steps
+    batch_size: int = 64  # samples per optimizer step, over all processes and accumulation
+    accumulate: int = 1  # micro-batches per optimizer step
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    clip: float = 1.0  # largest global gradient norm of an optimizer; 0: no limit
+    ema: float = 0.0  # decay of the weights' moving average, warmed up; 0: none
+    ema_of: tuple[str, ...] = ("model",)  # the networks that have one
+    precision: Precision = "launch"  # launch: as `accelerate launch` says
+    compile: bool = False  # torch.compile the networks
+    log_every: int = 20  # steps
+    eval_every: int = 500  # steps; also after the last one; 0: only then
+    save_every: int = 500  # steps; also after the last one; 0: only then
+    best: str = ""  # the metric that picks the best checkpoint; empty: only the last is kept
+    best_is: Literal["max", "min"] = "max"
+    keep_best: int = 1  # best checkpoints to keep beside the last one
+    trackers: tuple[str, ...] = ("tensorboard",)  # names that accelerate knows
+
+
+class Run:
+    """One training run; the loop is in the module's docstring.
+
+    ``config`` says how; ``app_config`` is the whole configuration to keep in the folder. Raises
+    InputError for a folder in use, a batch that cannot be shared out, another network's checkpoint.
+    """
+
+    def __init__(self, config: RunConfig, app_config: Any = None):
+        self.config, self.folder = config, Path(config.folder)
+        self.accelerator = build_accelerator(
+            config.precision, config.accumulate, config.trackers, config.folder
+        )
+        self.session = Session(self.accelerator)
+        kept = checkpoint.list_checkpoints(self.folder) if config.resume else []
+        self.resumed = kept[-1] if kept else None
+        self.done = checkpoint.step_of(kept[-1]) if kept else 0  # finished optimizer steps
+        self.micro_batch = self._micro_batch()
+        if self.session.is_main:
+            folder.open_folder(self.folder, config.resume, app_config or config, self.done)
+        self.session.wait()
+        seed_everything(config.seed)  # for the networks that the app builds next
+        self._parts: dict[str, Any] = {}  # as accelerate prepared them
+        self._owned: dict[str, list[str]] = {}  # networks that each optimizer steps
+        self._ema: dict[str, Any] = {}  # timm's ModelEmaV3
+        self._plain: dict[str, nn.Module] = {}  # the networks without their wrappers
+        self._metrics: dict[str, float] = {}
+        self._metrics_step = -1
+        self._last_micro = True
+        self.meter = Meter(self.session)
+        self.gradients = Gradients(
+            self.accelerator, config.batch_size, config.clip, self.session.sharding
+        )
+        self._start_trackers(app_config or config)
+
+    def _micro_batch(self) -> int:
+        size, world = self.config.batch_size, self.session.world
+        parts = world * self.config.accumulate
+        if size < 1 or size % parts:
+            raise InputError(
+                f"batch_size {size} cannot be shared by {world} process(es) x "
+                f"{self.config.accumulate} accumulation step(s): choose a multiple of {parts}"
+            )
+        return size // parts
+
+    def _start_trackers(self, app_config: Any) -> None:
+        if self.config.trackers:
+            options = {"tensorboard": {"purge_step": self.done + 1}} if self.done else {}
+            self.accelerator.init_trackers("tracking", flatten(app_config), options)
+
+    # ---- building ----------------------------------------------------------------------------
+
+    def loader(self, dataset: Dataset, **options: Any) -> TrainLoader:
+        """Endless micro-batches for `steps`; options: workers, skip_bad, collate."""
+        return self.session.train_loader(
+            dataset,
+            self.micro_batch,
+            seed=self.config.seed,
+            on_bad=lambda path, reason: folder.note_bad(self.folder, path, reason),
+            **options,
+        )
+
+    def prepare(self, **parts: Any) -> tuple:
+        """Networks and optimizers by name, made ready for the processes, in the order given.
+
+        A checkpoint names its files after them; a resumed run's weights are read here. A network
+        without trainable parameters only moves to the device.
+        """
+        self._plain = {n: part for n, part in parts.items() if isinstance(part, nn.Module)}
+        trained = {n: m for n, m in self._plain.items() if _trainable(m)}
+        optimizers = {n: part for n, part in parts.items() if n not in self._plain}
+        self._refuse_sharding(trained)
+        for name, module in self._plain.items():
+            self._begin_module(name, module)
+        for name, optimizer in optimizers.items():
+            self._owned[name] = [n for n, m in trained.items() if _owns(optimizer, m)]
+            set_lr(optimizer, 1.0)
+        ready = self._prepare_trained({n: p for n, p in parts.items() if n in trained | optimizers})
+        for name in self._plain.keys() - trained.keys():
+            ready[name] = parts[name].to(self.session.device)
+        self._parts = {name: ready[name] for name in parts}
+        if self.resumed:
+            state.restore_training(self.session, self._parts, self.resumed / "training_state")
+        return tuple(self._parts.values())
+
+    def _refuse_sharding(self, trained: dict[str, nn.Module]) -> None:
+        if self.session.sharding and len(trained) > 1:
+            raise InputError(
+                f"{self.session.sharding} trains one network, this app has {len(trained)} "
+                f"({', '.join(trained)}): use one device or data parallelism (MULTI_GPU)"
+            )
+        if self.session.sharding and self.config.ema:
+            raise InputError(f"no moving average under {self.session.sharding}: set --run.ema 0")
+
+    def _begin_module(self, name: str, module: nn.Module) -> None:
+        """Weights and moving average, while the module is still plain."""
+        if self.resumed:
+            checkpoint.load_weights(module, self.resumed / checkpoint.weights_file(name))
+        if self.config.ema and name in self.config.ema_of:
+            from timm.utils import ModelEmaV3  # here: importing timm takes seconds
+
+            ema = ModelEmaV3(module, decay=self.config.ema, use_warmup=True)
+            if self.resumed:
+                path = self.resumed / checkpoint.weights_file(name, ema=True)
+                checkpoint.load_weights(ema.module, path)
+            self._ema[name] = ema.to(self.session.device)
+        if self.config.compile:
+            module.compile()  # torch.compile(module) would put _orig_mod. before every key
+
+    def _prepare_trained(self, parts: dict[str, Any]) -> dict[str, Any]:
+        if self.session.sharding == "DeepSpeed":  # it reads these from its own configuration
+            settings = self.accelerator.deepspeed_plugin.deepspeed_config
+            settings["train_micro_batch_size_per_gpu"] = self.micro_batch
+            settings["gradient_clipping"] = self.config.clip
+        ready = self.accelerator.prepare(*parts.values())
+        return dict(zip(parts, ready if len(parts) > 1 else [ready], strict=True))
+
+    # ---- the loop ----------------------------------------------------------------------------
+
+    def total_steps(self, loader: TrainLoader) -> int:
+        """Optimizer steps of the whole run."""
+        if (self.config.steps > 0) == (self.config.epochs > 0):
+            raise InputError("give either --run.steps or --run.epochs, above 0")
+        if self.config.steps:
+            return self.config.steps
+        return max(1, round(self.config.epochs * len(loader.dataset) / self.config.batch_size))
+
+    def steps(self, loader: TrainLoader) -> Iterator[Any]:
+        """Micro-batches on the device until the run is done, from where it stopped before."""
+        self.total = self.total_steps(loader)
+        accumulate, networks = self.config.accumulate, self._trained_networks()
+        batches = iter(loader.batches(self.done * accumulate))
+        self.display = Display(self.total, self.done, self.session.is_main)
+        with StopSignals(self.session, self.config.log_every) as stop:
+            while self.done < self.total:
+                self._set_lr()
+                for micro in range(accumulate):
+                    batch = self.session.to_device(next(batches))
+                    seed_everything(self.config.seed, self.done, micro, self.session.rank)
+                    self._last_micro = micro == accumulate - 1
+                    self.done += self._last_micro
+                    with self.accelerator.accumulate(*networks):
+                        yield batch
+                self._end_step()
+                if stop.requested(self.done):
+                    self.stop(stop.signal)
+        batches.close()
+
+    def _trained_networks(self) -> list[nn.Module]:
+        return [p for p in self._parts.values() if isinstance(p, nn.Module) and _trainable(p)]
+
+    def _set_lr(self) -> None:
+        factor = lr_factor(self.config.schedule, self.done, self.total)
+        for name in self._owned:
+            set_lr(self._parts[name], factor)
+
+    def backward(self, losses: Losses, valid: torch.Tensor | None = None) -> None:
+        """Gradients of one micro-batch. ``losses``: name -> (B,), one number a sample.
+
+        With ``valid`` (B,), the valid elements of each sample, a loss is the sum over them, and the
+        step divides by all valid elements of all processes and micro-batches. One call for each
+        optimizer and micro-batch.
+        """
+        self.meter.add(self.done + (not self._last_micro), losses, valid)
+        self.gradients.backward(losses, valid)
+
+    def step(self, optimizer: Any) -> None:
+        """Step this optimizer if the micro-batch is the last of its step, and move its averages."""
+        norm = self.gradients.step(optimizer)
+        if not self._last_micro:
+            return
+        if norm is not None:
+            self.meter.norms.append(norm)
+        name = next(name for name, part in self._parts.items() if part is optimizer)
+        for owned in self._ema.keys() & set(self._owned[name]):
+            self._ema[owned].update(self._plain[owned], self.done)
+
+    def due(self, what: Literal["eval", "save"]) -> bool:
+        """True after every N-th optimizer step (eval_every, save_every) and after the last one."""
+        every = getattr(self.config, f"{what}_every")
+        last = self.done == self.total
+        return self._last_micro and (last or bool(every and self.done % every == 0))
+
+    def _end_step(self) -> None:
+        if self.done % self.config.log_every == 0 or self.done == self.total:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write the means since the last line; stop if a loss was not finite."""
+        try:
+            row = self.meter.read()
+        except NotFinite as error:
+            good = self._latest() or "none exists yet"
+            raise InputError(
+                f"{error}: lower the learning rate or look at the data; "
+                f"the last good checkpoint is {good}"
+            ) from error
+        if row:
+            row["lr"] = self._parts[next(iter(self._owned))].param_groups[0]["lr"]
+            self._record(row)
+            speed = f"{row['images_per_second']:.0f} images/s"
+            self.display.update(self.done, f"loss {row['loss']:.4f}  {speed}")
+
+    def _record(self, row: dict[str, float]) -> None:
+        if self.session.is_main:
+            folder.append_metrics(self.folder, {"step": self.done, **row})
+        self.accelerator.log(row, step=self.done)
+
+    # ---- evaluating, saving, ending ----------------------------------------------------------
+
+    @contextmanager
+    def evaluating(self, name: str = "model") -> Iterator[nn.Module]:
+        """The network, or its moving average if it has one, in eval mode without gradients."""
+        network = (self._parts if self.session.sharding else self._plain)[name]
+        network = self._ema[name].module if name in self._ema else network
+        was_training = network.training
+        with self.meter.pause(), torch.no_grad(), self.accelerator.autocast():
+            yield network.eval()
+        network.train(was_training)
+
+    def log(self, metrics: dict[str, float]) -> None:
+        """Record an evaluation in metrics.jsonl and the trackers, and show it."""
+        self._metrics, self._metrics_step = dict(metrics), self.done
+        self._record({f"eval/{name}": value for name, value in metrics.items()})
+        words = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        self.session.print(f"step {self.done}  {words}")
+
+    def save(self) -> None:
+        """Write a checkpoint, unless this step has one. Nothing is written of a diverged run."""
+        with self.meter.pause():
+            latest = self._latest()
+            if latest and checkpoint.step_of(latest) == self.done:
+                return
+            self._flush()
+            whole = state.gather(self.session, self._parts, self._ema, self.folder)
+            fresh = self._metrics if self._metrics_step == self.done else {}
+            info = {"step": self.done, "metrics": fresh, **state.describe(self._plain)}
+            if self.session.is_main:
+                checkpoint.write_checkpoint(self.folder, self.done, partial(whole.write, info))
+                checkpoint.link_and_prune(
+                    self.folder,
+                    self.config.best,
+                    self.config.best_is == "max",
+                    self.config.keep_best,
+                )
+            self.session.wait()
+
+    def _latest(self) -> Path | None:
+        kept = checkpoint.list_checkpoints(self.folder)
+        return kept[-1] if kept else None
+
+    def stop(self, signal: int) -> None:
+        """Save, and leave with the status of a process that the signal ended."""
+        self.save()
+        self._close()
+        self.session.print(f"stopped at step {self.done} of {self.total}: go on with --run.resume")
+        raise SystemExit(128 + signal)
+
+    def finish(self) -> None:
+        """Save what is not saved and close the trackers."""
+        self.save()
+        self._close()
+
+    def _close(self) -> None:
+        self.display.close()
+        self.accelerator.end_training()
+
+
+def _trainable(module: nn.Module) -> bool:
+    return any(p.requires_grad for p in module.parameters())
+
+
+def _owns(optimizer: torch.optim.Optimizer, module: nn.Module) -> bool:
+    """Whether the optimizer steps parameters of the module."""
+    mine = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    return any(id(p) in mine for p in module.parameters())

@@ -1,0 +1,97 @@
+"""What training and evaluation share: processes, device, precision, exact sums over samples."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import (
+    DistributedType,
+    GradientAccumulationPlugin,
+    ProjectConfiguration,
+    send_to_device,
+)
+from torch.utils.data import Dataset, default_collate
+
+from core.data.loading import EvalLoader, TrainLoader
+from core.errors import InputError
+
+Precision = Literal["launch", "no", "bf16", "fp16"]
+
+
+def build_accelerator(
+    precision: Precision = "launch", accumulate: int = 1, trackers=(), folder: str | None = None
+) -> Accelerator:
+    """The only place where an Accelerator is built.
+
+    ``launch`` leaves the precision to `accelerate launch` or its config file: passing "no" would
+    override them. ``sync_with_dataloader=False``: a loader's end must not force an optimizer step.
+    """
+    launched = os.environ.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "auto")
+    if launched not in ("auto", "1", str(accumulate)):
+        raise InputError(
+            f"accelerate is configured for {launched} gradient accumulation steps, this run for "
+            f"{accumulate}: leave it out of accelerate's configuration, --run.accumulate decides"
+        )
+    return Accelerator(
+        mixed_precision=None if precision == "launch" else precision,
+        gradient_accumulation_plugin=GradientAccumulationPlugin(
+            num_steps=accumulate, sync_with_dataloader=False
+        ),
+        log_with=list(trackers) or None,
+        project_config=ProjectConfiguration(project_dir=folder, logging_dir=folder),
+        step_scheduler_with_optimizer=False,
+    )
+
+
+def _sharding(accelerator: Accelerator) -> str:
+    kind = accelerator.distributed_type
+    if kind == DistributedType.FSDP and not accelerator.is_fsdp2:
+        raise InputError("FSDP version 1 is not supported: set fsdp_version: 2 for accelerate")
+    return {DistributedType.FSDP: "FSDP2", DistributedType.DEEPSPEED: "DeepSpeed"}.get(kind, "")
+
+
+class Session:
+    """The processes of one job, seen from one of them."""
+
+    def __init__(self, accelerator: Accelerator | None = None):
+        self.accelerator = accelerator or build_accelerator()
+        self.device = self.accelerator.device
+        self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
+        self.is_main = self.accelerator.is_main_process
+        self.sharding = _sharding(self.accelerator)  # "", "FSDP2" or "DeepSpeed"
+
+    def train_loader(self, dataset: Dataset, micro_batch: int, **options) -> TrainLoader:
+        """Endless micro-batches of this process; options as in `core.data.loading`."""
+        return TrainLoader(dataset, micro_batch, rank=self.rank, world=self.world, **options)
+
+    def eval_loader(
+        self, dataset: Dataset, batch_size: int, collate: Callable = default_collate, **options
+    ) -> EvalLoader:
+        """This process's share of every sample once, with ``mask``; batch_size is per process."""
+        return EvalLoader(
+            dataset, batch_size, rank=self.rank, world=self.world, collate=collate, **options
+        )
+
+    def to_device(self, batch: Any) -> Any:
+        return send_to_device(batch, self.device, non_blocking=True)
+
+    def gather(self, mask: torch.Tensor, **values: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Rows of all processes where ``mask`` (B,) is True, on the CPU: name -> (N, ...)."""
+        gathered = self.accelerator.gather({"mask": mask.to(self.device), **values})
+        keep = gathered.pop("mask").cpu()
+        return {name: value.cpu()[keep] for name, value in gathered.items()}
+
+    def sum(self, value: torch.Tensor) -> torch.Tensor:
+        """Elementwise sum over all processes."""
+        return self.accelerator.reduce(value.to(self.device), reduction="sum")
+
+    def print(self, *words: Any) -> None:
+        """Print on the main process alone."""
+        self.accelerator.print(*words, flush=True)
+
+    def wait(self) -> None:
+        self.accelerator.wait_for_everyone()
