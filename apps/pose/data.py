@@ -49,16 +49,18 @@ class PoseDataset(Dataset):
     """Each item is one person: an annotation, or a detection box for evaluation.
 
     A training item is a dict of tensors: ``image`` (3, H, W) uint8 RGB, ``weight`` (K,) float32
-    (0 where not labelled or outside the crop), and the target, float32: ``target_x`` (K, W*split)
-    and ``target_y`` (K, H*split), or ``heatmap`` (K, H/4, W/4). It is a pure function of the index
-    and the states of numpy's, Python's and torch's global generators.
+    (0 where not labelled, or so far outside the crop that nothing of its Gaussian is in it), and
+    the target, float32: ``target_x`` (K, W*split) and ``target_y`` (K, H*split), or ``heatmap``
+    (K, H/4, W/4). It is a pure function of the index and the states of numpy's, Python's and
+    torch's global generators.
 
     An evaluation item has ``image``, ``center`` and ``scale`` (2,) float32 (middle and padded size
     of the box in the image), ``image_id`` and ``annotation`` int64 (-1 for a detection box), and
     ``box_score`` float32 (1 for an annotation).
 
-    ``counts`` says what became of the json's annotations. Raises InputError for unusable files at
-    once, BadSample for a missing or damaged image when it is read.
+    ``counts`` says what became of the json's annotations, ``category_id`` is that of its people
+    (for `coco_results`). Raises InputError for unusable files at once, BadSample for a missing or
+    damaged image when it is read.
     """
 
     def __init__(
@@ -83,11 +85,8 @@ class PoseDataset(Dataset):
         self.train, self.boxes, self.keypoints, self.model = train, boxes, keypoints, model
         self.people = _load_people(json_path, images, keypoints, boxes, outside)
         self.counts = _counts(content, self.people)
-        if not len(self.people):
-            raise InputError(
-                f"{json_path}: no usable person: each is a crowd, unlabelled or without a box "
-                f"({self.counts})"
-            )
+        people = [c["id"] for c in content["categories"] if c.get("keypoints")]
+        self.category_id = people[0] if people else 1
         self.transforms = _transforms(keypoints, model, augment if train else None, train)
 
     def __len__(self) -> int:
@@ -131,6 +130,15 @@ class _People(CocoDataset):
         self.outside, self.ignored = outside, Counter()
         super().__init__(**options)
         self._shared = {name: self.metainfo[name] for name in _SHARED}
+
+    def load_data_list(self) -> list[dict]:
+        people = super().load_data_list()
+        if not people:
+            raise InputError(
+                f"{self.ann_file}: no usable person: each is a crowd, has no labelled keypoint or "
+                "a box without area"
+            )
+        return people
 
     def parse_data_info(self, raw_data_info: dict) -> dict | None:
         annotation, image = raw_data_info["raw_ann_info"], raw_data_info["raw_img_info"]
@@ -203,7 +211,7 @@ def _check_images(images: list[dict], folder: Path, json_path: str | Path) -> No
 
 
 def _transforms(
-    keypoints: KeypointSet, model: ModelConfig, augment: AugmentConfig | None, train: bool
+    keypoints: KeypointSet | None, model: ModelConfig, augment: AugmentConfig | None, train: bool
 ) -> list:
     height, width = model.image_size
     udp = model.head == "heatmap"  # UDPHeatmap's counterpart
@@ -211,6 +219,22 @@ def _transforms(
     encode = [GenerateTarget(encoder=codec_config(model))] if train else []
     affine = TopdownAffine(input_size=(width, height), use_udp=udp)
     return [LoadImage(), GetBBoxCenterScale(), *random, affine, *encode]
+
+
+def crop_box(image: np.ndarray, box: list[float], model: ModelConfig) -> dict[str, torch.Tensor]:
+    """An evaluation item's ``image``, ``center`` and ``scale`` from a picture (h, w, 3) uint8 RGB.
+
+    ``box`` is x, y, width, height in pixels, as in COCO's jsons.
+    """
+    x, y, width, height = box
+    person = {"img": image, "bbox": np.array([[x, y, x + width, y + height]], dtype=np.float32)}
+    for transform in _transforms(None, model, None, train=False):
+        person = transform(person)
+    return {
+        "image": torch.from_numpy(person["img"]).permute(2, 0, 1).contiguous(),
+        "center": torch.as_tensor(person["input_center"], dtype=torch.float32),
+        "scale": torch.as_tensor(person["input_scale"], dtype=torch.float32),
+    }
 
 
 def _augmentation(keypoints: KeypointSet, augment: AugmentConfig) -> list:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections import defaultdict
 from pathlib import Path
 
@@ -102,7 +103,12 @@ def coco_ap(
     content = truth if isinstance(truth, dict) else read_json(truth)
     content = {**content, "annotations": _complete(content["annotations"], len(sigmas))}
     report = io.StringIO()
-    with contextlib.redirect_stdout(report), contextlib.redirect_stderr(report):
+    with (
+        contextlib.redirect_stdout(report),
+        contextlib.redirect_stderr(report),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # that other sigmas are not COCO's, which is meant
         ground_truth = hotcoco.COCO(content)
         run = hotcoco.COCOeval(ground_truth, ground_truth.loadRes(results), "keypoints")
         run.params.kpt_oks_sigmas = [float(s) for s in sigmas]

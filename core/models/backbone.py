@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -35,6 +35,7 @@ from core.models.mixer import (
 )
 from core.models.weights import (
     build_backbone,
+    first_line,
     from_timm,
     load_strictly,
     read_state_dict,
@@ -43,7 +44,7 @@ from core.models.weights import (
 
 MIXERS = {"mixer_" + spec.replace("/", "").lower(): spec for spec in SPECS}
 FREE_MIXER = re.compile(r"mixer_c(\d+)_l(\d+)_p(\d+)(?:x(\d+))?")
-TRAINING_FIELDS = ("dropout", "stochastic_depth", "grad_checkpointing")
+FREE_TO_DIFFER = ("image_size", "dropout", "stochastic_depth", "grad_checkpointing")
 
 
 def create_backbone(
@@ -62,19 +63,7 @@ def create_backbone(
     config = _named_config(name, size, options)
     if not weights:
         return Mixer(config)
-    if str(weights) == "timm":
-        model = f"{name}_224"
-        pretrained = TimmBackbone(f"timm:{model}", 224, pretrained=True).model.state_dict()
-        state, stored, _ = from_timm(pretrained, source=f"timm's {model}")
-    else:
-        stored, state = read_weights(weights, size)
-    wanted = {"name": "mixer", **asdict(config)}
-    if "gelu" not in options:
-        wanted["gelu"] = stored.get("gelu")
-    ignored = ("image_size", *TRAINING_FIELDS)
-    _check_same(name, weights, stored, wanted, ignored)
-    changes = {field: wanted[field] for field in TRAINING_FIELDS}
-    return build_backbone({**stored, **changes}, state, weights, size)
+    return _load_mixer(name, config, weights, explicit=options)
 
 
 def backbone_from_description(description: dict) -> nn.Module:
@@ -89,34 +78,23 @@ def backbone_from_description(description: dict) -> nn.Module:
 
 
 class TimmBackbone(nn.Module):
-    """A model of timm, without its classifier, behind the contract above. Built for one size."""
+    """A model of timm, without its classifier, behind the contract above.
 
-    def __init__(self, name: str, image_size, pretrained: bool = False, **options):
+    It is built for one `image_size`; None is the size that timm has the model's weights at.
+    """
+
+    def __init__(self, name: str, image_size=None, pretrained: bool = False, **options):
         super().__init__()
-        import timm  # slow to import, and a Mixer does not need it
-
         self.name, self.options = name, options
-        model = name.removeprefix("timm:")
-        if not timm.is_model(model):
-            near = ", ".join(difflib.get_close_matches(model, timm.list_models())) or "nothing"
-            raise InputError(f"timm has no model {model!r}; close to it: {near}")
-        self.model = self._create(timm, model, as_pair("image_size", image_size), pretrained)
-        data = self.model.pretrained_cfg
         self.in_channels = options.get("in_chans", 3)
-        self.normalization = tuple(_cycle(data[key], self.in_channels) for key in ("mean", "std"))
+        size = None if image_size is None else as_pair("image_size", image_size)
+        self.model = _timm_model(name.removeprefix("timm:"), size, pretrained, options)
+        data = self.model.pretrained_cfg
         self.stride = (self.model.feature_info[-1]["reduction"],) * 2
-        self._measure(as_pair("image_size", image_size))
-
-    def _create(self, timm, model: str, size: tuple[int, int], pretrained: bool) -> nn.Module:
-        options = {"num_classes": 0, **self.options}
-        if timm.get_pretrained_cfg(model).fixed_input_size:
-            options["img_size"] = size  # the others take any size, and have no such option
-        try:
-            return timm.create_model(model, pretrained=pretrained, **options)
-        except Exception as error:
-            tried = f"timm.create_model({model!r}, pretrained={pretrained}, {options})"
-            way_out = "; or give weights=FILE, a local state dict" if pretrained else ""
-            raise InputError(f"{tried} failed: {error}{way_out}") from error
+        # timm repeats a pretrained stem over further channels in this order
+        order = [i % 3 for i in range(self.in_channels)]
+        self.normalization = tuple(tuple(data[key][i] for i in order) for key in ("mean", "std"))
+        self._measure(size or data["input_size"][1:])
 
     def _measure(self, image_size: tuple[int, int]) -> None:
         """Set image_size, grid and num_features by what the model makes of an empty image."""
@@ -127,18 +105,24 @@ class TimmBackbone(nn.Module):
                 features = self.eval()._features(empty)  # (1, C, h, w) or (1, prefix + S, C)
         except Exception as error:
             raise InputError(
-                f"{self.name} does not take image_size {image_size}: {error}"
+                f"{self.name} does not take image_size {image_size}: {first_line(error)}"
             ) from error
         self.train(was_training)
         self.image_size = image_size
         if features.ndim == 4:
             self.grid, self.num_features = tuple(features.shape[2:]), features.shape[1]
-        else:
-            self.grid = (image_size[0] // self.stride[0], image_size[1] // self.stride[1])
-            self.num_features = features.shape[2]
+            return
+        if any(size % stride for size, stride in zip(image_size, self.stride, strict=True)):
+            raise InputError(  # timm would leave the rest of the image out, and say nothing
+                f"image_size {image_size} is not a multiple of {self.name}'s patch {self.stride}"
+            )
+        self.grid = (image_size[0] // self.stride[0], image_size[1] // self.stride[1])
+        self.num_features = features.shape[2]
 
     def set_image_size(self, image_size: tuple[int, int]) -> None:
         """Move to another size, as timm does it (position embeddings are interpolated)."""
+        if image_size == self.image_size:
+            return
         if self.model.pretrained_cfg["fixed_input_size"]:
             if not hasattr(self.model, "set_input_size"):
                 raise InputError(
@@ -180,26 +164,62 @@ class TimmBackbone(nn.Module):
         return features.permute(0, 3, 1, 2) if nhwc else features
 
 
+def _load_mixer(name: str, config: MixerConfig, weights, explicit: dict) -> nn.Module:
+    if str(weights) == "timm":
+        model = f"{name}_224"
+        pretrained = TimmBackbone(f"timm:{model}", 224, pretrained=True).model.state_dict()
+        state, stored, _ = from_timm(pretrained, source=f"timm's {model}")
+    else:
+        stored, state = read_weights(weights, config.image_size)
+    if stored.get("name") != "mixer":
+        raise InputError(f"{weights} holds {stored.get('name')}, but {name} is a Mixer")
+    stored = asdict(checked_config({k: v for k, v in stored.items() if k != "name"}))
+    wanted = asdict(config) if "gelu" in explicit else {**asdict(config), "gelu": stored["gelu"]}
+    if differ := [k for k in wanted if k not in FREE_TO_DIFFER and stored[k] != wanted[k]]:
+        theirs, ours = (", ".join(f"{k} {d[k]}" for k in differ) for d in (stored, wanted))
+        raise InputError(f"{weights} holds a Mixer of {theirs}, but {name} has {ours}")
+    description = {"name": "mixer", **wanted, "image_size": stored["image_size"]}
+    return build_backbone(description, state, weights, config.image_size)
+
+
 def _create_timm(name: str, size: tuple[int, int], weights, options: dict) -> TimmBackbone:
     if not weights or str(weights) == "timm":
         return TimmBackbone(name, size, pretrained=bool(weights), **options)
     if Path(weights).is_dir():
         stored, state = read_weights(weights)
-        _check_same(name, weights, stored, {"name": name}, ignored=())
+        if stored.get("name") != name:
+            raise InputError(f"{weights} holds {stored.get('name')}, but the name given is {name}")
         return build_backbone({**stored, **options}, state, weights, size)
-    state = read_state_dict(weights)
-    import timm
+    return _load_timm_file(name, size, weights, options)
 
-    data = timm.get_pretrained_cfg(name.removeprefix("timm:"))
-    native = data.input_size[1:] if data and data.fixed_input_size else size
-    backbone = TimmBackbone(name, native, **options)
-    heads = backbone.model.pretrained_cfg["classifier"]
-    heads = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads or []))
+
+def _load_timm_file(name: str, size: tuple[int, int], file, options: dict) -> TimmBackbone:
+    """A state dict of timm's own: it says no size, so it is taken to be at timm's for the model."""
+    state = read_state_dict(file)
+    backbone = TimmBackbone(name, None, **options)
+    heads = backbone.model.pretrained_cfg["classifier"] or ()
+    heads = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
     state = {key: value for key, value in state.items() if not key.startswith(heads)}
-    load_strictly(backbone.model, state, f"{weights} (as {name})")
-    if size != native:
-        backbone.set_image_size(size)
+    load_strictly(backbone.model, state, f"{file} (as {name})")
+    backbone.set_image_size(size)
     return backbone
+
+
+def _timm_model(model: str, size, pretrained: bool, options: dict) -> nn.Module:
+    import timm  # slow to import, and a Mixer does not need it
+
+    if not timm.is_model(model):
+        near = ", ".join(difflib.get_close_matches(model, timm.list_models())) or "nothing"
+        raise InputError(f"timm has no model {model!r}; close to it: {near}")
+    options = {"num_classes": 0, **options}
+    if size and timm.get_pretrained_cfg(model).fixed_input_size:
+        options["img_size"] = size  # the others take any size, and have no such option
+    try:
+        return timm.create_model(model, pretrained=pretrained, **options)
+    except Exception as error:
+        tried = f"timm.create_model({model!r}, pretrained={pretrained}, **{options})"
+        way_out = "; or give weights=FILE, a local state dict" if pretrained else ""
+        raise InputError(f"{tried} failed: {first_line(error)}{way_out}") from error
 
 
 def _named_config(name: str, image_size: tuple[int, int], options: dict) -> MixerConfig:
@@ -212,17 +232,3 @@ def _named_config(name: str, image_size: tuple[int, int], options: dict) -> Mixe
         f"unknown backbone {name!r}; choose {', '.join(MIXERS)}, "
         "mixer_c<width>_l<blocks>_p<patch> or timm:<model>"
     )
-
-
-def _check_same(name: str, weights, stored: dict, wanted: dict, ignored: Sequence[str]) -> None:
-    """InputError that names both where the stored description is not the wanted one."""
-    differ = [k for k in wanted if k not in ignored and stored.get(k) != wanted[k]]
-    if differ:
-        theirs = ", ".join(f"{k} {stored.get(k)}" for k in differ)
-        ours = ", ".join(f"{k} {wanted[k]}" for k in differ)
-        raise InputError(f"{weights} holds {theirs}, but {name} has {ours}")
-
-
-def _cycle(values: Sequence[float], length: int) -> tuple[float, ...]:
-    """timm repeats a pretrained stem over further channels in this order."""
-    return tuple(values[i % len(values)] for i in range(length))

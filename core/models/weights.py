@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from core.errors import InputError
-from core.models.mixer import MixerConfig, as_pair, checked_config
+from core.models.mixer import MixerConfig, as_pair
 
 FORMATS = (
     "an official Mixer .npz, a state dict of timm (.safetensors, .pth), "
@@ -98,7 +98,12 @@ def build_backbone(
     """Build what is described and load the state strictly, at `image_size` where it is given."""
     from core.models.backbone import backbone_from_description  # it imports this module
 
-    backbone = backbone_from_description(description)
+    if description.get("name") == "mixer":  # spend no time on initial values: all are loaded
+        with torch.device("meta"):
+            backbone = backbone_from_description(description)
+        backbone.to_empty(device=torch.get_default_device())
+    else:
+        backbone = backbone_from_description(description)
     load_strictly(backbone, state, source)
     if image_size is not None and as_pair("image_size", image_size) != backbone.image_size:
         backbone = _at_image_size(backbone, as_pair("image_size", image_size), source)
@@ -146,7 +151,9 @@ def read_npz(path: str | Path, image_size=None) -> tuple[dict[str, Tensor], dict
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except Exception as error:
-        raise InputError(f"{path} cannot be read as .npz ({error}); give {FORMATS}") from error
+        raise InputError(
+            f"{path} cannot be read as .npz ({first_line(error)}); give {FORMATS}"
+        ) from error
     state = {}
     for name, array in arrays.items():
         linen = _rename(name, OLD_TO_LINEN)
@@ -172,15 +179,15 @@ def from_timm(
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """The state dict in a .safetensors or .pth file, as timm or a plain torch.save wrote it."""
+    if not Path(path).is_file() or Path(path).suffix not in TORCH_SUFFIXES:
+        raise InputError(f"{path} is no {', '.join(TORCH_SUFFIXES)} file; weights are {FORMATS}")
     from timm.models import load_state_dict  # slow to import; unwraps state_dict, EMA, `module.`
 
-    if Path(path).suffix not in TORCH_SUFFIXES:
-        raise InputError(f"{path} has an unknown suffix; give {FORMATS}")
     try:
         state = load_state_dict(str(path), weights_only=True)
     except Exception as error:
-        raise InputError(f"{path} cannot be read ({error}); give {FORMATS}") from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise InputError(f"{path} cannot be read ({first_line(error)}); give {FORMATS}") from error
+    if not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} holds no state dict (names and tensors); give {FORMATS}")
     return state
 
@@ -199,13 +206,13 @@ def _read_folder(path: Path) -> tuple[dict, dict[str, Tensor]]:
         if not needed.exists():
             raise InputError(f"{path} has no {needed.name}; weights are {FORMATS}")
     try:
-        description = json.loads((path / "config.json").read_text())["backbone"]
+        description = dict(json.loads((path / "config.json").read_text())["backbone"])
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f'{path}/config.json has no "backbone" entry ({error})') from error
+        raise InputError(f'{path}/config.json has no "backbone" entry ({error!r})') from error
     try:
         state = load_file(file)
     except Exception as error:
-        raise InputError(f"{file} cannot be read ({error}); give {FORMATS}") from error
+        raise InputError(f"{file} cannot be read: {first_line(error)}") from error
     inside = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
     return description, inside or state
 
@@ -253,6 +260,11 @@ def _rename(name: str, rules: list[tuple[str, str]]) -> str:
     for pattern, replacement in rules:
         name = re.sub(pattern, replacement, name)
     return name
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, on one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _times(shape) -> str:

@@ -1,4 +1,4 @@
-"""Optimizers by name, and the learning rate as a pure function of the optimizer step."""
+"""Optimizers by name; the learning rate and the weights' moving average, by optimizer step."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from core.errors import InputError
 
@@ -74,3 +75,16 @@ def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> None:
     """Set each group to its peak (``initial_lr``, kept at the first call) times ``factor``."""
     for group in optimizer.param_groups:
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move the exponential moving average of the parameters; buffers are copied.
+
+    The decay is warmed up as min(decay, (1 + step) / (10 + step)), TensorFlow's rule: a short run
+    would otherwise average its initial weights.
+    """
+    now = min(decay, (1 + step) / (10 + step))
+    get_ema_multi_avg_fn(now)(list(average.parameters()), list(network.parameters()), None)
+    for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
+        kept.copy_(buffer)

@@ -20,6 +20,7 @@ resumed therefore gives the losses of one that was not.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ from core.errors import InputError
 from core.training import checkpoint, folder, state
 from core.training.gradients import Gradients, Losses
 from core.training.meter import Meter, NotFinite
-from core.training.optim import ScheduleConfig, lr_factor, set_lr
+from core.training.optim import ScheduleConfig, lr_factor, move_average, set_lr
 from core.training.progress import Display
 from core.training.session import Precision, Session, build_accelerator
 from core.training.stop import StopSignals
@@ -92,7 +93,7 @@ class Run:
         seed_everything(config.seed)  # for the networks that the app builds next
         self._parts: dict[str, Any] = {}  # as accelerate prepared them
         self._owned: dict[str, list[str]] = {}  # networks that each optimizer steps
-        self._ema: dict[str, Any] = {}  # timm's ModelEmaV3
+        self._ema: dict[str, nn.Module] = {}  # moving averages
         self._plain: dict[str, nn.Module] = {}  # the networks without their wrappers
         self._metrics: dict[str, float] = {}
         self._metrics_step = -1
@@ -167,13 +168,11 @@ class Run:
         if self.resumed:
             checkpoint.load_weights(module, self.resumed / checkpoint.weights_file(name))
         if self.config.ema and name in self.config.ema_of:
-            from timm.utils import ModelEmaV3  # here: importing timm takes seconds
-
-            ema = ModelEmaV3(module, decay=self.config.ema, use_warmup=True)
+            average = copy.deepcopy(module).requires_grad_(False).to(self.session.device)
             if self.resumed:
                 path = self.resumed / checkpoint.weights_file(name, ema=True)
-                checkpoint.load_weights(ema.module, path)
-            self._ema[name] = ema.to(self.session.device)
+                checkpoint.load_weights(average, path)
+            self._ema[name] = average
         if self.config.compile:
             module.compile()  # torch.compile(module) would put _orig_mod. before every key
 
@@ -243,7 +242,7 @@ class Run:
             self.meter.norms.append(norm)
         name = next(name for name, part in self._parts.items() if part is optimizer)
         for owned in self._ema.keys() & set(self._owned[name]):
-            self._ema[owned].update(self._plain[owned], self.done)
+            move_average(self._ema[owned], self._plain[owned], self.config.ema, self.done)
 
     def due(self, what: Literal["eval", "save"]) -> bool:
         """True after every N-th optimizer step (eval_every, save_every) and after the last one."""
@@ -282,7 +281,7 @@ class Run:
     def evaluating(self, name: str = "model") -> Iterator[nn.Module]:
         """The network, or its moving average if it has one, in eval mode without gradients."""
         network = (self._parts if self.session.sharding else self._plain)[name]
-        network = self._ema[name].module if name in self._ema else network
+        network = self._ema[name] if name in self._ema else network
         was_training = network.training
         with self.meter.pause(), torch.no_grad(), self.accelerator.autocast():
             yield network.eval()

@@ -21,6 +21,7 @@ from core.errors import InputError
 from core.training import checkpoint
 from core.training.session import Session
 
+
 @dataclass
 class WholeState:
     """Everything of a checkpoint, in the main process's memory; ``run`` is the run's folder."""
@@ -49,7 +50,7 @@ def gather(session: Session, parts: dict, averages: dict, run: Path) -> WholeSta
         if isinstance(part, nn.Module)
     }
     for name, average in averages.items():
-        weights[checkpoint.weights_file(name, ema=True)] = average.module.state_dict()
+        weights[checkpoint.weights_file(name, ema=True)] = average.state_dict()
     return WholeState(weights, _training(session, parts, run), run)
 
 

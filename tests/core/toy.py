@@ -34,6 +34,7 @@ class ToyConfig:
     kill_at: int = -1  # kill -9 this process after this step
     term_at: int = -1  # send SIGTERM to this process after this step
     width: int = 16
+    dropout: float = 0.1
     frozen: bool = False  # freeze the first layer
 
 
@@ -84,7 +85,7 @@ def toy_losses(output, batch, masked):
 def train(config: ToyConfig):
     run = Run(config.run, config)
     loader = run.loader(ToyData(config), workers=config.workers, skip_bad=config.skip_bad)
-    net = ToyNet(config.width)
+    net = ToyNet(config.width, config.dropout)
     net.first.requires_grad_(not config.frozen)
     model, optimizer = run.prepare(model=net, optimizer=create_optimizer(config.optim, net))
     for batch in run.steps(loader):

@@ -112,7 +112,14 @@ def room(canvas: Canvas, rng: Rng, horizon: float) -> None:
     canvas.gradient(foot, canvas.height, floor, darker(floor, 0.15))
     _boards(canvas, rng, foot, darker(floor, 0.14))
     canvas.box(0, foot - 4, canvas.width, foot, lighter(wall, 0.6))
-    furniture = (props.window, props.picture, props.shelf, props.sofa, props.floor_lamp, props.plant)
+    furniture = (
+        props.window,
+        props.picture,
+        props.shelf,
+        props.sofa,
+        props.floor_lamp,
+        props.plant,
+    )
     for _ in range(rng.integers(2, 6)):
         paint = furniture[rng.integers(len(furniture))]
         paint(canvas, rng, rng.uniform(0, canvas.width), foot + 2, rng.uniform(0.6, 0.95) * foot)
@@ -126,7 +133,12 @@ def _boards(canvas: Canvas, rng: Rng, foot: float, colour: Colour) -> None:
     middle = rng.uniform(0, canvas.width)
     for x in np.linspace(-2.5, 2.5, 16) * canvas.width:
         near, far = middle + x, middle + 0.45 * x
-        corners = [(far, foot), (far + 0.7, foot), (near + 1.6, canvas.height), (near, canvas.height)]
+        corners = [
+            (far, foot),
+            (far + 0.7, foot),
+            (near + 1.6, canvas.height),
+            (near, canvas.height),
+        ]
         canvas.fill(np.array(corners), colour)
 
 

@@ -113,7 +113,9 @@ class Figure:
         if self.outfit.bag is None:
             return []
         points = [self.at(s * 0.035, up, -0.085) for up in (0.88, 0.4) for s in (1, -1)]
-        return [Part(points, 0.02, [Blob("bag", points, [0.05 * self.height] * 4, self.outfit.bag)])]
+        return [
+            Part(points, 0.02, [Blob("bag", points, [0.05 * self.height] * 4, self.outfit.bag)])
+        ]
 
     def _arm(self, side: str) -> list[Part]:
         names = ("shoulder", "elbow", "wrist", "hand")

@@ -7,7 +7,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from apps.pose.people.canvas import Colour, darker, lighter, mix
+from apps.pose.people.canvas import darker, lighter, mix
 from apps.pose.people.figure import Figure
 from apps.pose.people.shapes import Blob, Part, Patch
 from apps.pose.people.skeleton import SIDES
@@ -31,6 +31,9 @@ LANDMARKS = {
     "left_ear": (on_head(96, -8), 1.07),
     "right_ear": (on_head(-96, -8), 1.07),
 }
+
+# How far each may be turned away (cosine) and still show: what stands off the head shows longer.
+SHOWN = {"nose": -0.12, "left_eye": 0.0, "right_eye": 0.0, "left_ear": -0.3, "right_ear": -0.3}
 
 
 def ring(direction: np.ndarray, angle: float) -> np.ndarray:
@@ -101,9 +104,9 @@ class Head(Ellipsoid):
     def parts(self) -> list[Part]:
         ears = [(self.facing(LANDMARKS[f"{s}_ear"][0]), self._ear(s)) for s, _ in SIDES]
         covered = self.outfit.hair_style == "bob"
-        shapes = [ear for facing, ear in ears if facing <= -0.3 or covered]
+        shapes = [ear for facing, ear in ears if facing <= SHOWN["left_ear"] or covered]
         shapes += self._skull()
-        shapes += [ear for facing, ear in ears if facing > -0.3 and not covered]
+        shapes += [ear for facing, ear in ears if facing > SHOWN["left_ear"] and not covered]
         shapes += self._face() + self._hat()
         return [Part([self.centre], 0.02, shapes), *self._tresses()]
 
@@ -132,18 +135,16 @@ class Head(Ellipsoid):
         shapes, spots = [], []
         if self.outfit.beard and (cap := self.cap(on_head(0, -62), 46)) is not None:
             shapes.append(Patch("face", cap, hair))
-        lips = (190, 100, 96) if self.outfit.beard else (150, 52, 56)
         if detailed:
             spots = [(a, -22, 0.2, 0.15, mix(skin, (235, 90, 80), 0.22)) for a in (-42, 42)]
             spots += [(a, 21, 0.2, 0.045, darker(hair, 0.2)) for a in (-25, 25)]
-            spots.append((0, -44, 0.24, 0.065, lips))
         for azimuth in (-25, 25):
             if self.outfit.glasses:
                 spots.append((azimuth, 1, 0.32, 0.3, (52, 50, 60)))
                 spots.append((azimuth, 1, 0.25, 0.23, (226, 238, 244)))
             spots.append((azimuth, 1, 0.13, 0.17, (34, 28, 36)))
             spots += [(azimuth + 3, 5, 0.045, 0.055, (250, 250, 250))] if detailed else []
-        return shapes + self._spots(spots) + self._nose()
+        return shapes + self._spots(spots) + (self._mouth() if detailed else []) + self._nose()
 
     def _half_width(self) -> float:
         return self.size * self.view.scale
@@ -164,8 +165,18 @@ class Head(Ellipsoid):
                 shapes.append(Patch("face", self.pixels(oval), colour))
         return shapes
 
+    def _mouth(self) -> list[Patch]:
+        """A smile: lips between two arcs that meet in the corners."""
+        if self.facing(on_head(0, -42)) < 0.15:
+            return []
+        across = np.linspace(-1, 1, 7)
+        upper = [on_head(19 * a, -41 + 5 * a * a) for a in across]
+        lower = [on_head(19 * a, -50 + 14 * a * a) for a in across[::-1]]
+        lips = (196, 104, 100) if self.outfit.beard else (158, 56, 60)
+        return [Patch("face", self.pixels(np.array(upper + lower)), lips)]
+
     def _nose(self) -> list[Blob]:
-        if self.facing(LANDMARKS["nose"][0]) < -0.12:
+        if self.facing(LANDMARKS["nose"][0]) <= SHOWN["nose"]:
             return []
         bridge = self.centre + self.axes @ on_head(0, -2)
         colour = mix(self.outfit.skin, (190, 80, 60), 0.25)

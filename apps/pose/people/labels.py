@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from apps.pose.people.figure import Figure
-from apps.pose.people.head import LANDMARKS, Head
+from apps.pose.people.head import LANDMARKS, SHOWN, Head
 from apps.pose.people.shapes import PERSON, owner
 from apps.pose.people.skeleton import KEYPOINTS, SIDES
 
@@ -75,7 +75,7 @@ def label_keypoints(figure: Figure, person: int, owners: np.ndarray) -> np.ndarr
 
 def _belongs_to(name: str, depths: dict, joints: dict, turned: float) -> tuple[str, ...]:
     """The parts that show a joint when they are the nearest at its pixel."""
-    if turned <= 0:
+    if turned <= SHOWN.get(name, -1.0):
         return ()
     if name not in THROUGH or _far_side(name, depths, joints):
         return OWN[name]

@@ -63,7 +63,7 @@ def sample_outfit(rng: np.random.Generator) -> Outfit:
         shirt=shirt,
         stripe=_stripe(rng, shirt) if decoration < 0.3 else None,
         jacket=_pick(rng, CLOTH) if decoration > 0.82 else None,
-        sleeve=float(rng.choice((0.12, 0.62, 1.0, 1.96), p=(0.1, 0.42, 0.08, 0.4))),
+        sleeve=float(rng.choice((0.32, 0.62, 1.0, 1.96), p=(0.1, 0.42, 0.08, 0.4))),
         bottom=_pick(rng, BOTTOM) if rng.random() < 0.8 else _pick(rng, CLOTH),
         cut=str(rng.choice(("trousers", "shorts", "skirt"), p=cuts)),
         shoes=_pick(rng, SHOES),

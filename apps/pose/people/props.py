@@ -6,6 +6,8 @@ it also claims its pixels, which hides the people behind it.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from apps.pose.people.canvas import OBJECT, Canvas, Colour, darker, lighter
@@ -72,7 +74,9 @@ def bench(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 def table(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
     colour, half = wood(rng), 1.2 * size
     for dx in (-0.85, 0.85):
-        canvas.box(x + dx * half - 2.5, y - size, x + dx * half + 2.5, y, darker(colour, 0.3), owner)
+        canvas.box(
+            x + dx * half - 2.5, y - size, x + dx * half + 2.5, y, darker(colour, 0.3), owner
+        )
     canvas.box(x - half, y - size, x + half, y - 0.86 * size, colour, owner)
     cup = bright(rng)
     canvas.box(x + 0.2 * half, y - 1.2 * size, x + 0.2 * half + 0.14 * size, y - size, cup, owner)
@@ -95,7 +99,9 @@ def ball(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 def plant(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
     size, colour = 0.6 * size, leaf(rng)
     for angle in np.linspace(-1.0, 1.0, 7):
-        tip = np.array([x + 0.42 * size * np.sin(angle), y - 0.3 * size - 0.7 * size * np.cos(angle)])
+        tip = np.array(
+            [x + 0.42 * size * np.sin(angle), y - 0.3 * size - 0.7 * size * np.cos(angle)]
+        )
         foot = np.array([[x - 2, y - 0.3 * size], [x + 2, y - 0.3 * size]])
         side = np.array([0.08 * size, 0.0])
         middle = 0.45 * foot.mean(axis=0) + 0.55 * tip
@@ -121,9 +127,11 @@ def floor_lamp(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 def parasol(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
     canvas.box(x - 1.2, y - size, x + 1.2, y, (236, 230, 220), owner)
     colours, angles = (bright(rng), (250, 246, 236)), np.linspace(np.pi, 2 * np.pi, 6)
-    for index, (first, last) in enumerate(zip(angles[:-1], angles[1:], strict=True)):
+    for index, (first, last) in enumerate(pairwise(angles)):
         arc = np.linspace(first, last, 5)
-        rim = np.stack([x + 0.6 * size * np.cos(arc), y - 0.75 * size + 0.3 * size * np.sin(arc)], 1)
+        rim = np.stack(
+            [x + 0.6 * size * np.cos(arc), y - 0.75 * size + 0.3 * size * np.sin(arc)], 1
+        )
         tip = np.array([[x, y - 1.05 * size]])
         canvas.fill(np.concatenate([rim, tip]), colours[index % 2], owner)
 
@@ -141,7 +149,9 @@ def picture(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
     half, middle = rng.uniform(9, 22), y - 0.72 * size
     high = half * rng.uniform(0.7, 1.2)
     canvas.box(x - half, middle - high, x + half, middle + high, wood(rng), owner)
-    canvas.box(x - half + 2.5, middle - high + 2.5, x + half - 2.5, middle + high - 2.5, bright(rng))
+    canvas.box(
+        x - half + 2.5, middle - high + 2.5, x + half - 2.5, middle + high - 2.5, bright(rng)
+    )
     canvas.oval(x, middle, 0.4 * half, 0.4 * high, bright(rng))
 
 

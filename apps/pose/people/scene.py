@@ -1,4 +1,4 @@
-"""One image: a place, one to three people from far to near, sometimes something in front of them."""
+"""One image: a place, one to three people from far to near, sometimes something before them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from apps.pose.people.outfit import sample_outfit
 from apps.pose.people.poses import sample_pose, sample_yaw
 from apps.pose.people.props import paint_occluder
 from apps.pose.people.shapes import paint
-from apps.pose.people.skeleton import Body, Build, Pose, View, turn
+from apps.pose.people.skeleton import Body, Build, View, turn
 
 SPLITS = ("train", "val")
 SIZES = ((320, 240), (240, 320), (288, 288))  # width, height
@@ -68,7 +68,7 @@ def paint_scene(rng: Rng) -> Scene:
     for person, (figure, spot) in enumerate(zip(figures, spots, strict=True)):
         _shadow(canvas, figure, spot)
         paint_figure(canvas, person, figure)
-    if rng.random() < 0.3:
+    if rng.random() < 0.38:
         _hide(canvas, rng, spots[rng.integers(len(spots))])
     return Scene(canvas, figures)
 
@@ -93,7 +93,7 @@ def sample_spots(rng: Rng, width: int, height: int, horizon: float) -> list[Spot
 
 
 def _free_place(rng: Rng, width: int, tall: float, others: list[Spot]) -> float:
-    """A column that keeps a distance from the others: mostly side by side, sometimes overlapping."""
+    """A column at a distance from the others: mostly side by side, sometimes overlapping."""
     margin = -0.02 if rng.random() < 0.08 else min(0.16 * tall / width, 0.4)
     columns = width * rng.uniform(margin, 1 - margin, 12)
     wanted = rng.choice((0.42, 0.2), p=(0.75, 0.25))
@@ -113,7 +113,9 @@ def stand_at(body, spot, rotation, light, outfit, distance: float = 8.0) -> Figu
     """A figure whose lowest foot touches the ground of its spot, or hovers in a jump."""
     scale = spot.tall / ADULT
     view = View(rotation, scale, distance, np.zeros(2))
-    soles = [body.joints[f"{side}_{part}"] for side in ("left", "right") for part in ("heel", "toe")]
+    soles = [
+        body.joints[f"{side}_{part}"] for side in ("left", "right") for part in ("heel", "toe")
+    ]
     circles = view.circles(np.array(soles), 0.02 * body.build.height)
     low = float((circles[:, 1] + circles[:, 2]).max())
     view.origin = np.array([spot.x, spot.feet - low - body.pose.lift * scale])
@@ -138,7 +140,7 @@ def _hide(canvas: Canvas, rng: Rng, spot: Spot) -> None:
 
 def _finish(image: np.ndarray, rng: Rng) -> np.ndarray:
     """The light of the day and the grain of the film."""
-    gains = rng.uniform(0.84, 1.08) * rng.uniform(0.97, 1.03, 3)
+    gains = rng.uniform(0.92, 1.1) * rng.uniform(0.97, 1.03, 3)
     image = cv2.multiply(image, (*gains, 1.0))
-    grain = rng.integers(0, 10, image.shape[:2], dtype=np.uint8)
+    grain = rng.integers(0, 8, image.shape[:2], dtype=np.uint8)
     return cv2.subtract(image, cv2.merge([grain] * 3))

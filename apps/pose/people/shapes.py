@@ -16,6 +16,7 @@ PARTS = (
     "left_upper_arm", "right_upper_arm", "left_forearm", "right_forearm", "left_hand", "right_hand",
     "left_thigh", "right_thigh", "left_shin", "right_shin", "left_foot", "right_foot",
 )  # fmt: skip
+LIT_FROM = corners(np.array(3.0))  # pixels: limbs thinner than this get no lit side
 PERSON = 32  # owners of person p: PERSON * (p + 1) + index of the part
 
 
@@ -41,6 +42,10 @@ class Blob:
     rims: float | Sequence[float] | None = 1.0
     lit: bool = True
     shade: float = 0.0
+
+    def rim_of_each(self) -> Sequence[float]:
+        same = self.rims is None or isinstance(self.rims, float)
+        return [self.rims or 0.0] * len(self.points) if same else self.rims
 
 
 @dataclass
@@ -83,16 +88,15 @@ def _outlines(blobs: list[Blob], view: View, light: np.ndarray):
     counts = [len(blob.points) for blob in blobs]
     points = np.array([point for blob in blobs for point in blob.points])
     circles = view.circles(points, np.array([r for blob in blobs for r in blob.radii]))
-    rims = np.concatenate([np.broadcast_to(blob.rims or 0.0, n)
-                           for blob, n in zip(blobs, counts, strict=True)])  # fmt: skip
+    rims = np.array([rim for blob in blobs for rim in blob.rim_of_each()])
     variants = np.stack([circles] * 3)  # (plain, rim, lit; spheres; x, y, radius)
     variants[1, :, 2] += rims * (0.35 + 0.0045 * view.scale)
     variants[2] += circles[:, 2:] * np.append(0.3 * light, -0.42)
     around = corners(variants[:, :, None, :2] + variants[:, :, None, 2:] * CIRCLE)
-    depths, start = view.depth(points), 0
+    depths, start = view.depth(points).tolist(), 0
     for count in counts:
         span = slice(start, start + count)
-        yield depths[span].mean(), around[:, span].reshape(3, -1, 2)
+        yield sum(depths[span]) / count, around[:, span].reshape(3, -1, 2)
         start += count
 
 
@@ -104,7 +108,7 @@ def _paint_blob(canvas: Canvas, person: int, blob: Blob, depth: float, around: n
         edge = cv2.convexHull(around[1])
         canvas.fill_corners(edge, darker(colour, 0.42))
     canvas.fill_corners(plain, colour)
-    if blob.lit:
+    if blob.lit and np.ptp(around[0], axis=0).min() > LIT_FROM:
         canvas.fill_corners(cv2.convexHull(around[2]), lighter(colour, 0.13))
     canvas.claim_corners(edge, owner(person, blob.part))
 

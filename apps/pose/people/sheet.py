@@ -14,26 +14,41 @@ LEFT, RIGHT, MIDDLE = (255, 140, 40), (60, 130, 255), (120, 230, 120)  # RGB
 
 
 def contact_sheet(path, seed: int = 0, rows: int = 3, columns: int = 5, skeletons: bool = False,
-                  cell: tuple[int, int] = (320, 320)) -> None:  # fmt: skip
-    """Write a picture of scenes. Skeletons: orange is the person's left, blue the right; a filled
-    joint is visible (v=2), a hollow one is occluded (v=1)."""
-    tiles = []
+                  split: str = "train", width: int = 1600) -> None:  # fmt: skip
+    """Write a picture of scenes, each row as wide as the others. Skeletons: orange is the person's
+    left, blue the right; a filled joint is visible (v=2), a hollow one is occluded (v=1)."""
+    images = []
     for index in range(rows * columns):
-        image, annotations = draw_scene(seed, "train", index)
-        if skeletons:
-            for annotation in annotations:
-                image = draw_skeleton(image, annotation["keypoints"])
-        tiles.append(_tile(image, *cell))
-    sheet = np.concatenate([np.concatenate(tiles[row * columns : (row + 1) * columns], axis=1)
-                            for row in range(rows)])  # fmt: skip
+        image, annotations = draw_scene(seed, split, index)
+        for annotation in annotations if skeletons else []:
+            image = draw_skeleton(image, annotation["keypoints"])
+        images.append(image)
+    starts = range(0, len(images), columns)
+    sheet = np.concatenate([_row(images[start : start + columns], width) for start in starts])
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), sheet[..., ::-1]):
         raise OSError(f"{path}: OpenCV could not write the picture")
 
 
+def _row(images: list[np.ndarray], width: int, gap: int = 6) -> np.ndarray:
+    """Images side by side at one height, which makes them fill the width."""
+    shares = np.array([image.shape[1] / image.shape[0] for image in images])
+    height = round((width - gap * (len(images) + 1)) / shares.sum())
+    row = np.full((height + gap, width, 3), 255, np.uint8)
+    left = gap
+    for image, share in zip(images, shares, strict=True):
+        right = min(left + round(height * share), width)
+        size = (right - left, height)
+        row[gap // 2 : gap // 2 + height, left:right] = cv2.resize(
+            image, size, interpolation=cv2.INTER_CUBIC
+        )
+        left = right + gap
+    return row
+
+
 def draw_skeleton(image: np.ndarray, keypoints: list[float]) -> np.ndarray:
     """A copy of an RGB image with the bones and joints of one COCO annotation."""
-    image, points = np.ascontiguousarray(image), np.array(keypoints).reshape(-1, 3)
+    image, points = image.copy(), np.array(keypoints).reshape(-1, 3)
     for first, last in BONES:
         a, b = points[first - 1], points[last - 1]
         if a[2] and b[2]:
@@ -59,14 +74,3 @@ def _colour(first: int, last: int) -> tuple[int, int, int]:
     if sides == {"left"}:
         return LEFT
     return RIGHT if sides == {"right"} else MIDDLE
-
-
-def _tile(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The image in the middle of a light cell, with a narrow border."""
-    scale = min((width - 6) / image.shape[1], (height - 6) / image.shape[0])
-    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    tile = np.full((height, width, 3), 250, np.uint8)
-    top, left = (height - size[1]) // 2, (width - size[0]) // 2
-    tile[top : top + size[1], left : left + size[0]] = image
-    return tile
