@@ -163,9 +163,9 @@ class TrainLoader(_Loader):
 class EvalLoader(_Loader):
     """Every sample once over all processes, in order, with a mask.
 
-    Batches are dicts with ``mask`` (B,) bool added: False for padding and for the substitutes of
-    bad samples. All processes get the same number of equally large batches, so collective calls
-    inside the loop never hang.
+    Batches are dicts with two entries added: ``index`` (B,) int64, and ``mask`` (B,) bool, which is
+    False for padding and for the substitutes of bad samples. All processes get the same number of
+    equally large batches, so collective calls inside the loop never hang.
     """
 
     def __len__(self) -> int:
@@ -179,4 +179,4 @@ class EvalLoader(_Loader):
             positions.reshape(-1, size), self._batches(order), strict=True
         ):
             real = torch.from_numpy(row < count) & ~torch.tensor(substitutes)
-            yield {**batch, "mask": real}
+            yield {**batch, "index": torch.from_numpy(row), "mask": real}

@@ -31,7 +31,7 @@ STEP = re.compile(r"step-(\d{8,})")
 
 
 def weights_file(name: str, ema: bool = False) -> str:
-    """model.safetensors, ema.safetensors; for other names NAME.safetensors, NAME.ema.safetensors."""
+    """model.safetensors and ema.safetensors, else NAME.safetensors and NAME.ema.safetensors."""
     if ema:
         return "ema.safetensors" if name == "model" else f"{name}.ema.safetensors"
     return f"{name}.safetensors"
@@ -115,6 +115,12 @@ def find_checkpoint(path: str | os.PathLike, which: str = "best") -> Path:
     if not kept:
         raise InputError(f"{path} holds no checkpoint: give the folder of a run or a checkpoint")
     return kept[-1]
+
+
+def averaged_weights(checkpoint: Path, name: str = "model") -> Path:
+    """The file with a network's moving average, or its weights where there is none."""
+    average = checkpoint / weights_file(name, ema=True)
+    return average if average.is_file() else checkpoint / weights_file(name)
 
 
 def save_weights(module_state: dict[str, torch.Tensor], path: Path) -> None:

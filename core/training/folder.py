@@ -24,7 +24,7 @@ def open_folder(folder: Path, resume: bool, config: Any, step: int) -> None:
     Raises InputError if the folder is in use and ``resume`` is False: nothing is overwritten.
     """
     used = folder.exists() and any(folder.iterdir())
-    if used and not resume:
+    if used and not (resume or _never_began(folder)):
         raise InputError(
             f"{folder} exists already: choose another --run.folder, or go on with --run.resume"
         )
@@ -37,6 +37,13 @@ def open_folder(folder: Path, resume: bool, config: Any, step: int) -> None:
     cut_metrics(folder, step)
     with open(folder / "about.jsonl", "a") as file:
         file.write(json.dumps({"from_step": step, **about()}) + "\n")
+
+
+def _never_began(folder: Path) -> bool:
+    """Whether a run failed here before its first step, on a wrong path for example."""
+    metrics = folder / "metrics.jsonl"
+    begun = any((folder / "checkpoints").glob("step-*")) or not metrics.is_file()
+    return not begun and metrics.stat().st_size == 0
 
 
 def _report_changes(path: Path, config: Any) -> None:

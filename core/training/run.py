@@ -281,7 +281,7 @@ class Run:
     def evaluating(self, name: str = "model") -> Iterator[nn.Module]:
         """The network, or its moving average if it has one, in eval mode without gradients."""
         network = (self._parts if self.session.sharding else self._plain)[name]
-        network = self._ema[name] if name in self._ema else network
+        network = self._ema.get(name, network)
         was_training = network.training
         with self.meter.pause(), torch.no_grad(), self.accelerator.autocast():
             yield network.eval()

@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 PRELOAD = [
     "torch._dynamo",
@@ -34,7 +35,7 @@ def launch(main, *words, processes=1, timeout=180, limit=None):
     """Run ``main()`` with these command-line words. ``limit``: largest file it may write, bytes."""
     with tempfile.TemporaryDirectory() as folder:
         port, words = free_port(), [str(word) for word in words]
-        paths = [os.path.join(folder, f"{rank}.log") for rank in range(processes)]
+        paths = [Path(folder, f"{rank}.log") for rank in range(processes)]
         ranks = [
             CONTEXT.Process(target=_rank, args=(main, words, rank, processes, port, path, limit))
             for rank, path in enumerate(paths)
@@ -46,7 +47,7 @@ def launch(main, *words, processes=1, timeout=180, limit=None):
             if rank.exitcode is None:
                 rank.kill()
                 rank.join()
-        output = "".join(open(path).read() for path in paths if os.path.exists(path))
+        output = "".join(path.read_text() for path in paths if path.exists())
     return Finished(next((r.exitcode for r in ranks if r.exitcode), 0), output)
 
 
@@ -63,7 +64,6 @@ def _rank(main, words, rank, world, port, path, limit):
 
     log = os.open(path, os.O_WRONLY | os.O_CREAT)
     os.dup2(log, 1), os.dup2(log, 2)
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
     os.environ["ACCELERATE_USE_CPU"] = "1"
     if world > 1:
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}

@@ -10,7 +10,6 @@ from core.training.folder import read_metrics
 from tests.core import toy
 from tests.core.launch import launch
 
-
 OPTIONS = ["--run.accumulate", 2, "--run.ema", 0.99, "--run.steps", 20, "--workers", 1]
 
 

@@ -55,7 +55,7 @@ class ToyData(Dataset):
         if i in self.config.bad:
             raise BadSample(f"sample-{i}.jpg", "truncated")
         x = torch.sin(torch.arange(6.0) * (i + 1)) + torch.randn(6) * 0.1
-        x = x + random.random() * 0.1 + np.random.rand() * 0.1
+        x = x + random.random() * 0.1 + np.random.rand() * 0.1  # noqa: NPY002 - what mmpose does
         y = x.cumsum(0) * (float("nan") if i == self.config.nan_at else 1.0)
         return {"x": x, "y": y, "valid": (torch.arange(6) <= i % 6).float(), "index": i}
 

@@ -1,0 +1,129 @@
+"""A backbone and a keypoint head.
+
+Legend: B people, (H, W) the crop, C channels, (h, w) the backbone's map, K keypoints.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from apps.pose.codec import HEATMAP_STRIDE
+from apps.pose.config import ModelConfig
+from apps.pose.keypoints import KeypointSet
+from core import InputError, create_backbone
+from core.config import build, to_plain
+
+
+class SimCCHead(nn.Module):
+    """One classification over x and one over y for each keypoint (SimCC, arXiv 2107.03332, 3.1).
+
+    A 1x1 convolution gives each keypoint a map; the flattened map gives the logits of both axes by
+    one linear layer each, shared by the keypoints.
+    """
+
+    def __init__(self, channels: int, grid: tuple[int, int], keypoints: int, bins: tuple[int, int]):
+        super().__init__()
+        self.to_keypoints = nn.Conv2d(channels, keypoints, 1)
+        self.x = nn.Linear(grid[0] * grid[1], bins[0])
+        self.y = nn.Linear(grid[0] * grid[1], bins[1])
+        for layer in (self.x, self.y):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """(B, C, h, w) -> logits {"x": (B, K, W*split), "y": (B, K, H*split)}."""
+        maps = self.to_keypoints(features).flatten(2)  # (B, K, h*w)
+        return {"x": self.x(maps), "y": self.y(maps)}
+
+
+class HeatmapHead(nn.Module):
+    """Deconvolutions up to a quarter of the crop, then a 1x1 convolution (SimpleBaseline,
+    arXiv 1804.06208): three for a backbone of stride 32, two for stride 16."""
+
+    def __init__(self, channels: int, stride: tuple[int, int], keypoints: int, width: int = 256):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(_doublings(stride)):
+            layers += [
+                nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+            ]
+            channels = width
+        self.up = nn.Sequential(*layers)
+        self.to_heatmap = nn.Conv2d(channels, keypoints, 1)
+        for layer in self.modules():
+            if isinstance(layer, nn.ConvTranspose2d | nn.Conv2d):
+                nn.init.normal_(layer.weight, std=0.001)
+        nn.init.zeros_(self.to_heatmap.bias)
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """(B, C, h, w) -> {"heatmap": (B, K, H/4, W/4)}."""
+        return {"heatmap": self.to_heatmap(self.up(features))}
+
+
+def _doublings(stride: tuple[int, int]) -> int:
+    doublings = math.log2(stride[0] / HEATMAP_STRIDE)
+    if stride[0] != stride[1] or doublings < 0 or doublings % 1:
+        raise InputError(
+            f"a heatmap head needs a backbone of stride 4, 8, 16 or 32, this one has "
+            f"{stride[0]} x {stride[1]}: use model.head simcc"
+        )
+    return int(doublings)
+
+
+class PoseNet(nn.Module):
+    """Crops of people in, SimCC logits or heatmaps out."""
+
+    def __init__(self, config: ModelConfig, keypoints: KeypointSet):
+        super().__init__()
+        self.config, self.keypoints = config, keypoints
+        self.backbone = _backbone(config)
+        mean, std = self.backbone.normalization
+        self.register_buffer("mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.head = _head(config, self.backbone, len(keypoints))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """(B, 3, H, W) uint8 RGB -> the head's outputs."""
+        features = self.backbone.feature_map((images.float() - self.mean) / self.std)
+        return self.head(features)
+
+    @classmethod
+    def from_description(cls, info: dict[str, Any], source: str) -> PoseNet:
+        """The network whose `describe()` this was, with random weights; ``source`` names it."""
+        if info.get("app") != "pose":
+            raise InputError(f"{source} is no checkpoint of apps/pose, but of {info.get('app')}")
+        config = build(ModelConfig, info["model"], f"{source}: model")
+        keypoints = build(KeypointSet, info["keypoints"], f"{source}: keypoints")
+        return cls(replace(config, weights=""), keypoints)
+
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint keeps, to build this network and its backbone again."""
+        return {
+            "app": "pose",
+            "backbone": self.backbone.describe(),
+            "model": to_plain(self.config),
+            "keypoints": to_plain(self.keypoints),
+        }
+
+
+def _backbone(config: ModelConfig) -> nn.Module:
+    options = {}
+    if config.backbone.startswith("mixer_"):
+        names = ("stochastic_depth", "grad_checkpointing")
+        options = {name: getattr(config, name) for name in names}
+    return create_backbone(config.backbone, config.image_size, config.weights or None, **options)
+
+
+def _head(config: ModelConfig, backbone: nn.Module, keypoints: int) -> nn.Module:
+    if config.head == "heatmap":
+        return HeatmapHead(backbone.num_features, backbone.stride, keypoints)
+    height, width = config.image_size
+    bins = round(width * config.simcc_split), round(height * config.simcc_split)
+    return SimCCHead(backbone.num_features, backbone.grid, keypoints, bins)

@@ -1,0 +1,64 @@
+"""From a configuration to data sets: which files, which keypoints."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from apps.pose.config import DataConfig, PoseConfig
+from apps.pose.data import PoseDataset
+from apps.pose.keypoints import KeypointSet
+from core.errors import InputError
+from core.training.session import Session
+
+
+def embedded_people(data: DataConfig, session: Session) -> DataConfig:
+    """The same configuration pointing at the embedded people, which are drawn if need be."""
+    from apps.pose.people import make_people
+
+    counts = f"{data.people_train}-{data.people_val}"
+    root = Path("data") / f"pose-people-{counts}-seed{data.people_seed}"
+    if session.is_main:
+        make_people(root, data.people_train, data.people_val, data.people_seed)
+    session.wait()
+    names = {f"{split}_json": f"annotations/{split}.json" for split in ("train", "val")}
+    folders = {f"{split}_images": f"images/{split}" for split in ("train", "val")}
+    return replace(data, root=str(root), **names, **folders)
+
+
+class PoseData:
+    """The training and validation data of a run. Raises InputError where files do not fit."""
+
+    def __init__(self, config: PoseConfig, session: Session):
+        data = config.data if config.data.root else embedded_people(config.data, session)
+        self.config, self.files, self.root = config, data, Path(data.root)
+        if not self.root.is_dir():
+            raise InputError(f"data.root {self.root} is no folder: give the one of your data set")
+        self.val_json = self.root / data.val_json
+        known = self.root / data.train_json
+        self.keypoints = KeypointSet.read(
+            known if known.is_file() else self.val_json, data.keypoints
+        )
+
+    def train(self) -> PoseDataset:
+        """People to train on, with augmentation."""
+        return PoseDataset(
+            self.root / self.files.train_json,
+            self.root / self.files.train_images,
+            self.keypoints,
+            self.config.model,
+            self.config.augment,
+            train=True,
+            outside=self.files.outside,
+        )
+
+    def val(self, boxes: str | Path | None = None) -> PoseDataset:
+        """People to evaluate on: annotated boxes, or the detections of the json ``boxes``."""
+        return PoseDataset(
+            self.val_json,
+            self.root / self.files.val_images,
+            self.keypoints,
+            self.config.model,
+            boxes=boxes,
+            outside=self.files.outside,
+        )

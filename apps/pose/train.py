@@ -1,0 +1,45 @@
+"""Train a keypoint network: accelerate launch apps/pose/train.py [PRESET] [--section.field value].
+
+No words at all: the `demo` preset, on people that the app draws itself.
+"""
+
+from __future__ import annotations
+
+from apps.pose.config import PRESETS, PoseConfig
+from apps.pose.eval import evaluate
+from apps.pose.loss import pose_losses
+from apps.pose.model import PoseNet
+from apps.pose.source import PoseData
+from core.config import cli, entry_point
+from core.training.optim import create_optimizer
+from core.training.run import Run
+
+
+def train(config: PoseConfig) -> None:
+    """Run the whole training that ``config`` describes."""
+    run = Run(config.run, config)
+    data = PoseData(config, run.session)
+    loader = run.loader(data.train(), workers=config.data.workers, skip_bad=config.data.skip_bad)
+    network = PoseNet(config.model, data.keypoints)
+    model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
+
+    for batch in run.steps(loader):
+        outputs = model(batch["image"])
+        run.backward(pose_losses(outputs, batch), valid=batch["weight"].sum(1))
+        run.step(optimizer)
+        if run.due("eval"):
+            with run.evaluating() as network:
+                run.log(evaluate(run.session, network, data, config.eval))
+        if run.due("save"):
+            run.save()
+
+    run.finish()
+
+
+@entry_point
+def main() -> None:
+    train(cli(PRESETS))
+
+
+if __name__ == "__main__":
+    main()
