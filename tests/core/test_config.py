@@ -1,0 +1,109 @@
+"""Configurations: command line, yaml, and the words for what is wrong."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pytest
+
+from core import InputError
+from core.config import build, cli, entry_point, flatten, load_config, save_config
+
+
+@dataclass(frozen=True)
+class Inner:
+    lr: float = 0.1
+    kind: Literal["a", "b"] = "a"
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner = Inner()
+    size: tuple[int, int] = (2, 3)
+    factors: tuple[float, ...] = ()
+    limit: int | None = None
+    active: bool = False
+
+
+def small() -> Outer:
+    """The small one."""
+    return Outer()
+
+
+def large() -> Outer:
+    """The large one."""
+    return Outer(size=(20, 30))
+
+
+PRESETS = {"small": small, "large": large}
+
+
+def test_presets_and_overrides():
+    assert cli(PRESETS, []) == Outer()
+    assert cli(PRESETS, ["large"]).size == (20, 30)
+    assert cli(PRESETS, ["large", "--inner.lr", "3", "--active"]) == Outer(
+        inner=Inner(lr=3.0), size=(20, 30), active=True
+    )
+    assert cli(PRESETS, ["--size", "5", "6"]).size == (5, 6)
+
+
+def test_an_unknown_preset_names_the_known_ones():
+    with pytest.raises(InputError, match=r"'smal'. Did you mean small\? Known: small, large"):
+        cli(PRESETS, ["smal"])
+
+
+def test_yaml_round_trip(tmp_path):
+    config = Outer(Inner(1e-3, "b"), (7, 8), (0.5, 1.0), 4, True)
+    save_config(config, tmp_path / "config.yaml")
+    assert load_config(Outer, tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sise: [1, 2]", "unknown field 'sise'. Did you mean size"),
+        ("inner: {lr: fast}", "inner: lr is 'fast', expected a number"),
+        ("inner: {kind: c}", "kind is 'c', expected one of a, b"),
+        ("size: [1]", "size is .1., expected 2 values"),
+        ("active: 1", "active is 1, expected bool"),
+        ("inner: 3", "expected fields of Inner, got 3"),
+        ("{", "is not yaml"),
+    ],
+)
+def test_wrong_yaml_is_named(tmp_path, text, message):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_config(Outer, tmp_path / "config.yaml")
+
+
+def test_a_number_that_yaml_reads_as_a_string(tmp_path):
+    (tmp_path / "config.yaml").write_text("inner: {lr: 1e-3}")
+    assert load_config(Outer, tmp_path / "config.yaml").inner.lr == 1e-3
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"is missing: is .* the folder of a run"):
+        load_config(Outer, tmp_path / "config.yaml")
+
+
+def test_flat_scalars_for_trackers():
+    flat = flatten(replace(Outer(), limit=None))
+    assert flat["inner.lr"] == 0.1
+    assert all(isinstance(value, bool | int | float | str) for value in flat.values())
+
+
+def test_build_from_json_lists():
+    assert build(Outer, {"size": [4, 5], "factors": [1]}, "x") == Outer(size=(4, 5), factors=(1.0,))
+
+
+@pytest.mark.parametrize("error", [InputError("no such thing"), OSError(28, "No space left")])
+def test_entry_points_end_with_one_line(error, capsys):
+    @entry_point
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1

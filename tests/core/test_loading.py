@@ -1,0 +1,110 @@
+"""Order, sharding, padding and bad samples."""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from core import InputError
+from core.data.loading import BadSample, EvalLoader, TrainLoader, epoch_order
+from tests.core.toy import ToyData, toy_config
+
+
+class Numbers(Dataset):
+    def __init__(self, count, bad=()):
+        self.count, self.bad = count, bad
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, i):
+        if i in self.bad:
+            raise BadSample(f"{i}.jpg", "truncated")
+        return {"value": torch.tensor(i), "noise": torch.rand(())}
+
+
+def take(loader, batches, start=0):
+    stream = loader.batches(start)
+    return [next(stream) for _ in range(batches)]
+
+
+def values(batches):
+    return [int(v) for batch in batches for v in batch["value"]]
+
+
+def test_every_sample_once_an_epoch_in_another_order():
+    order = values(take(TrainLoader(Numbers(10), 4, seed=3), 5))
+    assert sorted(order[:10]) == sorted(order[10:]) == list(range(10))
+    assert order[:10] != order[10:]
+    assert order[:10] == epoch_order(3, 0, 10).tolist()
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_the_global_batch_does_not_depend_on_the_processes(world):
+    one = values(take(TrainLoader(Numbers(13), 8, seed=1), 6))
+    shares = [
+        TrainLoader(Numbers(13), 8 // world, seed=1, rank=r, world=world) for r in range(world)
+    ]
+    several = [values(step) for step in zip(*(take(share, 6) for share in shares), strict=True)]
+    assert [v for step in several for v in step] == one
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_starting_in_the_middle_gives_the_same_samples_and_the_same_randomness(workers):
+    config = toy_config("unused")
+    whole = take(TrainLoader(ToyData(config), 8, workers=workers), 9)
+    rest = take(TrainLoader(ToyData(config), 8), 4, start=5)
+    for a, b in zip(whole[5:], rest, strict=True):
+        assert torch.equal(a["x"], b["x"])
+        assert torch.equal(a["index"], b["index"])
+
+
+def test_a_sample_differs_between_epochs():
+    batches = take(TrainLoader(Numbers(4), 4), 2)
+    first = dict(zip(batches[0]["value"].tolist(), batches[0]["noise"].tolist(), strict=True))
+    second = dict(zip(batches[1]["value"].tolist(), batches[1]["noise"].tolist(), strict=True))
+    assert all(first[i] != second[i] for i in range(4))
+
+
+def test_bad_samples_are_replaced_counted_and_named():
+    named = []
+    loader = TrainLoader(
+        Numbers(10, bad={3, 4}), 5, skip_bad=2, on_bad=lambda *record: named.append(record)
+    )
+    seen = values(take(loader, 4))
+    assert sorted(named) == [("3.jpg", "truncated"), ("4.jpg", "truncated")]
+    assert Counter(seen)[5] == 6  # itself and both substitutes, twice
+    good = values(take(TrainLoader(Numbers(10), 5), 4))
+    assert [a for a, b in zip(seen, good, strict=True) if b not in (3, 4)] == [
+        b for b in good if b not in (3, 4)
+    ]
+
+
+def test_too_many_bad_samples_stop_with_a_name():
+    with pytest.raises(InputError, match=r"\d.jpg: truncated.*2 bad sample.*1 allowed"):
+        take(TrainLoader(Numbers(10, bad={3, 6}), 5, skip_bad=1), 4)
+
+
+def test_an_empty_data_set_is_an_error():
+    with pytest.raises(InputError, match="empty"):
+        TrainLoader(Numbers(0), 4)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 8, 11])
+def test_evaluation_sees_every_sample_exactly_once(count, world):
+    loaders = [EvalLoader(Numbers(count), 4, rank=r, world=world) for r in range(world)]
+    shares = [list(loader) for loader in loaders]
+    assert len({len(share) for share in shares}) == 1, "else collective calls would hang"
+    batches = [batch for share in shares for batch in share]
+    assert all(len(batch["mask"]) == 4 for batch in batches)
+    seen = [int(v) for b in batches for v in b["value"][b["mask"]]]
+    assert sorted(seen) == list(range(count))
+    assert all(torch.equal(b["index"][b["mask"]], b["value"][b["mask"]]) for b in batches)
+
+
+def test_bad_samples_are_masked_in_evaluation():
+    loader = EvalLoader(Numbers(6, bad={2}), 4, skip_bad=1)
+    assert sorted(int(v) for b in loader for v in b["value"][b["mask"]]) == [0, 1, 3, 4, 5]
+    assert loader.bad == {"2.jpg": "truncated"}
