@@ -49,6 +49,7 @@ class ModelConfig:
     grad_checkpointing: bool = False  # mixer_* only
     head: Literal["simcc", "heatmap"] = "simcc"
     simcc_split: float = 2.0  # bins per pixel (SimCC, arXiv 2107.03332)
+    simcc_maps: int = 1  # maps of a keypoint before the axes; 1 as published
     sigma: float = 6.0  # of the target Gaussian: SimCC bins, or heatmap pixels (2.0 is usual)
 
 

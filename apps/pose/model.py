@@ -22,22 +22,32 @@ from core.config import build, to_plain
 class SimCCHead(nn.Module):
     """One classification over x and one over y for each keypoint (SimCC, arXiv 2107.03332, 3.1).
 
-    A 1x1 convolution gives each keypoint a map; the flattened map gives the logits of both axes by
-    one linear layer each, shared by the keypoints.
+    A 1x1 convolution gives each keypoint ``maps`` maps; flattened, they give the logits of both
+    axes by one linear layer each, shared by the keypoints. The paper has one map. More of them are
+    ours: on the coarse grid of a small Mixer, h*w numbers say too little of a place within a patch.
     """
 
-    def __init__(self, channels: int, grid: tuple[int, int], keypoints: int, bins: tuple[int, int]):
+    def __init__(
+        self,
+        channels: int,
+        grid: tuple[int, int],
+        keypoints: int,
+        bins: tuple[int, int],
+        maps: int = 1,
+    ):
         super().__init__()
-        self.to_keypoints = nn.Conv2d(channels, keypoints, 1)
-        self.x = nn.Linear(grid[0] * grid[1], bins[0])
-        self.y = nn.Linear(grid[0] * grid[1], bins[1])
+        self.keypoints = keypoints
+        self.to_keypoints = nn.Conv2d(channels, keypoints * maps, 1)
+        self.x = nn.Linear(maps * grid[0] * grid[1], bins[0])
+        self.y = nn.Linear(maps * grid[0] * grid[1], bins[1])
         for layer in (self.x, self.y):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """(B, C, h, w) -> logits {"x": (B, K, W*split), "y": (B, K, H*split)}."""
-        maps = self.to_keypoints(features).flatten(2)  # (B, K, h*w)
+        maps = self.to_keypoints(features).flatten(1)
+        maps = maps.unflatten(1, (self.keypoints, -1))  # (B, K, maps*h*w)
         return {"x": self.x(maps), "y": self.y(maps)}
 
 
@@ -126,4 +136,4 @@ def _head(config: ModelConfig, backbone: nn.Module, keypoints: int) -> nn.Module
         return HeatmapHead(backbone.num_features, backbone.stride, keypoints)
     height, width = config.image_size
     bins = round(width * config.simcc_split), round(height * config.simcc_split)
-    return SimCCHead(backbone.num_features, backbone.grid, keypoints, bins)
+    return SimCCHead(backbone.num_features, backbone.grid, keypoints, bins, config.simcc_maps)
