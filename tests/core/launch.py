@@ -31,13 +31,15 @@ class Finished:
     output: str
 
 
-def launch(main, *words, processes=1, timeout=180, limit=None):
-    """Run ``main()`` with these command-line words. ``limit``: largest file it may write, bytes."""
+def launch(main, *words, processes=1, timeout=180, limit=None, environment=None):
+    """Run ``main()`` with these words; ``limit``: largest file that it may write, in bytes."""
     with tempfile.TemporaryDirectory() as folder:
         port, words = free_port(), [str(word) for word in words]
         paths = [Path(folder, f"{rank}.log") for rank in range(processes)]
         ranks = [
-            CONTEXT.Process(target=_rank, args=(main, words, rank, processes, port, path, limit))
+            CONTEXT.Process(
+                target=_rank, args=(main, words, rank, processes, port, path, limit, environment)
+            )
             for rank, path in enumerate(paths)
         ]
         for rank in ranks:
@@ -57,7 +59,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def _rank(main, words, rank, world, port, path, limit):
+def _rank(main, words, rank, world, port, path, limit, environment):
     import resource
 
     import torch
@@ -68,6 +70,7 @@ def _rank(main, words, rank, world, port, path, limit):
     if world > 1:
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= environment or {}
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     torch.set_num_threads(1)

@@ -36,6 +36,7 @@ class ToyConfig:
     width: int = 16
     dropout: float = 0.1
     frozen: bool = False  # freeze the first layer
+    pair: bool = False  # prepare a second trained network
 
 
 class ToyData(Dataset):
@@ -87,7 +88,10 @@ def train(config: ToyConfig):
     loader = run.loader(ToyData(config), workers=config.workers, skip_bad=config.skip_bad)
     net = ToyNet(config.width, config.dropout)
     net.first.requires_grad_(not config.frozen)
-    model, optimizer = run.prepare(model=net, optimizer=create_optimizer(config.optim, net))
+    parts = {"model": net, "optimizer": create_optimizer(config.optim, net)}
+    if config.pair:
+        parts["critic"] = ToyNet()
+    model, optimizer, *_ = run.prepare(**parts)
     for batch in run.steps(loader):
         losses, valid = toy_losses(model(batch["x"]), batch, config.masked)
         run.backward(losses, valid)
