@@ -5,6 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 RUN    ?= runs/pose/demo
+# What accelerate would take anyway; said here, it does not warn.
+QUIET  := --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no
 
 .PHONY: setup demo test lint format bench pins clean
 
@@ -19,7 +21,9 @@ $(READY): requirements.txt pyproject.toml
 	@touch $(READY)
 
 demo: setup
-	$(BIN)/python -m apps.pose.demo --folder $(RUN)
+	$(BIN)/accelerate launch $(QUIET) apps/pose/train.py demo --run.folder $(RUN) --run.resume
+	$(BIN)/accelerate launch $(QUIET) apps/pose/eval.py $(RUN) --flip-test
+	$(BIN)/accelerate launch $(QUIET) apps/pose/predict.py $(RUN) --flip-test
 
 test: lint
 	$(BIN)/python -m pytest
@@ -33,10 +37,10 @@ format: setup
 	$(BIN)/ruff format .
 
 # Resolve pyproject.toml anew and write the pins.
-pins:
-	uv lock --upgrade
+pins: setup
+	$(BIN)/uv lock --upgrade
 	(echo "# Exact pins of every dependency, Python 3.10-3.12, made by 'make pins'. Install with --no-deps."; \
-	uv export --quiet --frozen --all-extras --no-hashes --no-annotate --no-header --no-emit-project) > requirements.txt
+	$(BIN)/uv export --quiet --frozen --all-extras --no-hashes --no-annotate --no-header --no-emit-project) > requirements.txt
 
 clean:
 	rm -rf $(VENV)
