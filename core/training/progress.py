@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class Display:
@@ -16,17 +14,18 @@ class Display:
         self.total, self.enabled, self.seconds = total, enabled, seconds
         self.first, self.started, self.shown = done, time.monotonic(), 0.0
         self.bar = None
-        if enabled and sys.stdout.isatty():
+        if enabled and sys.stdout.isatty() and importlib.util.find_spec("rich"):
             self._start_bar(done)
 
     def _start_bar(self, done: int) -> None:
-        self.bar = Progress(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[text]}"),
-            console=Console(),
+        from rich import progress  # here: core runs where rich is not installed
+
+        self.bar = progress.Progress(
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("left"),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[text]}"),
         )
         self.task = self.bar.add_task("training", total=self.total, completed=done, text="")
         self.bar.start()
@@ -50,7 +49,10 @@ class Display:
         minutes, seconds = divmod(int(pace * (self.total - step)), 60)
         return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
-    def close(self) -> None:
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if self.bar:
             self.bar.stop()
             self.bar = None

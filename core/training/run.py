@@ -200,7 +200,7 @@ class Run:
         accumulate, networks = self.config.accumulate, self._trained_networks()
         batches = iter(loader.batches(self.done * accumulate))
         self.display = Display(self.total, self.done, self.session.is_main)
-        with StopSignals(self.session, self.config.log_every) as stop:
+        with StopSignals(self.session, self.config.log_every) as stop, self.display:
             while self.done < self.total:
                 self._set_lr()
                 for micro in range(accumulate):
@@ -331,7 +331,6 @@ class Run:
         self._close()
 
     def _close(self) -> None:
-        self.display.close()
         self.accelerator.end_training()
 
 
