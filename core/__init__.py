@@ -9,9 +9,9 @@ import os
 # processes (1.4 times the images/s of the pose demo on 2 cores without that).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from core.errors import InputError  # noqa: E402
-from core.models.backbone import create_backbone  # noqa: E402
-from core.models.mixer import Mixer, MixerConfig  # noqa: E402
-from core.models.weights import load_backbone  # noqa: E402
+from core.errors import InputError
+from core.models.backbone import create_backbone
+from core.models.mixer import Mixer, MixerConfig
+from core.models.weights import load_backbone
 
 __all__ = ["InputError", "Mixer", "MixerConfig", "create_backbone", "load_backbone"]
