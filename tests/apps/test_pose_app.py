@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from scipy.special import rel_entr, softmax
 
 from apps.pose import eval as pose_eval
@@ -20,7 +21,7 @@ from apps.pose.loss import pose_losses
 from apps.pose.model import PoseNet
 from apps.pose.people import make_people
 from apps.pose.source import PoseData
-from core import InputError
+from core import InputError, create_backbone
 from core.config import to_plain
 from core.training.folder import read_metrics
 from core.training.session import Session
@@ -331,3 +332,9 @@ def test_a_checkpoint_of_another_model(people, trained, tmp_path):
 
 def test_no_run_at_all(tmp_path):
     assert "holds no checkpoint" in complaint(launch(pose_eval.main, tmp_path))
+
+
+def test_the_backbone_of_a_run_starts_another_network(trained):
+    backbone = create_backbone("mixer_c32_l2_p16", (64, 48), weights=trained)
+    saved = load_file(trained / "checkpoints/best/model.safetensors")
+    assert torch.equal(backbone.stem.weight, saved["backbone.stem.weight"])
