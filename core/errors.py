@@ -6,3 +6,8 @@ class InputError(ValueError):
 
     Entry points print it as one line and exit with status 2 (`core.config.entry_point`).
     """
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, on one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -45,8 +45,8 @@ class ModelConfig:
     backbone: str = "mixer_b16"  # any name of core.create_backbone
     image_size: tuple[int, int] = (256, 192)  # height, width of the crop around a person
     weights: str = ""  # a file, folder or run to start the backbone from
-    stochastic_depth: float = 0.0  # mixer_* only
-    grad_checkpointing: bool = False  # mixer_* only
+    stochastic_depth: float = 0.0  # not for timm:*
+    grad_checkpointing: bool = False  # not for timm:*
     head: Literal["simcc", "heatmap"] = "simcc"
     simcc_split: float = 2.0  # bins per pixel (SimCC, arXiv 2107.03332)
     simcc_maps: int = 1  # maps of a keypoint before the axes; 1 as published

@@ -17,6 +17,7 @@ from apps.pose.config import ModelConfig
 from apps.pose.keypoints import KeypointSet
 from core import InputError, create_backbone
 from core.config import build, to_plain
+from core.models.backbone import backbone_from_description
 
 
 class SimCCHead(nn.Module):
@@ -90,10 +91,12 @@ def _doublings(stride: tuple[int, int]) -> int:
 class PoseNet(nn.Module):
     """Crops of people in, SimCC logits or heatmaps out."""
 
-    def __init__(self, config: ModelConfig, keypoints: KeypointSet):
+    def __init__(
+        self, config: ModelConfig, keypoints: KeypointSet, backbone: nn.Module | None = None
+    ):
         super().__init__()
         self.config, self.keypoints = config, keypoints
-        self.backbone = _backbone(config)
+        self.backbone = backbone or _backbone(config)
         mean, std = self.backbone.normalization
         self.register_buffer("mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
@@ -111,7 +114,9 @@ class PoseNet(nn.Module):
             raise InputError(f"{source} is no checkpoint of apps/pose, but of {info.get('app')}")
         config = build(ModelConfig, info["model"], f"{source}: model")
         keypoints = build(KeypointSet, info["keypoints"], f"{source}: keypoints")
-        return cls(replace(config, weights=""), keypoints)
+        # not by its name: weights may have decided on the GELU, and resizing on the hidden sizes
+        backbone = backbone_from_description(info["backbone"])
+        return cls(replace(config, weights=""), keypoints, backbone)
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint keeps, to build this network and its backbone again."""
@@ -124,10 +129,10 @@ class PoseNet(nn.Module):
 
 
 def _backbone(config: ModelConfig) -> nn.Module:
-    options = {}
-    if config.backbone.startswith("mixer_"):
-        names = ("stochastic_depth", "grad_checkpointing")
-        options = {name: getattr(config, name) for name in names}
+    names = ("stochastic_depth", "grad_checkpointing")
+    options = {name: getattr(config, name) for name in names}
+    if config.backbone.startswith("timm:"):
+        options = {}
     return create_backbone(config.backbone, config.image_size, config.weights or None, **options)
 
 

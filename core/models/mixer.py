@@ -6,13 +6,15 @@ Legend: B batch, H W image, ph pw patch, h w = H/ph W/pw the grid, S = h*w token
 A Mixer is a per-patch embedding and L blocks `U = X + tokenMLP(LN(X)); Y = U + channelMLP(LN(U))`
 (equation 1), then a LayerNorm. It has no position embedding, and here no head: heads belong to
 whoever uses it. Parameters carry timm's names, so that weights of both are the same but for `stem`.
+
+Inside, tokens come first, (S, B, C): token mixing is then one matrix product for the whole batch,
+(D_S, S) x (S, B*C), with nothing transposed, and its weights' gradient is one product too.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 
 import torch
 import torch.nn.functional as F
@@ -20,66 +22,23 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from core.errors import InputError
+from core.models.hub import HubMixin
+from core.models.mixer_config import MixerConfig, spec_config
+from core.models.resize import Maps, interpolation_maps, resize_state
+from core.models.shapes import (
+    Grid,
+    check_images,
+    check_patches,
+    check_tokens,
+    checked_depths,
+    tokens_to_map,
+)
 
-# Table 1 of the paper: blocks L, width C, patch. D_S = C / 2 and D_C = 4 C in every column.
-SPECS = {
-    "S/32": (8, 512, 32),
-    "S/16": (8, 512, 16),
-    "B/32": (12, 768, 32),
-    "B/16": (12, 768, 16),
-    "L/32": (24, 1024, 32),
-    "L/16": (24, 1024, 16),
-    "H/14": (32, 1280, 14),
-}
-
-
-@dataclass(frozen=True)
-class MixerConfig:
-    """A Mixer's architecture. Sizes are (height, width); one integer means a square."""
-
-    image_size: tuple[int, int]
-    patch_size: tuple[int, int]
-    hidden_dim: int  # C
-    num_blocks: int
-    tokens_mlp_dim: int  # D_S
-    channels_mlp_dim: int  # D_C
-    in_channels: int = 3
-    gelu: str = "tanh"  # "tanh" as the official code (jax.nn.gelu), "exact" as timm
-    dropout: float = 0.0
-    stochastic_depth: float = 0.0  # in the last block; linear from 0 in the first (Table 4)
-    grad_checkpointing: bool = False  # recompute blocks in the backward pass to save memory
-
-    def __post_init__(self):
-        object.__setattr__(self, "image_size", as_pair("image_size", self.image_size))
-        object.__setattr__(self, "patch_size", as_pair("patch_size", self.patch_size))
-        for name in [field.name for field in fields(self)][2:7]:  # hidden_dim ... in_channels
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)!r}; give a positive integer")
-        (height, width), (ph, pw) = self.image_size, self.patch_size
-        if height % ph or width % pw:
-            raise InputError(
-                f"image_size {height}x{width} is not a multiple of patch_size {ph}x{pw}: choose "
-                f"{-(-height // ph) * ph}x{-(-width // pw) * pw} or another patch_size"
-            )
-        if self.gelu not in ("tanh", "exact"):
-            raise InputError(f'gelu is {self.gelu!r}; choose "tanh" or "exact"')
-        for name in ("dropout", "stochastic_depth"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; choose a number in [0, 1)")
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """(h, w), tokens along the height and the width."""
-        return self.image_size[0] // self.patch_size[0], self.image_size[1] // self.patch_size[1]
-
-    @property
-    def num_tokens(self) -> int:
-        """S = h * w."""
-        return self.grid[0] * self.grid[1]
+PARTS = ("block", "token_mixing", "channel_mixing")  # what forward_intermediates can give
 
 
 class MixerMlp(nn.Module):
-    """`W2 gelu(W1 x + b1) + b2` over one axis of (B, S, C): "tokens" or "channels".
+    """`W2 gelu(W1 x + b1) + b2` over one axis of (S, B, C): "tokens" or "channels".
 
     Dropout follows the GELU and the output, as in timm's Mlp (the official code has none).
     """
@@ -92,45 +51,52 @@ class MixerMlp(nn.Module):
         self.linear = _linear_over_tokens if over == "tokens" else F.linear
         self.approximate = {"tanh": "tanh", "exact": "none"}[gelu]
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, S, C)
-        x = self.linear(x, self.fc1.weight, self.fc1.bias)  # (B, D_S, C) or (B, S, D_C)
+    def forward(self, x: Tensor, maps: Maps | None = None) -> Tensor:  # (S, B, C)
+        w1, b1, w2, b2 = self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias
+        if maps is not None:
+            w1, w2, b2 = _at_another_grid(w1, w2, b2, maps)
+        x = self.linear(x, w1, b1)  # (D_S, B, C) or (S, B, D_C)
         x = self.dropout(F.gelu(x, approximate=self.approximate))
-        return self.dropout(self.linear(x, self.fc2.weight, self.fc2.bias))  # (B, S, C)
+        return self.dropout(self.linear(x, w2, b2))  # (S, B, C)
 
 
 class MixerBlock(nn.Module):
-    """Equation 1. `token_mixing` and `channel_mixing` leave the skip to the caller."""
+    """Equation 1 on (S, B, C). `token_mixing` and `channel_mixing` leave the skip to the caller."""
 
     def __init__(self, config: MixerConfig, drop_rate: float = 0.0):
         super().__init__()
-        dim, mlp = config.hidden_dim, {"gelu": config.gelu, "dropout": config.dropout}
+        dim = config.hidden_dim
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp_tokens = MixerMlp(config.num_tokens, config.tokens_mlp_dim, "tokens", **mlp)
+        self.mlp_tokens = _token_mlp(config)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp_channels = MixerMlp(dim, config.channels_mlp_dim, "channels", **mlp)
+        self.mlp_channels = MixerMlp(
+            dim, config.channels_mlp_dim, "channels", config.gelu, config.dropout
+        )
         self.drop_rate = drop_rate
 
-    def token_mixing(self, x: Tensor) -> Tensor:
-        """W2 gelu(W1 LN(X)): (B, S, C) -> (B, S, C), the same for every channel; no skip."""
-        return self.mlp_tokens(self.norm1(x))
+    def token_mixing(self, x: Tensor, maps: Maps | None = None) -> Tensor:
+        """W2 gelu(W1 LN(X)): (S, B, C) -> (S, B, C), the same for every channel; no skip."""
+        return self.mlp_tokens(self.norm1(x), maps)
 
     def channel_mixing(self, x: Tensor) -> Tensor:
-        """W4 gelu(W3 LN(U)): (B, S, C) -> (B, S, C), the same for every token; no skip."""
+        """W4 gelu(W3 LN(U)): (S, B, C) -> (S, B, C), the same for every token; no skip."""
         return self.mlp_channels(self.norm2(x))
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, S, C)
-        x = x + drop_path(self.token_mixing(x), self.drop_rate, self.training)
-        return x + drop_path(self.channel_mixing(x), self.drop_rate, self.training)
+    def forward(self, x: Tensor, maps: Maps | None = None) -> Tensor:  # (S, B, C)
+        x = x + self.drop(self.token_mixing(x, maps))
+        return x + self.drop(self.channel_mixing(x))
+
+    def drop(self, x: Tensor) -> Tensor:
+        """Stochastic depth."""
+        return drop_path(x, self.drop_rate, self.training, sample_axis=1)
 
 
-class Mixer(nn.Module):
+class Mixer(nn.Module, HubMixin):
     """The paper's network without its head: images (B, 3, H, W) -> tokens (B, S, C)."""
 
     def __init__(self, config: MixerConfig):
         super().__init__()
-        self.config = config
-        self.image_size, self.grid, self.stride = config.image_size, config.grid, config.patch_size
-        self.num_features = config.hidden_dim
+        self.num_features, self.stride = config.hidden_dim, config.patch_size
         self.normalization = ((0.5,) * config.in_channels, (0.5,) * config.in_channels)
         self.stem = nn.Conv2d(config.in_channels, self.num_features, self.stride, self.stride)
         last = max(config.num_blocks - 1, 1)
@@ -138,6 +104,10 @@ class Mixer(nn.Module):
         self.blocks = nn.ModuleList(MixerBlock(config, rate) for rate in rates)
         self.norm = nn.LayerNorm(config.hidden_dim, eps=1e-6)
         self.apply(_lecun_normal)
+        self._configure(config)
+
+    def _configure(self, config: MixerConfig) -> None:
+        self.config, self.image_size, self.grid = config, config.image_size, config.grid
 
     @classmethod
     def from_spec(cls, spec: str, image_size: int | Sequence[int] = 224, **overrides) -> Mixer:
@@ -150,23 +120,24 @@ class Mixer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> tokens (B, S, C) after the last LayerNorm, row by row of the grid."""
-        return self.forward_tokens(self.embed(images))
+        return self.forward_tokens(self.embed(images), self._grid_of(images))
 
-    def forward_tokens(self, tokens: Tensor) -> Tensor:
-        """Mix tokens that need not come from an image: (B, S, C) -> (B, S, C), normalised."""
-        expected = (self.config.num_tokens, self.num_features)
-        if tokens.ndim != 3 or tokens.shape[1:] != expected:
-            raise InputError(
-                f"tokens have shape {tuple(tokens.shape)}; this Mixer takes (B, S, C) with "
-                f"S = {expected[0]} and C = {expected[1]}"
-            )
+    def forward_tokens(self, tokens: Tensor, grid: Grid | None = None) -> Tensor:
+        """Mix tokens that need not come from an image: (B, S, C) -> (B, S, C), normalised.
+
+        `grid` (h, w) is for `any_size` alone, where S may be another than the configuration's.
+        """
+        grid = grid or self.grid
+        check_tokens(tokens, grid, self.num_features)
+        # tokens first in memory: token mixing is then one matrix product, (D_S, S) x (S, B*C)
+        x, maps = tokens.transpose(0, 1).contiguous(), self._maps(grid, tokens)
         for block in self.blocks:
-            tokens = self._run(block, tokens)
-        return self.norm(tokens)
+            x = self._run(block, x, maps)
+        return self.norm(x).transpose(0, 1)
 
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> the tokens laid out as a map (B, C, h, w)."""
-        return tokens_to_map(self(images), self.grid)
+        return tokens_to_map(self(images), self._grid_of(images))
 
     def pyramid(self, images: Tensor, depths: Sequence[int] | None = None) -> list[Tensor]:
         """Maps (B, C, h, w) after `depths` blocks (1 is the first), each through the last norm.
@@ -174,93 +145,134 @@ class Mixer(nn.Module):
         All have one scale: a Mixer is isotropic. By default four depths, evenly spaced, the last
         of them the last block (fewer where there are fewer than four blocks).
         """
-        depths = even_depths(len(self.blocks)) if depths is None else sorted(set(depths))
-        if not depths or depths[0] < 1 or depths[-1] > len(self.blocks):
-            raise InputError(f"depths {depths} must lie in 1..{len(self.blocks)}, the blocks")
-        tokens, maps = self.embed(images), []
+        return list(self.forward_intermediates(images, depths).values())
+
+    def forward_intermediates(
+        self,
+        images: Tensor,
+        depths: Sequence[int] | None = None,
+        of: Sequence[str] = ("block",),
+        output: str = "map",
+        norm: bool = True,
+    ) -> dict[str, Tensor]:
+        """Features at `depths` (1 is the first block; four by default): {"block_3": ..., ...}.
+
+        of: "block" (what leaves the block, through the last LayerNorm unless `norm` is False),
+        "token_mixing", "channel_mixing" (what each MLP adds to the residual stream).
+        output: "map" (B, C, h, w), "tokens" (B, S, C) or "pooled" (B, C), the mean over tokens.
+        """
+        depths, grid = checked_depths(depths, len(self.blocks)), self._grid_of(images)
+        shape = _choose("output", output, _outputs(grid))
+        for kind in of:
+            _choose("of", kind, PARTS)
+        tokens, features = self.embed(images), {}
+        x, maps = tokens.transpose(0, 1), self._maps(grid, tokens)
         for depth, block in enumerate(self.blocks[: depths[-1]], start=1):
-            tokens = self._run(block, tokens)
+            if depth not in depths or tuple(of) == ("block",):
+                parts = {"block": self._run(block, x, maps)}
+            else:
+                parts = _parts(block, x, maps)
+            x = parts["block"]
             if depth in depths:
-                maps.append(tokens_to_map(self.norm(tokens), self.grid))
-        return maps
+                parts["block"] = self.norm(x) if norm else x
+                kept = {f"{kind}_{depth}": parts[kind].transpose(0, 1) for kind in of}
+                features.update({name: shape(value) for name, value in kept.items()})
+        return features
 
     def embed(self, images: Tensor) -> Tensor:
         """The per-patch fully-connected layer: (B, 3, H, W) -> (B, S, C)."""
-        check_images(images, self.config.in_channels, self.image_size)
-        # contiguous: the sums down the residual stream would keep a transposed layout, and be slow
-        return self.stem(images).flatten(2).transpose(1, 2).contiguous()
+        self._grid_of(images)
+        tokens_first = self.stem(images).flatten(2).permute(2, 0, 1).contiguous()
+        return tokens_first.transpose(0, 1)
 
-    def _run(self, block: MixerBlock, tokens: Tensor) -> Tensor:
+    def set_image_size(self, image_size: int | Sequence[int], resize: str = "auto") -> None:
+        """Move to another `image_size`, in place: token mixing is resized (`core.models.resize`).
+
+        Its parameters are new ones: build the optimizer afterwards. `exact` multiplies D_S.
+        """
+        config = replace(self.config, image_size=image_size)
+        if config.grid == self.grid:
+            return
+        if resize == "auto" and config.any_size:
+            resize = "pi"  # what it was trained with
+        state = resize_state(self.state_dict(), self.grid, config.grid, resize)
+        hidden = len(state["blocks.0.mlp_tokens.fc1.bias"])
+        self._configure(replace(config, tokens_mlp_dim=hidden))
+        for block in self.blocks:
+            old = block.mlp_tokens.fc1.weight
+            block.mlp_tokens = _token_mlp(self.config).to(old).train(block.training)
+            block.mlp_tokens.requires_grad_(old.requires_grad)
+        self.load_state_dict(state)
+
+    def _grid_of(self, images: Tensor) -> Grid:
+        """(h, w) of checked images."""
+        size = self.image_size
+        if self.config.any_size and images.ndim == 4:
+            size = tuple(images.shape[2:])
+            check_patches(size, self.stride)
+        check_images(images, self.config.in_channels, size)
+        return size[0] // self.stride[0], size[1] // self.stride[1]
+
+    def _maps(self, grid: Grid, like: Tensor) -> Maps | None:
+        if grid == self.grid:
+            return None
+        return interpolation_maps(self.grid, grid, device=like.device, dtype=torch.float32)
+
+    def _run(self, block: MixerBlock, x: Tensor, maps: Maps | None) -> Tensor:
         if self.config.grad_checkpointing and torch.is_grad_enabled():
-            return checkpoint(block, tokens, use_reentrant=False)  # replays the random state too
-        return block(tokens)
+            return checkpoint(block, x, maps, use_reentrant=False)  # replays the random state too
+        return block(x, maps)
 
 
-def spec_config(spec: str, **overrides) -> MixerConfig:
-    """The MixerConfig of a column of Table 1, with fields replaced by `overrides`."""
-    if spec not in SPECS:
-        raise InputError(f"unknown Mixer {spec!r}; the paper's are {', '.join(SPECS)}")
-    return free_config(*SPECS[spec], **overrides)
-
-
-def free_config(blocks: int, width: int, patch: int | Sequence[int], **overrides) -> MixerConfig:
-    """A Mixer of any size with the proportions of Table 1: D_S = C / 2, D_C = 4 C."""
-    sizes = {"num_blocks": blocks, "hidden_dim": width, "patch_size": patch}
-    mlps = {"tokens_mlp_dim": width // 2, "channels_mlp_dim": 4 * width}
-    return checked_config({**sizes, **mlps, **overrides})
-
-
-def checked_config(values: dict) -> MixerConfig:
-    """MixerConfig(**values), where a wrong field is an InputError that names it."""
-    try:
-        return MixerConfig(**values)
-    except TypeError as error:
-        known = ", ".join(field.name for field in fields(MixerConfig))
-        raise InputError(f"{error}; the fields of a Mixer are {known}") from error
-
-
-def as_pair(name: str, size: int | Sequence[int]) -> tuple[int, int]:
-    """(height, width) from one integer or from two (a list too: JSON has no tuples)."""
-    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(pair) != 2 or not all(isinstance(side, int) and side > 0 for side in pair):
-        raise InputError(f"{name} is {size!r}; give one positive integer or (height, width)")
-    return pair
-
-
-def check_images(images: Tensor, in_channels: int, image_size: tuple[int, int]) -> None:
-    """InputError unless images are (B, in_channels, *image_size)."""
-    expected = (in_channels, *image_size)
-    if images.ndim != 4 or images.shape[1:] != expected:
-        raise InputError(
-            f"images have shape {tuple(images.shape)}; this backbone takes (B, C, H, W) with "
-            f"C = {in_channels}, H = {image_size[0]}, W = {image_size[1]}"
-        )
-
-
-def even_depths(blocks: int, count: int = 4) -> list[int]:
-    """`count` depths in 1..blocks, evenly spaced, the last one `blocks`."""
-    return sorted({math.ceil(blocks * i / count) for i in range(1, count + 1)})
-
-
-def tokens_to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-    """(B, S, C) -> (B, C, h, w)."""
-    return tokens.transpose(1, 2).unflatten(2, grid)
-
-
-def drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
-    """Stochastic depth for each sample, x (B, ...); the kept ones are scaled by 1 / (1 - rate).
+def drop_path(x: Tensor, rate: float, training: bool, sample_axis: int = 0) -> Tensor:
+    """Stochastic depth for each sample of x; the kept ones are scaled by 1 / (1 - rate).
 
     The scale keeps the expectation, as in timm; big_vision's Mixer has none.
     """
     if rate == 0.0 or not training:
         return x
-    keep = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(1 - rate)
-    return x * keep.div_(1 - rate)
+    shape = [1] * x.ndim
+    shape[sample_axis] = x.shape[sample_axis]
+    return x * x.new_empty(shape).bernoulli_(1 - rate).div_(1 - rate)
+
+
+def _token_mlp(config: MixerConfig) -> MixerMlp:
+    return MixerMlp(config.num_tokens, config.tokens_mlp_dim, "tokens", config.gelu, config.dropout)
 
 
 def _linear_over_tokens(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """weight (D, S) times x (B, S, C) -> (B, D, C), with no transposed copy of x in memory."""
-    return torch.baddbmm(bias[:, None], weight.expand(x.shape[0], -1, -1), x)
+    """weight (D, S) times x (S, B, C) -> (D, B, C)."""
+    return torch.addmm(bias[:, None], weight, x.flatten(1)).unflatten(1, x.shape[1:])
+
+
+def _at_another_grid(w1: Tensor, w2: Tensor, b2: Tensor, maps: Maps) -> tuple[Tensor, ...]:
+    """The token-mixing weights of `any_size`, in full precision and differentiable."""
+    read, write = maps
+    with torch.autocast(w1.device.type, enabled=False):
+        return w1 @ read.to(w1.dtype), write.to(w2.dtype) @ w2, write.to(b2.dtype) @ b2
+
+
+def _parts(block: MixerBlock, x: Tensor, maps: Maps | None) -> dict[str, Tensor]:
+    """A block's output, and what its two MLPs add on the way: (S, B, C) each."""
+    tokens = block.token_mixing(x, maps)
+    x = x + block.drop(tokens)
+    channels = block.channel_mixing(x)
+    return dict(zip(PARTS, (x + block.drop(channels), tokens, channels), strict=True))
+
+
+def _outputs(grid: Grid) -> dict[str, Callable[[Tensor], Tensor]]:
+    """The shapes that forward_intermediates gives: from (B, S, C)."""
+    return {
+        "map": lambda tokens: tokens_to_map(tokens, grid),
+        "tokens": lambda tokens: tokens,
+        "pooled": lambda tokens: tokens.mean(1),
+    }
+
+
+def _choose(what: str, name: str, known):
+    if name not in known:
+        raise InputError(f"{what} is {name!r}; choose {', '.join(known)}")
+    return known[name] if isinstance(known, dict) else name
 
 
 def _lecun_normal(module: nn.Module) -> None:

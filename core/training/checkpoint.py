@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core.errors import InputError
+from core.models.weights import find_checkpoint as find_checkpoint
 
 STEP = re.compile(r"step-(\d{8,})")
 
@@ -102,19 +103,6 @@ def link_and_prune(run: str | os.PathLike, metric: str, larger: bool, keep_best:
         link(run, "best", best[0])
     for checkpoint in set(every) - set(best[:keep_best]) - {every[-1]}:
         shutil.rmtree(checkpoint)
-
-
-def find_checkpoint(path: str | os.PathLike, which: str = "best") -> Path:
-    """A checkpoint folder from a run's folder (``best``, else the last) or from itself."""
-    path = Path(path)
-    if (path / "config.json").is_file():
-        return path
-    if which == "best" and (path / "checkpoints" / "best" / "config.json").is_file():
-        return (path / "checkpoints" / "best").resolve()
-    kept = list_checkpoints(path)
-    if not kept:
-        raise InputError(f"{path} holds no checkpoint: give the folder of a run or a checkpoint")
-    return kept[-1]
 
 
 def averaged_weights(checkpoint: Path, name: str = "model") -> Path:

@@ -10,7 +10,7 @@ from timm.models.mlp_mixer import MlpMixer
 
 from core import InputError, create_backbone, load_backbone
 from core.models.backbone import MIXERS, backbone_from_description
-from core.models.mixer import SPECS
+from core.models.mixer_config import SPECS
 from core.models.weights import save_backbone
 
 SMALL = "mixer_c32_l4_p8"
@@ -92,8 +92,8 @@ def test_weights_from_a_folder_and_a_run(tmp_path):
     assert torch.equal(backbone.stem.weight, trained.stem.weight)
     assert (backbone.config.dropout, backbone.config.stochastic_depth) == (0.2, 0.0)
     assert load_backbone(folder).config.stochastic_depth == 0.3
-    with pytest.raises(InputError, match=r"2x4.*4x4.*not supported"):
-        create_backbone(SMALL, (32, 32), weights=folder)
+    with pytest.raises(InputError, match=r"'pi' is for mixer_ names: timm:resnet18"):
+        create_backbone("timm:resnet18", (32, 32), resize="pi")
     with pytest.raises(InputError, match=r"num_blocks 4.*num_blocks 5"):
         create_backbone("mixer_c32_l5_p8", (16, 32), weights=folder)
     with pytest.raises(InputError, match=r"holds mixer.*timm:resnet18"):

@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from core import InputError, Mixer, MixerConfig
-from core.models.mixer import SPECS, drop_path, even_depths
+from core.models.mixer import drop_path
+from core.models.mixer_config import SPECS
+from core.models.shapes import even_depths
 
 # Parameters at 224 px without and with a head of 1000 classes (Table 1 rounds the first).
 PARAMETERS = {
@@ -86,7 +88,7 @@ def test_any_channels_and_non_square_sizes(channels):
 
 
 def test_the_two_mixings_compose_to_the_block():
-    block, x = tiny().blocks[1], torch.randn(2, 12, 16)
+    block, x = tiny().blocks[1], torch.randn(12, 2, 16)  # tokens first
     u = x + block.token_mixing(x)
     torch.testing.assert_close(block(x), u + block.channel_mixing(u))
 
@@ -98,12 +100,44 @@ def test_pyramid():
     maps = mixer.pyramid(images)
     assert len(maps) == len(even_depths(6)) == 4
     torch.testing.assert_close(maps[-1], mixer.feature_map(images))
-    after_two = mixer.norm(mixer.blocks[1](mixer.blocks[0](mixer.embed(images))))
+    x = mixer.embed(images).transpose(0, 1)
+    after_two = mixer.norm(mixer.blocks[1](mixer.blocks[0](x)))  # (S, B, C)
     chosen = mixer.pyramid(images, depths=[2, 5])
     assert len(chosen) == 2
-    torch.testing.assert_close(chosen[0].flatten(2).transpose(1, 2), after_two)
+    torch.testing.assert_close(chosen[0].flatten(2).permute(2, 0, 1), after_two)
     with pytest.raises(InputError, match=r"\[0, 7\].*1\.\.6"):
         mixer.pyramid(images, depths=[7, 0])
+
+
+def test_intermediates_are_the_parts_of_the_residual_stream():
+    mixer = tiny(num_blocks=6)
+    images = images_for(mixer)
+    options = {"output": "tokens", "norm": False}
+    before = mixer.forward_intermediates(images, [2], **options)["block_2"]
+    parts = mixer.forward_intermediates(
+        images, [3], of=("block", "token_mixing", "channel_mixing"), **options
+    )
+    assert list(parts) == ["block_3", "token_mixing_3", "channel_mixing_3"]
+    total = before + parts["token_mixing_3"] + parts["channel_mixing_3"]
+    torch.testing.assert_close(parts["block_3"], total)
+    pooled = mixer.forward_intermediates(images, [6, 1], output="pooled")
+    assert [*pooled] == ["block_1", "block_6"]
+    torch.testing.assert_close(pooled["block_6"], mixer(images).mean(1))
+    maps = mixer.forward_intermediates(images, [3], of=("token_mixing",))["token_mixing_3"]
+    torch.testing.assert_close(maps.flatten(2).transpose(1, 2), parts["token_mixing_3"])
+    with pytest.raises(InputError, match=r"'mixing'.*token_mixing"):
+        mixer.forward_intermediates(images, of=("mixing",))
+    with pytest.raises(InputError, match=r"'grid'.*map, tokens, pooled"):
+        mixer.forward_intermediates(images, output="grid")
+
+
+def test_intermediates_keep_stochastic_depth_in_training():
+    mixer, expected = tiny(stochastic_depth=0.5).train(), {}
+    images = images_for(mixer, batch=8)
+    for parts in (("block",), ("token_mixing", "block")):
+        torch.manual_seed(3)
+        expected[parts] = mixer.forward_intermediates(images, [3], of=parts)["block_3"]
+    torch.testing.assert_close(*expected.values())
 
 
 def test_initial_weights():
@@ -128,6 +162,8 @@ def test_stochastic_depth_ramp_and_scale():
     assert (dropped.amax((1, 2)) == dropped.amin((1, 2))).all()  # a sample is dropped whole
     assert dropped.mean().item() == pytest.approx(1, abs=0.05)
     assert drop_path(dropped, 0.25, training=False) is dropped
+    tokens_first = drop_path(torch.ones(3, 4000, 2), 0.25, training=True, sample_axis=1)
+    assert (tokens_first.amax((0, 2)) == tokens_first.amin((0, 2))).all()
 
 
 def test_dropout_only_when_training():

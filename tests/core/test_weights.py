@@ -9,9 +9,11 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 from timm.models.mlp_mixer import MlpMixer
+from torch import nn
 
 from core import InputError, Mixer, MixerConfig, load_backbone
-from core.models.weights import build_backbone, from_timm, read_npz, save_backbone
+from core.models.formats import from_timm, read_npz
+from core.models.weights import build_backbone, find_checkpoint, read_head, save_backbone
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 LINEN, OLD = FIXTURES / "mixer_tiny_linen.npz", FIXTURES / "mixer_tiny_old.npz"
@@ -108,15 +110,70 @@ def test_non_square_grid_needs_the_image_size(tmp_path):
         load_backbone(path, image_size=32)
 
 
-def test_another_grid_is_an_error_that_names_both():
-    with pytest.raises(InputError, match=r"5x5.*10x6.*not supported yet"):
-        load_backbone(LINEN, image_size=(80, 48))
+def write_official(mixer: Mixer, path: Path, old: bool) -> Path:
+    """The arrays as flax names and lays them out, written with no code of the reader."""
+    arrays, state = {}, {k: v.detach().numpy() for k, v in mixer.state_dict().items()}
+    stem, final = ("embedding", "Mixer/encoder_norm") if old else ("stem", "pre_head_layer_norm")
+    arrays[f"{stem}/kernel"] = np.einsum("chij->ijhc", state["stem.weight"])
+    arrays[f"{stem}/bias"] = state["stem.bias"]
+    arrays[f"{final}/scale"], arrays[f"{final}/bias"] = state["norm.weight"], state["norm.bias"]
+    for i in range(len(mixer.blocks)):
+        block = f"Mixer/encoderblock_{i}" if old else f"MixerBlock_{i}"
+        for j in (0, 1):
+            arrays[f"{block}/LayerNorm_{j}/scale"] = state[f"blocks.{i}.norm{j + 1}.weight"]
+            arrays[f"{block}/LayerNorm_{j}/bias"] = state[f"blocks.{i}.norm{j + 1}.bias"]
+            for axis in ("token", "channel"):
+                kernel = state[f"blocks.{i}.mlp_{axis}s.fc{j + 1}.weight"].T
+                bias = state[f"blocks.{i}.mlp_{axis}s.fc{j + 1}.bias"]
+                if old:
+                    place = f"{block}/{axis}_mixing_phase_0"
+                    arrays[f"{place}/kernel{j + 1}"], arrays[f"{place}/bias{j + 1}"] = kernel, bias
+                else:
+                    place = f"{block}/{axis}_mixing/Dense_{j}"
+                    arrays[f"{place}/kernel"], arrays[f"{place}/bias"] = kernel, bias
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("grid", [(3, 5), (5, 3), (2, 8)])
+def test_an_odd_mixer_is_known_by_the_shapes_of_its_arrays(tmp_path, old, grid):
+    sizes = {"hidden_dim": 24, "num_blocks": 3, "tokens_mlp_dim": 10, "channels_mlp_dim": 40}
+    size = (4 * grid[0], 2 * grid[1])
+    mixer = tiny(image_size=size, patch_size=(4, 2), **sizes)
+    for parameter in mixer.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    loaded = load_backbone(write_official(mixer, tmp_path / "odd.npz", old), image_size=size)
+    assert loaded.config == mixer.config
+    images = torch.randn(2, 3, *size)
+    torch.testing.assert_close(loaded(images), mixer(images), atol=1e-5, rtol=1e-5)
+
+
+def test_heads(tmp_path):
+    for path in (LINEN, OLD):
+        golden, head = np.load(path), read_head(path)
+        np.testing.assert_array_equal(head["weight"], golden["head/kernel"].T)
+        np.testing.assert_array_equal(head["bias"], golden["head/bias"])
+    theirs = tiny_timm(num_classes=7)
+    torch.save(theirs.state_dict(), tmp_path / "timm.pth")
+    assert torch.equal(read_head(tmp_path / "timm.pth")["weight"], theirs.head.weight)
+    torch.save(tiny_timm(num_classes=0).state_dict(), tmp_path / "bare.pth")
+    assert read_head(tmp_path / "bare.pth") is None
+    assert read_head(save_backbone(tiny(), tmp_path / "ours")) is None
+    averaged = write_run(tmp_path / "run", tiny(), ema=1.0)
+    assert read_head(averaged) is None  # head.weight, and no head.bias: no classifier's
+    file = averaged / "checkpoints" / "last" / "ema.safetensors"
+    save_file({**load_file(file), "head.bias": torch.ones(2)}, file)
+    assert torch.equal(read_head(averaged)["weight"], torch.ones(2, 2))
+    with pytest.raises(InputError, match="does not exist"):
+        read_head(tmp_path / "none")
 
 
 def test_save_and_load(tmp_path):
     mixer = tiny(gelu="exact", in_channels=4, dropout=0.1)
     folder = save_backbone(mixer, tmp_path / "new" / "mixer")
-    assert sorted(p.name for p in folder.iterdir()) == ["config.json", "model.safetensors"]
+    names = ["README.md", "config.json", "model.safetensors"]
+    assert sorted(p.name for p in folder.iterdir()) == names
     assert [p.name for p in folder.parent.iterdir()] == ["mixer"]
     loaded = load_backbone(folder)
     assert loaded.config == mixer.config
@@ -146,8 +203,10 @@ def test_runs_and_checkpoints(tmp_path):
     best = both / "checkpoints" / "best" / "model.safetensors"
     save_file({name: value + 2 for name, value in load_file(best).items()}, best)
     torch.testing.assert_close(load_backbone(both).norm.bias, mixer.norm.bias + 2)
+    newest = write_run(tmp_path / "unlinked", mixer, ("step-00000900", "step-00001000"))
+    assert find_checkpoint(newest).name == "step-00001000"
     (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
-    with pytest.raises(InputError, match="nothing saved yet"):
+    with pytest.raises(InputError, match="holds no checkpoint"):
         load_backbone(tmp_path / "empty")
 
 

@@ -1,0 +1,106 @@
+"""Export a backbone for use without this code: torch.export, ONNX, ONNX in int8.
+
+python core/eval.py export --model.name mixer_s16 --formats export onnx int8
+
+The batch size stays free; the image size is fixed, as a Mixer's is. Every file is opened again and
+compared with the network before it gets its name. Input `images` (B, 3, H, W), output `tokens`
+(B, S, C). Image size, mean, std and the backbone's description are in the file's metadata.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.data.images import ImagesConfig, open_images
+from core.data.transforms import eval_transform
+from core.errors import InputError
+from core.evaluation.common import ModelConfig, open_backbone, save_record
+from core.evaluation.exporters import check_new, export_int8, export_onnx, export_program, noise
+from core.training.session import Session
+
+Format = Literal["export", "onnx", "int8"]
+
+SUFFIXES = {"export": ".pt2", "onnx": ".onnx", "int8": ".int8.onnx"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Export a backbone to files, each checked against the network."""
+
+    model: ModelConfig = ModelConfig()
+    # export: torch.export (.pt2); onnx; int8: ONNX with the matrix products' weights in int8
+    formats: tuple[Format, ...] = ("export", "onnx")
+    # images on which int8 must agree with float32; no root: unit normal noise
+    data: ImagesConfig = ImagesConfig(split="")
+    # how many of them
+    images: int = 64
+    # images at a time
+    batch_size: int = 8
+    # int8 is kept if the mean cosine of its pooled features with those of float32, both less the
+    # mean of float32 over the images, is at least this
+    min_agreement: float = 0.99
+    # folder for <model>.pt2, .onnx, .int8.onnx and .json; what is there is never overwritten
+    out: str = "exports"
+
+
+def run(config: Config, session: Session) -> dict:
+    """Write the files and <model>.json; return the record. One process writes, on the CPU."""
+    record: dict = {"config": config, "files": {}}
+    if not session.is_main:
+        return record
+    paths = _new_paths(config)
+    backbone = open_backbone(config.model)
+    for name in config.formats:
+        found = _export(name, backbone, paths[name], config)
+        record["files"][paths[name].name] = found
+        words = ", ".join(f"{key} {value:.4g}" for key, value in found.items())
+        session.print(f"{paths[name]}: {words}")
+    save_record(config.out, _stem(config.model), record)
+    return record
+
+
+def _export(name: str, backbone: nn.Module, path: Path, config: Config) -> dict[str, float]:
+    if name == "export":
+        found = {"max_difference": export_program(backbone, path)}
+    elif name == "onnx":
+        found = {"max_difference": export_onnx(backbone, path)}
+    else:
+        images = _check_images(config, backbone)
+        found = export_int8(backbone, path, images, config.min_agreement, config.batch_size)
+    files = path.parent.glob(path.name + "*")  # ONNX above 2 GB has its weights beside it
+    return {**found, "MB": sum(file.stat().st_size for file in files) / 1e6}
+
+
+def _check_images(config: Config, backbone: nn.Module) -> Tensor:
+    """(N, 3, H, W): images evenly spaced in the data, or noise."""
+    if not config.data.root:
+        return noise(backbone, config.images)
+    transform = eval_transform("squash", backbone.image_size, backbone.normalization)
+    dataset = open_images(config.data.root, config.data.split, transform)
+    spread = np.linspace(0, len(dataset) - 1, min(config.images, len(dataset))).astype(int)
+    return torch.stack([dataset[i]["image"] for i in spread.tolist()])
+
+
+def _new_paths(config: Config) -> dict[str, Path]:
+    """The files to write, none of which exists."""
+    if not config.formats:
+        raise InputError("no formats given: set --formats to some of export, onnx and int8")
+    stem = _stem(config.model)
+    paths = {name: Path(config.out) / (stem + SUFFIXES[name]) for name in config.formats}
+    for path in [*paths.values(), Path(config.out) / f"{stem}.json"]:
+        check_new(path)
+    return paths
+
+
+def _stem(model: ModelConfig) -> str:
+    """The model's name, as a file may have it."""
+    size = "x".join(map(str, model.image_size))
+    words = [model.name or Path(model.weights).name or "mixer_s16", size]
+    return re.sub(r"[^\w.-]+", "-", "-".join(word for word in words if word))

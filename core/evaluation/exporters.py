@@ -1,0 +1,220 @@
+"""A backbone as a file of torch.export, ONNX, or ONNX in int8; each compared with the network.
+
+Every writer makes its file in a hidden folder beside the path, opens it again, compares, and only
+then gives it its name; nothing is overwritten.
+
+int8 is onnxruntime's dynamic quantization: weights of matrix products in int8 with a scale for each
+column, activations in uint8 with a scale found at run time. Products of two activations, token
+mixing where the exporter writes it as one, and convolutions stay float32: convolutions in int8
+lost more of the features and were slower than in float32.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.errors import InputError, first_line
+
+Network = Callable[[Tensor], Tensor]  # images (B, 3, H, W) -> tokens (B, S, C)
+
+BATCHES = (1, 5)  # at which a file is compared with the network
+TOLERANCE = 1e-4  # largest difference, of values up to 1; above, relative to the largest value
+QUANTIZED = ("MatMul", "Gemm")
+LARGEST_PROTOBUF = (
+    1.8e9  # bytes of weights; a protobuf ends at 2 GiB, beyond they get a second file
+)
+
+
+def export_program(backbone: nn.Module, path: str | Path) -> float:
+    """Write what torch.export makes of the backbone; the largest difference to the backbone.
+
+    `torch.export.load(path).module()` maps images of any batch size to tokens; the metadata is the
+    extra file metadata.json. Raises InputError where it cannot be exported, differs by more than
+    TOLERANCE, or where `path` exists.
+    """
+    with _new_file(Path(path)) as draft:
+        try:
+            program = torch.export.export(backbone.eval(), (noise(backbone, 2),), **_any_batch())
+        except Exception as error:
+            raise InputError(
+                f"torch.export cannot take this network: {first_line(error)}"
+            ) from error
+        extra = {"metadata.json": json.dumps(metadata(backbone))}
+        torch.export.save(program, draft, extra_files=extra)
+        return _checked(backbone, torch.export.load(draft).module(), path)
+
+
+def export_onnx(backbone: nn.Module, path: str | Path) -> float:
+    """Write the backbone as ONNX; the largest difference of onnxruntime's tokens to its own.
+
+    Beyond 2 GB the weights are beside it, in <path>.data. Raises InputError as `export_program`.
+    """
+    with _new_file(Path(path)) as draft:
+        _write_onnx(backbone, draft)
+        return _checked(backbone, onnx_network(draft), path)
+
+
+def export_int8(
+    backbone: nn.Module,
+    path: str | Path,
+    images: Tensor,
+    min_agreement: float = 0.99,
+    batch_size: int = 8,
+) -> dict[str, float]:
+    """Write the backbone as ONNX in int8; `agreement` with float32 on images (N, 3, H, W).
+
+    Raises InputError, and keeps no file, where the mean agreement is below `min_agreement` or
+    there is nothing to quantize. Measured on the processor at hand: without VNNI instructions
+    another one may round otherwise.
+    """
+    with _new_file(Path(path)) as draft:
+        plain = draft.with_name("float.onnx")
+        _write_onnx(backbone, plain)
+        _quantize(plain, draft)
+        found = agreement(
+            pooled(backbone, images, batch_size), pooled(onnx_network(draft), images, batch_size)
+        )
+        if not found["agreement"] >= min_agreement:
+            raise InputError(
+                f"{path} is not kept: its features agree with float32 to {found['agreement']:.4f}, "
+                f"below --min-agreement {min_agreement}; use the onnx format"
+            )
+        for file in draft.parent.glob("float.onnx*"):
+            file.unlink()
+    return found
+
+
+def onnx_network(path: str | Path) -> Network:
+    """An ONNX file as a function from images to tokens, on the CPU."""
+    session = _onnx("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def network(images: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(["tokens"], {"images": images.numpy()})[0])
+
+    return network
+
+
+def pooled(network: Network, images: Tensor, batch_size: int) -> Tensor:
+    """Mean over the tokens: images (N, 3, H, W) -> (N, C)."""
+    with torch.inference_mode():
+        return torch.cat([network(part).mean(1) for part in images.split(batch_size)])
+
+
+def agreement(reference: Tensor, features: Tensor) -> dict[str, float]:
+    """{"agreement", "least_agreement"}: mean and least cosine of features (N, C) with reference.
+
+    Both less the mean of the reference over the images, which says nothing about an image and
+    would bring any cosine near 1.
+    """
+    centre = reference.mean(0)
+    cosines = F.cosine_similarity(features - centre, reference - centre)
+    return {"agreement": float(cosines.mean()), "least_agreement": float(cosines.min())}
+
+
+def metadata(backbone: nn.Module) -> dict[str, str]:
+    """What a user of the file needs to know: JSON by name, for pixels in [0, 1]."""
+    mean, std = backbone.normalization
+    values = {"image_size": backbone.image_size, "mean": mean, "std": std, "grid": backbone.grid}
+    values["description"] = backbone.describe()
+    return {name: json.dumps(value) for name, value in values.items()}
+
+
+def _write_onnx(backbone: nn.Module, path: Path) -> None:
+    for package in ("onnx", "onnxscript"):
+        _onnx(package)
+    names = {"input_names": ["images"], "output_names": ["tokens"]}
+    try:
+        program = torch.onnx.export(
+            backbone.eval(),
+            (noise(backbone, 2),),
+            dynamo=True,
+            verbose=False,
+            **names,
+            **_any_batch(),
+        )
+    except Exception as error:
+        raise InputError(f"torch.onnx cannot take this network: {first_line(error)}") from error
+    program.model.metadata_props.update(metadata(backbone))
+    program.save(path, external_data=_is_large(backbone))
+
+
+def _quantize(plain: Path, path: Path) -> None:
+    onnx, quantization = _onnx("onnx"), _onnx("onnxruntime.quantization")
+    large = plain.with_name(plain.name + ".data").exists()
+    quantization.quantize_dynamic(
+        plain,
+        path,
+        op_types_to_quantize=list(QUANTIZED),
+        per_channel=True,
+        weight_type=quantization.QuantType.QInt8,
+        use_external_data_format=large,
+    )
+    model = onnx.load(path, load_external_data=False)
+    if not any(node.op_type == "MatMulInteger" for node in model.graph.node):
+        raise InputError("no matrix product with fixed weights in it: int8 would change nothing")
+
+
+def _checked(backbone: nn.Module, network: Network, path: str | Path) -> float:
+    """The largest difference over BATCHES, relative to the largest value where that is above 1."""
+    differences = []
+    for batch in BATCHES:
+        images = noise(backbone, batch)
+        with torch.inference_mode():
+            expected, tokens = backbone(images), network(images)
+        scale = max(1.0, float(expected.abs().max()))
+        differences.append(float((tokens - expected).abs().max()) / scale)
+    if not max(differences) < TOLERANCE:
+        raise InputError(
+            f"{path} is not kept: it differs from the network by {max(differences):.2g}, more than "
+            f"{TOLERANCE:.0e}"
+        )
+    return max(differences)
+
+
+def noise(backbone: nn.Module, batch: int) -> Tensor:
+    """Unit normal images (B, 3, H, W), the same for the same B."""
+    generator = torch.Generator().manual_seed(batch)
+    channels = len(backbone.normalization[0])
+    return torch.randn(batch, channels, *backbone.image_size, generator=generator)
+
+
+def _any_batch() -> dict:
+    return {"dynamic_shapes": ({0: torch.export.Dim("batch", min=1, max=65536)},)}
+
+
+def _is_large(backbone: nn.Module) -> bool:
+    return sum(p.numel() * p.element_size() for p in backbone.parameters()) > LARGEST_PROTOBUF
+
+
+def _onnx(package: str):
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise InputError(f"ONNX needs {package}: pip install -e '.[export]'") from error
+
+
+def check_new(path: Path) -> None:
+    """InputError where there is something at the path."""
+    if path.exists():
+        raise InputError(f"{path} exists already; nothing is overwritten: choose another --out")
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[Path]:
+    """A path to write to; what is there and beside it at the end is moved to where it belongs."""
+    check_new(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+        yield Path(folder) / path.name
+        for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
+            os.replace(file, path.with_name(file.name))

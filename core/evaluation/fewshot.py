@@ -1,0 +1,215 @@
+"""Few-shot linear probe: frozen features, regularised least squares in closed form.
+
+The protocol and its constants are those of big_vision (`evaluators/fewshot_lsr.py`, and
+`configs/common_fewshot.py` for l2, shots and seeds): features are whitened with the mean and
+standard deviation of the training examples (+ 1e-5), a constant 100 is appended, targets are -1 and
++1, l2 is 2^10, and the class is the argmax. Shots are 1, 5, 10, 25, each with 3 seeds.
+
+Legend: N training examples, C features, K classes, D = C + 1, L values of l2.
+
+Deviations: the solve is in float64 (there: float32), and a class with fewer images than shots is an
+error (there: it takes fewer). Images are resized as core/data/transforms.py says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import Subset
+
+from core.data.images import ImagesConfig, LabelledImages, open_images
+from core.data.transforms import eval_transform
+from core.errors import InputError
+from core.evaluation.common import ModelConfig, open_backbone, save_record
+from core.evaluation.features import pooled_features
+from core.training.session import Session
+
+BIAS = 100.0  # so large that the bias is hardly regularised
+POOL_SEED = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """Few-shot linear probe: accuracy from 1 to 25 images of each class, on frozen features."""
+
+    model: ModelConfig = ModelConfig()
+    # where the few examples are drawn from
+    train: ImagesConfig = ImagesConfig(split="train")
+    # what the accuracy is measured on
+    test: ImagesConfig = ImagesConfig(split="val")
+    # examples of each class
+    shots: tuple[int, ...] = (1, 5, 10, 25)
+    # how often the examples are drawn: seeds 0, 1, ...
+    seeds: int = 3
+    # regularisation; several values share one decomposition
+    l2: tuple[float, ...] = (1024.0,)
+    # training images of each class that features are computed of (65,000 of ImageNet's there)
+    pool: int = 65
+    # squash: both sides to 256, crop 224, in proportion at other sizes; see core/data/transforms.py
+    protocol: str = "squash"
+    # images at a time, of each process
+    batch_size: int = 64
+    # processes that read images, for each process
+    workers: int = 2
+    # folder for fewshot.json
+    out: str = "results"
+
+
+def run(config: Config, session: Session) -> dict:
+    """Print a table of shots and accuracies, write fewshot.json.
+
+    Raises InputError for a class with fewer images than shots, for a class of test that train does
+    not have, and where both are the same images.
+    """
+    rows = measure(config, session, open_backbone(config.model))
+    record = {"config": config, "rows": rows}
+    session.print(f"shots       l2     mean      min      max   top-1 over {config.seeds} seeds")
+    for row in rows:
+        figures = " ".join(f"{100 * row[name]:7.2f}%" for name in ("mean", "min", "max"))
+        session.print(f"{row['shots']:5} {row['l2']:8g} {figures}")
+    if session.is_main:
+        save_record(config.out, "fewshot", record)
+    return record
+
+
+def measure(
+    config: Config, session: Session, backbone: nn.Module, shuffle: Callable | None = None
+) -> list[dict]:
+    """A row for each shots and l2: {"shots", "l2", "mean", "min", "max", "accuracies"}.
+
+    `shuffle` acts on the batches of images (B, 3, H, W) of both splits.
+    """
+    train, test = _open_splits(config, backbone)
+    names, pool = train.classes, pool_of(train.labels, config.pool)
+    labels = [train.labels[i] for i in pool]
+    draw_examples(labels, max(config.shots), 0, names)  # complains before an hour of features
+    options = {"batch_size": config.batch_size, "workers": config.workers, "shuffle": shuffle}
+    sets = ((Subset(train, pool), config.train.skip_bad), (test, config.test.skip_bad))
+    known, asked = (
+        pooled_features(session, backbone, images, skip_bad=bad, **options) for images, bad in sets
+    )
+    device = session.device if session.device.type == "cuda" else "cpu"
+    tensors = [tensor.to(device) for tensor in (*known, *asked)]
+    rows = (_rows(tensors, shots, config.l2, config.seeds, names) for shots in config.shots)
+    return [row for part in rows for row in part]
+
+
+def fewshot_accuracy(
+    train_x: Tensor,
+    train_y: Tensor,
+    test_x: Tensor,
+    test_y: Tensor,
+    shots: int,
+    l2s: Sequence[float],
+    seed: int,
+    names: Sequence[str] = (),
+) -> list[float]:
+    """Top-1 accuracy in [0, 1] for each of `l2s`, learnt from `shots` examples of each class.
+
+    train_x (N, C) and train_y (N,) are what examples are drawn from; `names` are the classes, by
+    default as many as there are labels. Raises InputError for a class with too few.
+    """
+    chosen = draw_examples(train_y.tolist(), shots, seed, names).to(train_x.device)
+    classes = len(names) or int(train_y.max()) + 1
+    probe = fit_probe(train_x[chosen], train_y[chosen], classes, l2s)
+    test_x = probe.whitened(test_x)
+    return [float(((test_x @ w).argmax(1) == test_y).double().mean()) for w in probe.weights]
+
+
+def draw_examples(
+    labels: Sequence[int], shots: int, seed: int, names: Sequence[str] = ()
+) -> Tensor:
+    """Positions (K * shots,) of `shots` examples of each class, a pure function of labels and seed.
+
+    Fewer shots of one seed are among its more shots. As in big_vision, NumPy's default generator
+    permutes the positions of one class after the other.
+    """
+    labels = np.asarray(labels)
+    names = names or range(int(labels.max()) + 1)
+    generator, chosen = np.random.default_rng(seed), []
+    for label, name in enumerate(names):
+        positions = generator.permutation(np.flatnonzero(labels == label))
+        if len(positions) < shots:
+            raise InputError(
+                f"class {name!r} has {len(positions)} training images, {shots} shots asked for: "
+                "choose fewer shots, a larger pool or more images"
+            )
+        chosen.append(positions[:shots])
+    return torch.from_numpy(np.concatenate(chosen))
+
+
+def pool_of(labels: Sequence[int], count: int) -> list[int]:
+    """Positions, in order, of at most `count` examples of each class, always the same ones."""
+    labels, generator = np.asarray(labels), np.random.default_rng(POOL_SEED)
+    order = generator.permutation(len(labels))
+    chosen = [order[labels[order] == label][:count] for label in np.unique(labels)]
+    return sorted(np.concatenate(chosen).tolist())
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """Whitening (1, C) of the training examples, and weights (L, D, K), one for each l2."""
+
+    mean: Tensor
+    std: Tensor
+    weights: Tensor
+
+    def whitened(self, x: Tensor) -> Tensor:
+        """Features (N, C) as the regression takes them: (N, D) float64, the last column BIAS."""
+        return F.pad((x.double() - self.mean) / self.std, (0, 1), value=BIAS)
+
+    def scores(self, x: Tensor) -> Tensor:
+        """(N, C) -> (L, N, K); the class is the largest."""
+        return self.whitened(x) @ self.weights
+
+
+def fit_probe(x: Tensor, y: Tensor, classes: int, l2s: Sequence[float]) -> LinearProbe:
+    """Minimise |X W - Y|^2 + l2 |W|^2 for each l2, x (N, C), y (N,) int64 in 0..classes-1.
+
+    W = (X'X + l2)^-1 X'Y where N >= D, and else the same by X'(XX' + l2)^-1 Y, which is N x N: one
+    eigendecomposition, of the smaller matrix, serves every l2.
+    """
+    mean, std = x.double().mean(0), x.double().std(0, correction=0) + 1e-5
+    x = LinearProbe(mean, std, mean).whitened(x)  # (N, D)
+    targets = 2 * F.one_hot(y, classes).double() - 1  # (N, K)
+    primal = len(x) >= x.shape[1]
+    eigenvalues, q = torch.linalg.eigh(x.T @ x if primal else x @ x.T)
+    left = q if primal else x.T @ q
+    right = q.T @ (x.T @ targets if primal else targets)
+    weights = torch.stack([(left / (eigenvalues + l2)) @ right for l2 in l2s])
+    return LinearProbe(mean, std, weights)
+
+
+def _rows(tensors: list[Tensor], shots: int, l2s, seeds: int, names: list[str]) -> list[dict]:
+    drawn = [fewshot_accuracy(*tensors, shots, l2s, seed, names) for seed in range(seeds)]
+    return [
+        {
+            "shots": shots,
+            "l2": l2,
+            "mean": sum(accuracies) / seeds,
+            "min": min(accuracies),
+            "max": max(accuracies),
+            "accuracies": list(accuracies),
+        }
+        for l2, accuracies in zip(l2s, zip(*drawn, strict=True), strict=True)
+    ]
+
+
+def _open_splits(config: Config, backbone: nn.Module) -> tuple[LabelledImages, LabelledImages]:
+    """The train and test images, the test's labelled with the classes of train."""
+    for name, values in (("shots", config.shots), ("l2", config.l2), ("seeds", [config.seeds])):
+        if not values or min(values) <= 0:
+            raise InputError(f"{name} is {getattr(config, name)}; give positive numbers")
+    for name, images in (("train", config.train), ("test", config.test)):
+        if not images.root:
+            raise InputError(f"no {name} images given: set --{name}.root")
+    transform = eval_transform(config.protocol, backbone.image_size, backbone.normalization)
+    train, test = (open_images(c.root, c.split, transform) for c in (config.train, config.test))
+    if train.source == test.source:
+        raise InputError(f"train and test are the same images, {test.source}: give two splits")
+    return train, test.relabelled(train.classes)

@@ -1,0 +1,175 @@
+"""One network at many image sizes: what becomes of its features, by each way to resize.
+
+Token mixing is moved from the grid of the weights to each size's by each method of
+`core.models.resize`, with no training after. Agreement compares the pooled features (N, C) of the
+same images at the two sizes: the mean cosine after the mean over the images at the weights' own
+size was subtracted from both, since raw features share most of their direction. 1 is equality.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Subset
+
+from core.data.images import ImagesConfig, LabelledImages, open_images
+from core.data.transforms import eval_transform
+from core.errors import InputError
+from core.evaluation.classification import matched_classes
+from core.evaluation.common import ModelConfig, open_backbone, save_record
+from core.evaluation.features import pooled_features
+from core.models.classifier import Classifier, load_classifier
+from core.models.mixer import Mixer
+from core.models.weights import read_head
+from core.training.session import Session
+
+OWN = "own"  # no resizing: the weights' own size, or a network trained at any size
+
+
+@dataclass(frozen=True)
+class Config:
+    """Feature agreement, and accuracy where there is a head, at image sizes, by resizing method."""
+
+    model: ModelConfig = ModelConfig()
+    data: ImagesConfig = ImagesConfig()
+    # image sides in pixels
+    sizes: tuple[int, ...] = (128, 160, 192, 224, 256, 320, 384, 448)
+    # exact is left out where the grid does not grow by an integer
+    methods: tuple[str, ...] = ("exact", "pi", "area", "bilinear")
+    # how a picture becomes an input, core/data/transforms.py
+    protocol: str = "squash"
+    # evenly spaced images of the data; 0: all
+    limit: int = 0
+    batch_size: int = 64
+    workers: int = 2
+    # folder for grids.json and grids.png
+    out: str = "results"
+
+
+def run(config: Config, session: Session) -> dict:
+    """Print a table of sizes x methods, write grids.json and grids.png."""
+    network = open_network(config.model)
+    if isinstance(network, Classifier):
+        dataset = matched_classes(open_images(config.data.root, config.data.split), network)
+    else:
+        dataset = open_images(config.data.root, config.data.split)
+    rows = measure(config, session, network, dataset)
+    record = {"config": config, "own_size": _backbone(network).image_size, "rows": rows}
+    session.print("\n".join(_table(rows)))
+    if session.is_main:
+        save_record(config.out, "grids", record)
+        plot(rows, Path(config.out) / "grids.png")
+    return record
+
+
+def open_network(config: ModelConfig) -> Classifier | Mixer:
+    """The classifier of the weights if they have a head, else their backbone."""
+    if config.weights and not config.name and read_head(config.weights):
+        network = load_classifier(config.weights)
+    else:
+        network = open_backbone(config)
+    if not isinstance(_backbone(network), Mixer):
+        raise InputError(f"{config.label} is no Mixer: the others have no token mixing to resize")
+    return network.eval()
+
+
+def measure(
+    config: Config, session: Session, network: Classifier | Mixer, dataset: LabelledImages
+) -> list[dict]:
+    """[{"size", "grid", "method", "agreement", "top1" (with a head)}, ...], fractions."""
+    own, rows = _backbone(network).image_size, []
+    reference, labels = features_at(config, session, network, dataset, own)
+    for side in config.sizes:
+        size = (side, side)
+        for method in methods_at(_backbone(network), size, config.methods):
+            moved = copy.deepcopy(network)
+            if method != OWN:
+                _backbone(moved).set_image_size(size, resize=method)
+            features, _ = features_at(config, session, moved, dataset, size)
+            row = {"size": side, "grid": _grid(moved, size), "method": method}
+            row["agreement"] = agreement(reference, features)
+            if isinstance(moved, Classifier):
+                row["top1"] = top1(moved, features, labels)
+            rows.append(row)
+    return rows
+
+
+def methods_at(backbone: Mixer, size: tuple[int, int], methods: Sequence[str]) -> list[str]:
+    """The methods that apply at a size; only OWN where nothing is to be resized."""
+    if size == backbone.image_size or backbone.config.any_size:
+        return [OWN]
+    whole = all(s % o == 0 for s, o in zip(size, backbone.image_size, strict=True))
+    return [method for method in methods if whole or method != "exact"]
+
+
+def features_at(config: Config, session: Session, network, dataset, size: tuple[int, int]):
+    """(features (N, C), labels (N,)) of the images at `size`."""
+    backbone = _backbone(network)
+    dataset.transform = eval_transform(config.protocol, size, backbone.normalization)
+    images = dataset
+    if 0 < config.limit < len(dataset):
+        chosen = torch.linspace(0, len(dataset) - 1, config.limit).round().int().tolist()
+        images = Subset(dataset, chosen)
+    return pooled_features(
+        session, backbone, images, config.batch_size, config.workers, skip_bad=config.data.skip_bad
+    )
+
+
+def agreement(reference: Tensor, features: Tensor) -> float:
+    """Mean cosine of (N, C) and (N, C), less the mean of `reference` over the N images."""
+    mean = reference.double().mean(0)
+    return F.cosine_similarity(reference - mean, features - mean, dim=1).mean().item()
+
+
+def top1(network: Classifier, features: Tensor, labels: Tensor) -> float:
+    """Share of the features (N, C) that the head gives their label."""
+    with torch.inference_mode():
+        logits = network.head(features.to(network.head.weight))
+    return (logits.argmax(1).cpu() == labels).double().mean().item()
+
+
+def plot(rows: list[dict], path: Path) -> None:
+    """Agreement, and top-1 if there is a head, against the image's side: a line for each method."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    kinds = [kind for kind in ("agreement", "top1") if kind in rows[0]]
+    figure, axes = plt.subplots(1, len(kinds), figsize=(5 * len(kinds), 3.6), squeeze=False)
+    for axis, kind in zip(axes[0], kinds, strict=True):
+        for method in dict.fromkeys(row["method"] for row in rows):
+            points = [(row["size"], row[kind]) for row in rows if row["method"] == method]
+            axis.plot(*zip(*points, strict=True), marker="o", label=method)
+        axis.set(xlabel="image side, pixels", ylabel=kind)
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _backbone(network) -> Mixer:
+    return network.backbone if isinstance(network, Classifier) else network
+
+
+def _grid(network, size: tuple[int, int]) -> tuple[int, int]:
+    patch = _backbone(network).stride
+    return size[0] // patch[0], size[1] // patch[1]
+
+
+def _table(rows: list[dict]) -> list[str]:
+    lines = [f"{'pixels':>6} {'grid':>7}  {'method':9} {'agreement':>9}  top-1"]
+    for row in rows:
+        accuracy = f"{100 * row['top1']:5.2f}%" if "top1" in row else "-"
+        grid = "x".join(map(str, row["grid"]))
+        lines.append(
+            f"{row['size']:>6} {grid:>7}  {row['method']:9} {row['agreement']:9.4f}  {accuracy}"
+        )
+    return lines

@@ -1,0 +1,256 @@
+"""Shuffled patches and pixels, after Figure 4 of MLP-Mixer (arXiv 2105.01601).
+
+Two permutations, each the same for all images: (1) "patches" changes the order of the P x P patches
+and, in every patch alike, the order of its pixels; (2) "pixels" changes the order of all pixels of
+the image. The paper trains Mixer-B/16 and ResNet50x1 on images so shuffled (JFT-300M) and reports
+linear 5-shot accuracy: Mixer does not notice (1), ResNet does.
+
+Why: (1) only permutes weights of the Mixer's first layers, and the initial values of all orders are
+equally likely. `undo_shuffle` permutes them, so that the network gives the same features for the
+shuffled images as it gave for the others. What was trained on images in order and is then shown
+shuffled ones fails as any network would: to repeat Figure 4, give runs that were trained on images
+shuffled with the same seed and patch.
+
+Legend: B batch, H W image, ph pw patch, S patches, h w their grid.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.data.images import ImagesConfig, open_images
+from core.data.transforms import eval_transform
+from core.errors import InputError
+from core.evaluation import fewshot
+from core.evaluation.common import ModelConfig, open_backbone, save_record
+from core.evaluation.mixing import save_picture, tile, titled
+from core.models.mixer import Mixer
+from core.training.session import Session
+
+UNDONE = "patches, weights permuted"
+EXAMPLES = 6  # images on the sheet
+EXAMPLE_SIDE = 128  # pixels, at least about
+
+
+@dataclass(frozen=True)
+class Config:
+    """5-shot accuracy on original, patch-shuffled and pixel-shuffled images, model by model."""
+
+    # a backbone's name, a run or weights folder, or NAME=WEIGHTS (mixer_b16=imagenet1k)
+    models: tuple[str, ...] = ("mixer_s16", "timm:resnet50")
+    # height and width in pixels; empty: what the weights were trained at, else 224
+    image_size: tuple[int, ...] = ()
+    # where the few examples are drawn from
+    train: ImagesConfig = ImagesConfig(split="train")
+    # what the accuracy is measured on
+    test: ImagesConfig = ImagesConfig(split="val")
+    # pixels of the square patches that are shuffled; 0: each model's own stride
+    patch: int = 16
+    # of the permutations
+    seed: int = 0
+    # examples of each class
+    shots: int = 5
+    # how often the examples are drawn
+    seeds: int = 3
+    # training images of each class that features are computed of
+    pool: int = 65
+    # squash: both sides to 256, crop 224, in proportion at other sizes; see core/data/transforms.py
+    protocol: str = "squash"
+    # images at a time, of each process
+    batch_size: int = 64
+    # processes that read images, for each process
+    workers: int = 2
+    # folder for shuffle.json, shuffle.png and shuffle_examples.png
+    out: str = "results"
+
+
+class Permutations(NamedTuple):
+    """`order` (S,) of the patches, `pixels` (ph*pw,) in each of them, `everywhere` (H*W,)."""
+
+    order: Tensor
+    pixels: Tensor
+    everywhere: Tensor
+
+
+def run(config: Config, session: Session) -> dict:
+    """Print and write the accuracy of every model under every shuffle, a plot and example images.
+
+    Raises InputError where a model's image size is not a multiple of the patch, and what
+    `core.evaluation.fewshot` raises.
+    """
+    models = [model_config(word, config.image_size) for word in config.models]
+    if not models:
+        raise InputError("models is empty; give names or folders, e.g. mixer_s16 timm:resnet50")
+    backbones = [open_backbone(model) for model in models]
+    results = {}
+    for word, model, backbone in zip(config.models, models, backbones, strict=True):
+        results[word] = _measured(config, session, model, backbone)
+    record = {"config": config, "results": results}
+    if session.is_main:
+        save_record(config.out, "shuffle", record)
+        plot(results, config.shots, Path(config.out) / "shuffle.png")
+        save_picture(example_sheet(config, backbones[0]), Path(config.out) / "shuffle_examples.png")
+    return record
+
+
+def model_config(word: str, image_size: tuple[int, ...] = ()) -> ModelConfig:
+    """The model of `NAME`, `PATH` or `NAME=WEIGHTS`."""
+    if Path(word).exists():
+        return ModelConfig(weights=word, image_size=image_size)
+    name, _, weights = word.partition("=")
+    return ModelConfig(name, image_size, weights)
+
+
+def random_permutations(
+    seed: int, image_size: tuple[int, int], patch: tuple[int, int]
+) -> Permutations:
+    """Permutations of an image of (H, W) in patches (ph, pw): a pure function of the arguments."""
+    grid = _grid(image_size, patch)
+    sizes = (grid[0] * grid[1], patch[0] * patch[1], image_size[0] * image_size[1])
+    generator = np.random.default_rng(seed)
+    return Permutations(*(torch.from_numpy(generator.permutation(size)) for size in sizes))
+
+
+def shuffle_pixels(images: Tensor, order: Tensor) -> Tensor:
+    """Pixel i of the result, row by row, is pixel order[i] of the images (B, C, H, W)."""
+    return images.flatten(2)[:, :, order.to(images.device)].view(images.shape)
+
+
+def shuffle_patches(
+    images: Tensor, patch: tuple[int, int], order: Tensor, pixels: Tensor
+) -> Tensor:
+    """Patch s of the result is patch order[s] of the images (B, C, H, W), its pixel i theirs
+    pixels[i]; both are counted row by row."""
+    return shuffle_pixels(images, patch_order(images.shape[2:], patch, order, pixels))
+
+
+def patch_order(
+    image_size: tuple[int, int], patch: tuple[int, int], order: Tensor, pixels: Tensor
+) -> Tensor:
+    """The (H*W,) permutation for `shuffle_pixels` that does what `shuffle_patches` says."""
+    (h, w), (ph, pw) = _grid(image_size, patch), patch
+    positions = torch.arange(h * ph * w * pw).view(h, ph, w, pw).transpose(1, 2)
+    positions = positions.reshape(h * w, ph * pw)[order.cpu()][:, pixels.cpu()]
+    return positions.view(h, w, ph, pw).transpose(1, 2).flatten()
+
+
+@torch.no_grad()
+def undo_shuffle(mixer: Mixer, order: Tensor, pixels: Tensor) -> Mixer:
+    """A copy for images that `shuffle_patches` shuffled in the Mixer's own patches.
+
+    copy(shuffled) is mixer(images)[:, order]: the tokens are the same, in the shuffled order, and
+    so is their mean. Permuted are the pixels of the stem's kernel and, in every block, the columns
+    of token-mixing W1 and the rows of W2 and b2.
+    """
+    copied = copy.deepcopy(mixer)
+    kernel = copied.stem.weight
+    kernel.copy_(kernel.flatten(2)[:, :, pixels.to(kernel.device)].view(kernel.shape))
+    order = order.to(kernel.device)
+    for block in copied.blocks:
+        first, second = block.mlp_tokens.fc1, block.mlp_tokens.fc2
+        first.weight.copy_(first.weight[:, order])
+        second.weight.copy_(second.weight[order])
+        second.bias.copy_(second.bias[order])
+    return copied
+
+
+def conditions(backbone: nn.Module, patch: tuple[int, int], seed: int) -> dict:
+    """{what is done: (network, function of its images or None)}.
+
+    A Mixer of that patch has one more: patch-shuffled images, seen by `undo_shuffle`'s copy.
+    """
+    ways = random_permutations(seed, backbone.image_size, patch)
+    inside = patch_order(backbone.image_size, patch, ways.order, ways.pixels)
+    patches = partial(shuffle_pixels, order=inside)
+    found = {"original": (backbone, None), "patches": (backbone, patches)}
+    if isinstance(backbone, Mixer) and tuple(backbone.stride) == patch:
+        found[UNDONE] = (undo_shuffle(backbone, ways.order, ways.pixels), patches)
+    return {**found, "pixels": (backbone, partial(shuffle_pixels, order=ways.everywhere))}
+
+
+def example_sheet(config: Config, backbone: nn.Module) -> np.ndarray:
+    """The first test images, original and shuffled, as `backbone` is given them: uint8."""
+    size, (mean, std) = backbone.image_size, backbone.normalization
+    images = open_images(
+        config.test.root, config.test.split, eval_transform(config.protocol, size, (mean, std))
+    )
+    batch = torch.stack([images[i]["image"] for i in range(min(EXAMPLES, len(images)))])
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
+    rows = {}
+    for name, (_, shuffle) in conditions(backbone, _patch(config, backbone), config.seed).items():
+        rows[name] = (shuffle(batch) if shuffle else batch) * std + mean
+    rows.pop(UNDONE, None)
+    scale = max(1, EXAMPLE_SIDE // max(size))
+    return np.concatenate([titled(_row(pixels, scale), name) for name, pixels in rows.items()])
+
+
+def plot(results: dict[str, dict], shots: int, path: Path) -> None:
+    """Bars of accuracy, a group for each model, with the range over the seeds; PNG at `path`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3 + 2.2 * len(results), 4), layout="constrained")
+    axes = figure.subplots()
+    names = list(dict.fromkeys(name for rows in results.values() for name in rows))
+    for i, name in enumerate(names):
+        _bars(axes, [rows.get(name) for rows in results.values()], name, i, len(names))
+    axes.set_xticks(range(len(results)), list(results))
+    axes.set_ylabel(f"linear {shots}-shot top-1 (%)")
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
+    axes.spines[["top", "right"]].set_visible(False)
+    canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(150)
+    canvas.draw()
+    save_picture(np.asarray(canvas.buffer_rgba())[..., :3].copy(), path)
+
+
+def _measured(config: Config, session: Session, model: ModelConfig, backbone: nn.Module) -> dict:
+    shared = ("train", "test", "seeds", "pool", "protocol", "batch_size", "workers")
+    options = {name: getattr(config, name) for name in shared}
+    probe = fewshot.Config(model=model, shots=(config.shots,), **options)
+    rows: dict[str, dict] = {}
+    ways = conditions(backbone, _patch(config, backbone), config.seed)
+    for name, (network, shuffle) in ways.items():
+        (rows[name],) = fewshot.measure(probe, session, network, shuffle)
+        mean, low, high = (100 * rows[name][key] for key in ("mean", "min", "max"))
+        first = 100 * rows["original"]["mean"]
+        change = f", {100 * (mean / first - 1):+.1f}%" if first and name != "original" else ""
+        words = f"{mean:6.2f}% ({low:.2f} to {high:.2f}){change}"
+        session.print(f"{model.label:30} {name:26} {words}")
+    return rows
+
+
+def _bars(axes, rows: list[dict | None], name: str, index: int, count: int) -> None:
+    kept = [(place, row) for place, row in enumerate(rows) if row]
+    width = 0.8 / count
+    places = [place - 0.4 + (index + 0.5) * width for place, _ in kept]
+    means = [100 * row["mean"] for _, row in kept]
+    below = [100 * (row["mean"] - row["min"]) for _, row in kept]
+    above = [100 * (row["max"] - row["mean"]) for _, row in kept]
+    axes.bar(places, means, 0.92 * width, yerr=[below, above], capsize=2, label=name)
+
+
+def _row(pixels: Tensor, scale: int) -> np.ndarray:
+    levels = (pixels.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return tile(levels.repeat(scale, 1).repeat(scale, 2)[None], 4)
+
+
+def _patch(config: Config, backbone: nn.Module) -> tuple[int, int]:
+    return (config.patch, config.patch) if config.patch else tuple(backbone.stride)
+
+
+def _grid(image_size: tuple[int, int], patch: tuple[int, int]) -> tuple[int, int]:
+    (height, width), (ph, pw) = image_size, patch
+    if min(patch) < 1 or height % ph or width % pw:
+        raise InputError(
+            f"images of {height}x{width} cannot be cut into patches of {ph}x{pw}: choose --patch"
+        )
+    return height // ph, width // pw

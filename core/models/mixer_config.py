@@ -1,0 +1,84 @@
+"""The sizes of a Mixer: Table 1 of the paper, and any others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from core.errors import InputError
+from core.models.shapes import Grid, as_pair, check_patches
+
+# Table 1 of the paper: blocks L, width C, patch. D_S = C / 2 and D_C = 4 C in every column.
+SPECS = {
+    "S/32": (8, 512, 32),
+    "S/16": (8, 512, 16),
+    "B/32": (12, 768, 32),
+    "B/16": (12, 768, 16),
+    "L/32": (24, 1024, 32),
+    "L/16": (24, 1024, 16),
+    "H/14": (32, 1280, 14),
+}
+
+
+@dataclass(frozen=True)
+class MixerConfig:
+    """A Mixer's architecture. Sizes are (height, width); one integer means a square."""
+
+    image_size: tuple[int, int]
+    patch_size: tuple[int, int]
+    hidden_dim: int  # C
+    num_blocks: int
+    tokens_mlp_dim: int  # D_S
+    channels_mlp_dim: int  # D_C
+    in_channels: int = 3
+    gelu: str = "tanh"  # "tanh" as the official code (jax.nn.gelu), "exact" as timm
+    dropout: float = 0.0
+    stochastic_depth: float = 0.0  # in the last block; linear from 0 in the first (Table 4)
+    grad_checkpointing: bool = False  # recompute blocks in the backward pass to save memory
+    any_size: bool = False  # take images of any multiple of the patch: mixing resized on the fly
+
+    def __post_init__(self):
+        object.__setattr__(self, "image_size", as_pair("image_size", self.image_size))
+        object.__setattr__(self, "patch_size", as_pair("patch_size", self.patch_size))
+        for name in [field.name for field in fields(self)][2:7]:  # hidden_dim ... in_channels
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)!r}; give a positive integer")
+        check_patches(self.image_size, self.patch_size)
+        if self.gelu not in ("tanh", "exact"):
+            raise InputError(f'gelu is {self.gelu!r}; choose "tanh" or "exact"')
+        for name in ("dropout", "stochastic_depth"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; choose a number in [0, 1)")
+
+    @property
+    def grid(self) -> Grid:
+        """(h, w), tokens along the height and the width."""
+        return self.image_size[0] // self.patch_size[0], self.image_size[1] // self.patch_size[1]
+
+    @property
+    def num_tokens(self) -> int:
+        """S = h * w."""
+        return self.grid[0] * self.grid[1]
+
+
+def spec_config(spec: str, **overrides) -> MixerConfig:
+    """The MixerConfig of a column of Table 1, with fields replaced by `overrides`."""
+    if spec not in SPECS:
+        raise InputError(f"unknown Mixer {spec!r}; the paper's are {', '.join(SPECS)}")
+    return free_config(*SPECS[spec], **overrides)
+
+
+def free_config(blocks: int, width: int, patch: int | Sequence[int], **overrides) -> MixerConfig:
+    """A Mixer of any size with the proportions of Table 1: D_S = C / 2, D_C = 4 C."""
+    sizes = {"num_blocks": blocks, "hidden_dim": width, "patch_size": patch}
+    mlps = {"tokens_mlp_dim": width // 2, "channels_mlp_dim": 4 * width}
+    return checked_config({**sizes, **mlps, **overrides})
+
+
+def checked_config(values: dict) -> MixerConfig:
+    """MixerConfig(**values), where a wrong field is an InputError that names it."""
+    try:
+        return MixerConfig(**values)
+    except TypeError as error:
+        known = ", ".join(field.name for field in fields(MixerConfig))
+        raise InputError(f"{error}; the fields of a Mixer are {known}") from error

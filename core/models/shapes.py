@@ -1,0 +1,74 @@
+"""What every backbone says and checks about sizes, grids and depths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from core.errors import InputError
+
+Grid = tuple[int, int]  # (h, w) tokens along the height and the width
+
+
+def as_pair(name: str, size: int | Sequence[int]) -> tuple[int, int]:
+    """(height, width) from one integer or from a sequence of one or two (JSON has no tuples)."""
+    pair = tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    pair = pair * 2 if len(pair) == 1 else pair
+    if len(pair) != 2 or not all(isinstance(side, int) and side > 0 for side in pair):
+        raise InputError(f"{name} is {size!r}; give one positive integer or (height, width)")
+    return pair
+
+
+def times(shape: Sequence[int]) -> str:
+    """14x14, for messages."""
+    return "x".join(map(str, shape))
+
+
+def check_patches(image_size: tuple[int, int], patch_size: tuple[int, int]) -> None:
+    """InputError unless whole patches fill the image; it names the next size that they do."""
+    whole = tuple(-(-s // p) * p for s, p in zip(image_size, patch_size, strict=True))
+    if whole != tuple(image_size):
+        raise InputError(
+            f"image_size {times(image_size)} is not a multiple of patch_size {times(patch_size)}: "
+            f"choose {times(whole)} or another patch_size"
+        )
+
+
+def check_images(images: Tensor, in_channels: int, image_size: tuple[int, int]) -> None:
+    """InputError unless images are (B, in_channels, *image_size)."""
+    expected = (in_channels, *image_size)
+    if images.ndim != 4 or images.shape[1:] != expected:
+        raise InputError(
+            f"images have shape {tuple(images.shape)}; this backbone takes (B, C, H, W) with "
+            f"C = {in_channels}, H = {image_size[0]}, W = {image_size[1]}"
+        )
+
+
+def check_tokens(tokens: Tensor, grid: Grid, width: int) -> None:
+    """InputError unless tokens are (B, h*w, width)."""
+    expected = (grid[0] * grid[1], width)
+    if tokens.ndim != 3 or tokens.shape[1:] != expected:
+        raise InputError(
+            f"tokens have shape {tuple(tokens.shape)}; this Mixer takes (B, S, C) with "
+            f"S = {expected[0]} and C = {expected[1]}"
+        )
+
+
+def even_depths(blocks: int, count: int = 4) -> list[int]:
+    """`count` depths in 1..blocks, evenly spaced, the last one `blocks`."""
+    return sorted({math.ceil(blocks * i / count) for i in range(1, count + 1)})
+
+
+def checked_depths(depths: Sequence[int] | None, blocks: int) -> list[int]:
+    """Depths in 1..blocks, sorted, each once; four even ones for None."""
+    depths = even_depths(blocks) if depths is None else sorted(set(depths))
+    if not depths or depths[0] < 1 or depths[-1] > blocks:
+        raise InputError(f"depths {depths} must lie in 1..{blocks}, the blocks")
+    return depths
+
+
+def tokens_to_map(tokens: Tensor, grid: Grid) -> Tensor:
+    """(B, S, C) -> (B, C, h, w)."""
+    return tokens.transpose(1, 2).unflatten(2, grid)

@@ -1,0 +1,122 @@
+"""Train a classifier: accelerate launch core/pretrain.py [PRESET] [--section.field value].
+
+Fine-tuning is the same with --model.weights: a grid that grows by an integer starts by the paper's
+exact rule, any other by interpolation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from core.config import cli, entry_point
+from core.data.augment import train_transform
+from core.data.images import LabelledImages, open_images
+from core.data.transforms import eval_transform
+from core.errors import InputError
+from core.evaluation.classification import evaluate_classifier
+from core.models.classifier import Classifier, create_classifier
+from core.models.shapes import as_pair
+from core.pretrain_config import PRESETS, NetworkConfig, PretrainConfig
+from core.training.optim import create_optimizer
+from core.training.run import Run
+from core.training.session import Session
+
+
+def train(config: PretrainConfig) -> None:
+    """Run the whole training that ``config`` describes."""
+    run = Run(config.run, config)
+    images = open_images(config.train.root, config.train.split)
+    network = build_network(config.model, images.classes)
+    images.transform = train_transform(
+        config.augment, load_size(config.model), network.backbone.normalization
+    )
+    loader = run.loader(images, workers=config.workers, skip_bad=config.train.skip_bad)
+    model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
+    sizes = config.model.sizes
+
+    for batch in run.steps(loader):
+        pixels = at_random_size(batch["image"], sizes, (config.run.seed, run.done))
+        run.backward({"class": losses(model(pixels), batch["label"], config)})
+        run.step(optimizer)
+        if run.due("eval"):
+            with run.evaluating() as network:
+                run.log(evaluate(run.session, network, config))
+        if run.due("save"):
+            run.save()
+
+    run.finish()
+
+
+def build_network(config: NetworkConfig, classes: list[str]) -> Classifier:
+    """The classifier for `classes`, from the configuration's weights if it names some."""
+    rate = "drop_path_rate" if config.name.startswith("timm:") else "stochastic_depth"
+    options = {rate: config.stochastic_depth} if config.stochastic_depth else {}
+    if config.sizes:
+        if not config.name.startswith("mixer_"):
+            raise InputError(f"model.sizes is for mixer_ names, whose grid can move: {config.name}")
+        options["any_size"] = True
+    weights = {"weights": config.weights, "resize": config.resize} if config.weights else {}
+    network = create_classifier(
+        config.name, config.image_size, len(classes), new_head=config.new_head, **weights, **options
+    )
+    network.classes = list(classes)
+    return network
+
+
+def load_size(config: NetworkConfig) -> tuple[int, int]:
+    """(height, width) that images are loaded at: the largest, since steps shrink them."""
+    return (
+        as_pair("model.sizes", max(config.sizes))
+        if config.sizes
+        else as_pair("model.image_size", config.image_size)
+    )
+
+
+def at_random_size(images: Tensor, sizes: tuple[int, ...], key: tuple[int, ...]) -> Tensor:
+    """(B, 3, H, W) -> (B, 3, s, s), s one of `sizes` by a hash of `key`; no sizes: unchanged."""
+    if not sizes:
+        return images
+    size = sizes[np.random.default_rng(key).integers(len(sizes))]
+    return F.interpolate(images, (size, size), mode="bilinear", antialias=True)
+
+
+def losses(logits: Tensor, labels: Tensor, config: PretrainConfig) -> Tensor:
+    """Cross entropy (B,) of softmax."""
+    smoothing = config.augment.label_smoothing
+    return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+
+
+def evaluate(session: Session, network: Classifier, config: PretrainConfig) -> dict[str, float]:
+    """top-1 (and top-5) on the validation images; at each of `model.sizes`, if there are any."""
+    if not config.model.sizes:
+        return _accuracy(session, network, config, network.backbone.image_size)
+    found = {s: _accuracy(session, network, config, (s, s))["top1"] for s in config.model.sizes}
+    return {"top1": sum(found.values()) / len(found), **{f"top1@{s}": v for s, v in found.items()}}
+
+
+def _accuracy(
+    session: Session, network: Classifier, config: PretrainConfig, size: tuple[int, int]
+) -> dict[str, float]:
+    images = validation_images(config, size, network)
+    options = {"workers": config.workers, "skip_bad": config.val.skip_bad}
+    result = evaluate_classifier(session, network, images, config.eval_batch, **options)
+    return {name: result[name] for name in ("top1", "top5") if name in result}
+
+
+def validation_images(
+    config: PretrainConfig, size: tuple[int, int], network: Classifier
+) -> LabelledImages:
+    """The validation images for a network at (height, width)."""
+    transform = eval_transform(config.protocol, size, network.backbone.normalization)
+    return open_images(config.val.root, config.val.split, transform)
+
+
+@entry_point
+def main() -> None:
+    train(cli(PRESETS))
+
+
+if __name__ == "__main__":
+    main()
