@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -150,18 +151,21 @@ def _write_onnx(backbone: nn.Module, path: Path) -> None:
 
 def _quantize(plain: Path, path: Path) -> None:
     onnx, quantization = _onnx("onnx"), _onnx("onnxruntime.quantization")
+    options = {"per_channel": True, "weight_type": quantization.QuantType.QInt8}
     large = plain.with_name(plain.name + ".data").exists()
-    quantization.quantize_dynamic(
-        plain,
-        path,
-        op_types_to_quantize=list(QUANTIZED),
-        per_channel=True,
-        weight_type=quantization.QuantType.QInt8,
-        use_external_data_format=large,
-    )
+    logging.disable(logging.WARNING)  # it advises shape inference, which the exporter has done
+    try:
+        quantization.quantize_dynamic(
+            plain, path, list(QUANTIZED), use_external_data_format=large, **options
+        )
+    finally:
+        logging.disable(logging.NOTSET)
     model = onnx.load(path, load_external_data=False)
     if not any(node.op_type == "MatMulInteger" for node in model.graph.node):
-        raise InputError("no matrix product with fixed weights in it: int8 would change nothing")
+        raise InputError(
+            "int8 would change nothing: this network has no matrix product with fixed weights, "
+            "and convolutions stay float32; use the onnx format"
+        )
 
 
 def _checked(backbone: nn.Module, network: Network, path: str | Path) -> float:

@@ -72,6 +72,7 @@ def plot_accuracy(rows: Sequence[Row], device: str, path: Path) -> Path:
         _point(right, speed, top1, data, model, hollow=False)
     right.set_title(f"Measured here: speed on {device}", fontsize=10)
     right.set_xlabel("images/s, measured here (inference, best setting)")
+    right.margins(x=0.3)
     if not placed:
         words = "no Mixer of the paper at 224 pixels\nwas among the models measured here"
         right.text(0.5, 0.5, words, ha="center", transform=right.transAxes)
@@ -94,9 +95,13 @@ def plot_tokens(points: Sequence[dict], device: str, path: Path) -> Path:
             line = sorted((p["tokens"], p[key] * scale) for p in kept if p["model"] == model)
             axes.plot(*zip(*line, strict=True), marker="o", markersize=4, label=model)
         _plain(axes.xaxis)
-        _plain(axes.yaxis)
+        if key == "us_per_token":
+            axes.set_ylim(bottom=0)  # flat where the cost is linear in S
+        else:
+            _plain(axes.yaxis)
         counts = sorted({point["tokens"] for point in kept})
         axes.set_xticks(counts, [str(count) for count in counts])
+        axes.minorticks_off()
         axes.set(xlabel="tokens S", ylabel=title)
     if kept:
         figure.axes[0].legend(frameon=False, fontsize=8)

@@ -144,7 +144,7 @@ def test_run(tmp_path, capsys):
                 pixels = generator.normal(128, 60 if name == "noisy" else 30, (8, 8, 3))
                 image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
                 image.save(tmp_path / split / name / f"{i}.png")
-    models = ("mixer_c16_l2_p4", "mixer_c8_l1_p8")
+    models = ("mixer_c16_l2_p4", "mixer_c8_l1_p2")
     images = [ImagesConfig(str(tmp_path), split) for split in ("train", "val")]
     config = Config(models, (8, 8), *images, patch=4, shots=3, protocol="direct", workers=0)
     record = run(replace(config, out=str(tmp_path / "out")), Session())
