@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from core.data.images import ImagesConfig, open_images
+from core.data.loading import BadSample
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.common import ModelConfig, open_backbone, save_record
@@ -39,7 +40,7 @@ class Config:
     formats: tuple[Format, ...] = ("export", "onnx")
     # images on which int8 must agree with float32; no root: unit normal noise
     data: ImagesConfig = ImagesConfig(split="")
-    # how many of them
+    # at most this many images are compared
     images: int = 64
     # images at a time
     batch_size: int = 8
@@ -72,20 +73,28 @@ def _export(name: str, backbone: nn.Module, path: Path, config: Config) -> dict[
     elif name == "onnx":
         found = {"max_difference": export_onnx(backbone, path)}
     else:
-        images = _check_images(config, backbone)
+        images = check_images(config, backbone)
         found = export_int8(backbone, path, images, config.min_agreement, config.batch_size)
     files = path.parent.glob(path.name + "*")  # ONNX above 2 GB has its weights beside it
     return {**found, "MB": sum(file.stat().st_size for file in files) / 1e6}
 
 
-def _check_images(config: Config, backbone: nn.Module) -> Tensor:
+def check_images(config: Config, backbone: nn.Module) -> Tensor:
     """(N, 3, H, W): images evenly spaced in the data, or noise."""
     if not config.data.root:
         return noise(backbone, config.images)
     transform = eval_transform("squash", backbone.image_size, backbone.normalization)
     dataset = open_images(config.data.root, config.data.split, transform)
     spread = np.linspace(0, len(dataset) - 1, min(config.images, len(dataset))).astype(int)
-    return torch.stack([dataset[i]["image"] for i in spread.tolist()])
+    images, bad = [], []
+    for i in spread.tolist():
+        try:
+            images.append(dataset[i]["image"])
+        except BadSample as error:
+            bad.append(error)
+            if len(bad) > config.data.skip_bad or len(bad) == len(spread):
+                raise InputError(f"{error}; leave it out with --data.skip-bad") from error
+    return torch.stack(images)
 
 
 def _new_paths(config: Config) -> dict[str, Path]:

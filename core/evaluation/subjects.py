@@ -10,8 +10,10 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+import yaml
 from torch import Tensor, nn
 
+from core.errors import InputError
 from core.evaluation.cost import peak_memory, resident_bytes
 from core.evaluation.measure import Clock
 from core.models.classifier import create_classifier
@@ -107,8 +109,9 @@ def open_subject(
     """A backbone by name with a head of 1,000 classes: pooled as its own network pools, then
     linear. For training with fused AdamW. Random weights: they make no difference to the time.
     """
+    backbone, options = split_options(name)
     with device:  # drawing the weights of a large network takes long on a processor
-        network = create_classifier(name, image_size, CLASSES)
+        network = create_classifier(backbone, image_size, CLASSES, **options)
     network.to(device, torch.bfloat16 if setting.precision == "bf16-pure" else torch.float32)
     if channels_last:
         network.to(memory_format=torch.channels_last)
@@ -116,6 +119,15 @@ def open_subject(
     trained = setting.mode == "train"
     optimizer = torch.optim.AdamW(network.parameters(), fused=True) if trained else None
     return Subject(network, setting, device, image_size, optimizer, channels_last)
+
+
+def split_options(name: str) -> tuple[str, dict]:
+    """ "mixer_b16,gelu=exact" as ("mixer_b16", {"gelu": "exact"}); values are yaml."""
+    backbone, *words = name.split(",")
+    pairs = [word.partition("=") for word in words]
+    if wrong := [word for word, (_, equals, _) in zip(words, pairs, strict=True) if not equals]:
+        raise InputError(f"{name}: {wrong[0]!r} is no option, write NAME,option=value")
+    return backbone, {key: yaml.safe_load(value) for key, _, value in pairs}
 
 
 def best_batch(subject: Subject, clock: Clock) -> int:

@@ -1,6 +1,6 @@
 """Images/s, latency, memory and MACs of any models side by side, and what the machine could do.
 
-python core/eval.py throughput --models mixer_b16 timm:mixer_b16_224 timm:vit_base_patch16_224
+python core/eval.py throughput --models mixer_b16,gelu=exact timm:mixer_b16_224
 
 All models take turns (`core.evaluation.measure`), and so do plain matrix products of the same
 precision, whose best rate is the peak that "of peak" refers to. Each network has a linear head of
@@ -42,7 +42,8 @@ from core.training.session import Session
 class Config:
     """Throughput, latency, memory and cost of backbones, side by side."""
 
-    # names as `create_backbone` takes them
+    # names as `create_backbone` takes them, with its options after commas: a Mixer's GELU is the
+    # official tanh, and "mixer_b16,gelu=exact" the equal of timm's
     models: tuple[str, ...] = ("mixer_b16", "timm:mixer_b16_224", "timm:vit_base_patch16_224")
     # the model that ratios are taken against; empty: the first
     reference: str = ""

@@ -23,9 +23,9 @@ from torch import nn
 from core.errors import InputError
 from core.models.convmlp import CONVMLPS, ConvMLP, ConvMLPConfig, convmlp_config, from_official
 from core.models.mixer import Mixer
-from core.models.mixer_config import SPECS, MixerConfig, checked_config, free_config, spec_config
-from core.models.s2mlp import S2MLP, S2MLPS, S2MLPConfig, config_from, s2mlp_config
-from core.models.shapes import as_pair, times
+from core.models.mixer_config import SPECS, MixerConfig, free_config, spec_config
+from core.models.s2mlp import S2MLP, S2MLPS, S2MLPConfig, s2mlp_config
+from core.models.shapes import as_pair, config_from, times
 from core.models.timm_backbone import (
     TimmBackbone,
     create_timm,
@@ -96,7 +96,7 @@ def backbone_from_description(description: dict) -> nn.Module:
     values = dict(description) if isinstance(description, dict) else {}
     name = values.pop("name", None)
     if name == "mixer":
-        return Mixer(checked_config(values))
+        return Mixer(config_from(MixerConfig, values))
     if name == "s2mlp":
         return S2MLP(config_from(S2MLPConfig, values))
     if name == "convmlp":
@@ -116,7 +116,7 @@ def _load_mixer(name: str, config: MixerConfig, weights, resize: str, explicit: 
     if stored.get("name") != "mixer":
         raise InputError(f"{weights} holds {stored.get('name')}, but {name} is a Mixer")
     with naming(weights):
-        stored = asdict(checked_config({k: v for k, v in stored.items() if k != "name"}))
+        stored = asdict(config_from(MixerConfig, {k: v for k, v in stored.items() if k != "name"}))
     theirs = {key: stored[key] for key in WEIGHTS_DECIDE if key not in explicit}
     wanted = {**asdict(config), **theirs}
     _refuse_differences(f"{weights} holds a Mixer", name, stored, wanted)

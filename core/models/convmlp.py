@@ -27,8 +27,7 @@ from torch.utils.checkpoint import checkpoint
 from core.errors import InputError
 from core.models.hub import HubMixin
 from core.models.mixer import MixerMlp, drop_path
-from core.models.s2mlp import check_counts, check_rates, config_from
-from core.models.shapes import as_pair, check_images
+from core.models.shapes import as_pair, check_counts, check_images, check_rates, config_from
 
 # src/convmlp.py: tokenizer channels, conv blocks, blocks, widths and MLP ratio of the stages.
 CONVMLPS = {

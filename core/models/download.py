@@ -89,7 +89,7 @@ def _released(name: str, which: str) -> str:
     if key in OFFICIAL[which]:
         return key
     sets = ", ".join(known for known in OFFICIAL if key in OFFICIAL[known])
-    there_is = f"{name} has {sets}" if sets else f"{name} has no official weights at all"
+    there_is = f"{name} has {sets}" if sets else f"{name} has none of these sets"
     names = ", ".join(known for known in NAMES if NAMES[known] in OFFICIAL[which])
     raise InputError(
         f"no {which} weights of {name} were ever released: {there_is}; {which} has {names}"

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from core.errors import InputError
-from core.models.shapes import Grid, as_pair, check_patches
+from core.models.shapes import (
+    Grid,
+    as_pair,
+    check_counts,
+    check_patches,
+    check_rates,
+    config_from,
+)
 
 # Table 1 of the paper: blocks L, width C, patch. D_S = C / 2 and D_C = 4 C in every column.
 SPECS = {
@@ -40,15 +47,12 @@ class MixerConfig:
     def __post_init__(self):
         object.__setattr__(self, "image_size", as_pair("image_size", self.image_size))
         object.__setattr__(self, "patch_size", as_pair("patch_size", self.patch_size))
-        for name in [field.name for field in fields(self)][2:7]:  # hidden_dim ... in_channels
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)!r}; give a positive integer")
+        check_counts(self, "hidden_dim", "num_blocks", "tokens_mlp_dim", "channels_mlp_dim")
+        check_counts(self, "in_channels")
+        check_rates(self, "dropout", "stochastic_depth")
         check_patches(self.image_size, self.patch_size)
         if self.gelu not in ("tanh", "exact"):
             raise InputError(f'gelu is {self.gelu!r}; choose "tanh" or "exact"')
-        for name in ("dropout", "stochastic_depth"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; choose a number in [0, 1)")
 
     @property
     def grid(self) -> Grid:
@@ -72,13 +76,4 @@ def free_config(blocks: int, width: int, patch: int | Sequence[int], **overrides
     """A Mixer of any size with the proportions of Table 1: D_S = C / 2, D_C = 4 C."""
     sizes = {"num_blocks": blocks, "hidden_dim": width, "patch_size": patch}
     mlps = {"tokens_mlp_dim": width // 2, "channels_mlp_dim": 4 * width}
-    return checked_config({**sizes, **mlps, **overrides})
-
-
-def checked_config(values: dict) -> MixerConfig:
-    """MixerConfig(**values), where a wrong field is an InputError that names it."""
-    try:
-        return MixerConfig(**values)
-    except TypeError as error:
-        known = ", ".join(field.name for field in fields(MixerConfig))
-        raise InputError(f"{error}; the fields of a Mixer are {known}") from error
+    return config_from(MixerConfig, {**sizes, **mlps, **overrides})

@@ -17,7 +17,7 @@ r = 4 nor r = 3 (42.9 M); r = 4 is taken, which the published FLOPs fit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +27,16 @@ from torch.utils.checkpoint import checkpoint
 from core.errors import InputError
 from core.models.hub import HubMixin
 from core.models.mixer import MixerMlp, drop_path
-from core.models.shapes import Grid, as_pair, check_images, check_patches, checked_depths
+from core.models.shapes import (
+    Grid,
+    as_pair,
+    check_counts,
+    check_images,
+    check_patches,
+    check_rates,
+    checked_depths,
+    config_from,
+)
 
 # Blocks N and width C of the two networks of the paper; r = 4 and patch 16 in both.
 S2MLPS = {"s2mlp_wide": (12, 768), "s2mlp_deep": (36, 384)}
@@ -188,29 +197,6 @@ def s2mlp_config(name: str, **overrides) -> S2MLPConfig:
     blocks, width = S2MLPS[name]
     sizes = {"num_blocks": blocks, "hidden_dim": width, "patch_size": 16, "mlp_ratio": 4}
     return config_from(S2MLPConfig, {**sizes, **overrides})
-
-
-def config_from(kind: type, values: dict):
-    """kind(**values), where a wrong field is an InputError that names it and the known ones."""
-    try:
-        return kind(**values)
-    except TypeError as error:
-        known = ", ".join(field.name for field in fields(kind))
-        raise InputError(f"{error}; the fields of {kind.__name__} are {known}") from error
-
-
-def check_counts(config, *names: str) -> None:
-    """InputError unless these fields are positive integers."""
-    for name in names:
-        if not isinstance(getattr(config, name), int) or getattr(config, name) < 1:
-            raise InputError(f"{name} is {getattr(config, name)!r}; give a positive integer")
-
-
-def check_rates(config, *names: str) -> None:
-    """InputError unless these fields lie in [0, 1)."""
-    for name in names:
-        if not 0 <= getattr(config, name) < 1:
-            raise InputError(f"{name} is {getattr(config, name)}; choose a number in [0, 1)")
 
 
 def _truncated_normal(module: nn.Module) -> None:

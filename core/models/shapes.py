@@ -1,15 +1,39 @@
-"""What every backbone says and checks about sizes, grids and depths."""
+"""What every backbone says and checks about its configuration, sizes, grids and depths."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 
 from torch import Tensor
 
 from core.errors import InputError
 
 Grid = tuple[int, int]  # (h, w) tokens along the height and the width
+
+
+def config_from(kind: type, values: dict):
+    """kind(**values), where a wrong field is an InputError that names it and the known ones."""
+    try:
+        return kind(**values)
+    except TypeError as error:
+        known = ", ".join(field.name for field in fields(kind))
+        raise InputError(f"{error}; the fields of {kind.__name__} are {known}") from error
+
+
+def check_counts(config, *names: str) -> None:
+    """InputError unless these fields are positive integers."""
+    for name in names:
+        if not isinstance(getattr(config, name), int) or getattr(config, name) < 1:
+            raise InputError(f"{name} is {getattr(config, name)!r}; give a positive integer")
+
+
+def check_rates(config, *names: str) -> None:
+    """InputError unless these fields lie in [0, 1)."""
+    for name in names:
+        if not 0 <= getattr(config, name) < 1:
+            raise InputError(f"{name} is {getattr(config, name)}; choose a number in [0, 1)")
 
 
 def as_pair(name: str, size: int | Sequence[int]) -> tuple[int, int]:

@@ -225,7 +225,7 @@ def test_a_kill_leaves_a_partial_file_that_is_continued(server, tmp_path):
 @pytest.mark.parametrize(
     ("name", "which", "words"),
     [
-        ("mixer_h14", "imagenet1k", "mixer_h14 has no official weights at all"),
+        ("mixer_h14", "imagenet1k", "mixer_h14 has none of these sets"),
         ("mixer_s16", "imagenet1k", "mixer_s16 has gsam; imagenet1k has mixer_b16, mixer_l16"),
         ("mixer_l16", "sam", "mixer_l16 has imagenet1k, imagenet21k"),
         ("s2mlp_deep", "gsam", "no gsam weights of s2mlp_deep were ever released"),

@@ -1,6 +1,7 @@
 """Exported files: equal to eager at free batch sizes, int8 near it, refusals that leave nothing."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -14,7 +15,7 @@ from core.data.images import ImagesConfig
 from core.errors import InputError
 from core.evaluation import exporters
 from core.evaluation.common import ModelConfig
-from core.evaluation.export import Config, run
+from core.evaluation.export import Config, check_images, run
 from core.evaluation.exporters import agreement, export_int8, export_onnx, export_program, noise
 from core.models.backbone import backbone_from_description, create_backbone
 from core.training.session import Session
@@ -201,3 +202,14 @@ def test_command_on_images(tmp_path):
     assert 0.9 <= stored["files"][f"{stem}.int8.onnx"]["agreement"] <= 1
     with pytest.raises(InputError, match=rf"{stem}\.onnx exists already"):
         run(config, Session())
+
+
+def test_unreadable_images_are_named_or_left_out(tmp_path):
+    (tmp_path / "things").mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "things" / "good.png")
+    (tmp_path / "things" / "bad.png").write_text("no picture")
+    config = Config(data=ImagesConfig(root=str(tmp_path), split="", skip_bad=1))
+    assert check_images(config, network("wide")).shape == (1, 3, 12, 40)
+    config = replace(config, data=replace(config.data, skip_bad=0))
+    with pytest.raises(InputError, match=r"bad\.png.*--data\.skip-bad"):
+        check_images(config, network("wide"))
