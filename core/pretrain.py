@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.config import cli, entry_point
-from core.data.augment import train_transform
+from core.data.augment import mix, train_transform
 from core.data.images import LabelledImages, open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
@@ -19,6 +19,7 @@ from core.evaluation.classification import evaluate_classifier
 from core.models.classifier import Classifier, create_classifier
 from core.models.shapes import as_pair
 from core.pretrain_config import PRESETS, NetworkConfig, PretrainConfig
+from core.training.losses import LOSSES
 from core.training.optim import create_optimizer
 from core.training.run import Run
 from core.training.session import Session
@@ -38,7 +39,9 @@ def train(config: PretrainConfig) -> None:
 
     for batch in run.steps(loader):
         pixels = at_random_size(batch["image"], sizes, (config.run.seed, run.done))
-        run.backward({"class": losses(model(pixels), batch["label"], config)})
+        pixels, targets = mix(pixels, batch["label"], len(images.classes), config.augment)
+        loss = LOSSES[config.loss](model(pixels), targets, config.augment.label_smoothing)
+        run.backward({"class": loss})
         run.step(optimizer)
         if run.due("eval"):
             with run.evaluating() as network:
@@ -57,10 +60,10 @@ def build_network(config: NetworkConfig, classes: list[str]) -> Classifier:
         if not config.name.startswith("mixer_"):
             raise InputError(f"model.sizes is for mixer_ names, whose grid can move: {config.name}")
         options["any_size"] = True
-    weights = {"weights": config.weights, "resize": config.resize} if config.weights else {}
-    network = create_classifier(
-        config.name, config.image_size, len(classes), new_head=config.new_head, **weights, **options
-    )
+    if config.weights:
+        options |= {"weights": config.weights, "resize": config.resize}
+    head = {"new_head": config.new_head, "head_bias": config.head_bias}
+    network = create_classifier(config.name, config.image_size, len(classes), **head, **options)
     network.classes = list(classes)
     return network
 
@@ -80,12 +83,6 @@ def at_random_size(images: Tensor, sizes: tuple[int, ...], key: tuple[int, ...])
         return images
     size = sizes[np.random.default_rng(key).integers(len(sizes))]
     return F.interpolate(images, (size, size), mode="bilinear", antialias=True)
-
-
-def losses(logits: Tensor, labels: Tensor, config: PretrainConfig) -> Tensor:
-    """Cross entropy (B,) of softmax."""
-    smoothing = config.augment.label_smoothing
-    return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
 
 
 def evaluate(session: Session, network: Classifier, config: PretrainConfig) -> dict[str, float]:

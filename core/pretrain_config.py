@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
+from core.data.augment import AugmentConfig
 from core.data.images import ImagesConfig
 from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
@@ -18,20 +20,11 @@ class NetworkConfig:
     weights: str = ""  # a file, folder, run or named set to start from; empty: random
     resize: str = "auto"  # of token mixing, where the weights have another grid
     new_head: bool = False  # replace the head of the weights by a zero one
+    head_bias: float = 0.0  # that a new head begins with; -6.9 for sigmoid over 1,000 classes
     stochastic_depth: float = 0.0  # timm models: their drop_path_rate
     # several sizes: each step trains at one of them, drawn at random. Needs a mixer_ name, whose
     # token mixing is resized on the fly, and gives one checkpoint for all sizes between
     sizes: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """Random crops and flips."""
-
-    crop_area: tuple[float, float] = (0.05, 1.0)  # Inception crop; (1, 1): none
-    shift: float = 0.0  # crop of the image padded by this fraction of the size, for small images
-    flip: float = 0.5  # probability
-    label_smoothing: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +35,7 @@ class PretrainConfig:
     train: ImagesConfig = ImagesConfig(split="train")
     val: ImagesConfig = ImagesConfig(split="val")
     augment: AugmentConfig = AugmentConfig()
+    loss: Literal["softmax", "sigmoid"] = "softmax"  # core/training/losses.py
     protocol: str = "squash"  # of evaluation, core/data/transforms.py
     workers: int = 2  # loader processes for each training process
     eval_batch: int = 128  # images at a time in evaluation, for each process

@@ -1,34 +1,122 @@
-"""From a picture to a training input: random crops and flips, by torchvision."""
+"""From a picture to a training input: torchvision's crops and flips, timm's augmentations.
+
+Everything random is drawn from the global generators of Python, NumPy and torch, which the loaders
+seed for each sample and `Run` for each micro-batch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from core.errors import InputError
 
 
-def train_transform(config, image_size: tuple[int, int], normalization) -> Callable:
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random crops, flips and colours of a picture, and mixtures of two."""
+
+    crop_area: tuple[float, float] = (0.05, 1.0)  # Inception crop; (1, 1): none
+    shift: float = 0.0  # crop of the image padded by this fraction of the size, for small images
+    flip: float = 0.5  # probability
+    vertical_flip: float = 0.0  # probability; for pictures without an up, such as fractals
+    randaugment: float = 0.0  # magnitude of its 2 layers; the Mixer's: 10, 15 or 20; 0: none
+    erasing: float = 0.0  # probability of a random rectangle of noise
+    mixup: float = 0.0  # Beta(a, a) of the mixing weight, one a batch; the Mixer's: 0.2, 0.5, 0.8
+    cutmix: float = 0.0  # the same for a rectangle's area; beside mixup: half the batches each
+    label_smoothing: float = 0.0
+
+
+def train_transform(config: AugmentConfig, image_size: tuple[int, int], normalization) -> Callable:
     """A function of an RGB PIL image that gives a float tensor (3, H, W).
 
-    config: `crop_area` (smallest and largest share of the picture that an Inception crop takes,
-    aspect 3/4 to 4/3), `shift` (fraction of the size that a picture is padded by on each side,
-    mirrored, before a crop of the size), `flip` (probability). It draws from torch's generator.
+    The crop takes a share of the picture within `crop_area`, at an aspect of 3/4 to 4/3, or the
+    picture is padded by `shift` on each side, mirrored, before a crop of the size. Flips follow,
+    RandAugment, normalization by (mean, std), and random erasing. Raises InputError for a value
+    that is out of its range.
     """
     from torchvision.transforms import v2  # slow to import
 
-    low, high = config.crop_area
-    if not 0 < low <= high <= 1:
-        raise InputError(
-            f"augment.crop_area is {config.crop_area}: two shares, 0 < low <= high <= 1"
-        )
-    if low < 1:
-        steps = [v2.RandomResizedCrop(image_size, scale=(low, high), antialias=True)]
+    _check(config)
+    if config.crop_area[0] < 1:
+        steps = [v2.RandomResizedCrop(image_size, scale=config.crop_area, antialias=True)]
     else:
         steps = [v2.Resize(image_size, antialias=True)]
     if config.shift:
         padding = [round(config.shift * side) for side in image_size[::-1]]
         steps.append(v2.RandomCrop(image_size, padding=padding, padding_mode="reflect"))
-    to_tensor = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*normalization)]
-    return v2.Compose([*steps, v2.RandomHorizontalFlip(config.flip), *to_tensor])
+    steps.append(v2.RandomHorizontalFlip(config.flip))
+    if config.vertical_flip:
+        steps.append(v2.RandomVerticalFlip(config.vertical_flip))
+    if config.randaugment:
+        steps.append(randaugment(config.randaugment))
+    steps += [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*normalization)]
+    if config.erasing:
+        steps.append(_erasing(config.erasing))
+    return v2.Compose(steps)
+
+
+def randaugment(magnitude: float) -> Callable:
+    """RandAugment of a PIL image (Cubuk et al. 2019, arXiv 1909.13719): 2 of timm's operations.
+
+    As big_vision's `pp/autoaugment.py`, which the Mixer's recipe uses: every layer is applied, a
+    magnitude above 10 goes beyond the operations' nominal range, translations are 100 pixels of 224
+    at magnitude 10, and what moves in is grey. timm's own `rand-m15-n2` differs: it leaves each
+    layer out half the time, and clips the magnitude at 10. Deviation: timm has no Cutout among its
+    15 operations, big_vision has it as a 16th.
+    """
+    from timm.data.auto_augment import RandAugment, rand_augment_ops  # slow to import
+
+    wide = {"magnitude_max": magnitude, "translate_pct": 100 / 224}
+    return RandAugment(rand_augment_ops(magnitude, prob=1.0, hparams=wide), num_layers=2)
+
+
+def _erasing(probability: float) -> Callable:
+    """Random erasing (Zhong et al. 2017, arXiv 1708.04896), one rectangle of normal noise.
+
+    It has 2 % to 33 % of the area and an aspect of 0.3 to 1/0.3: timm's constants.
+    """
+    from timm.data.random_erasing import RandomErasing  # slow to import
+
+    return RandomErasing(probability, mode="pixel", device="cpu")
+
+
+def mix(
+    images: Tensor, labels: Tensor, classes: int, config: AugmentConfig
+) -> tuple[Tensor, Tensor]:
+    """mixup (arXiv 1710.09412) or CutMix (arXiv 1905.04899) of a batch with itself, by timm.
+
+    (B, 3, H, W), labels (B,) -> new images, soft targets (B, classes) that sum to 1. With neither
+    in `config` both come back as they are. Sample i is mixed with the i-th last one; of an odd
+    batch the first one stays as it is, and the others are mixed so. NumPy's generator decides.
+    """
+    _check(config)
+    if not (config.mixup or config.cutmix):
+        return images, labels
+    from timm.data import Mixup  # slow to import
+
+    if odd := len(images) % 2:  # timm asks for pairs: the first image is its own partner
+        images, labels = torch.cat([images, images[:1]]), torch.cat([labels, labels[:1]])
+    options = {"mixup_alpha": config.mixup, "cutmix_alpha": config.cutmix}
+    mixer = Mixup(**options, label_smoothing=0.0, num_classes=classes)
+    mixed, targets = mixer(images.clone(), labels)  # it writes into its argument
+    return mixed[: len(mixed) - odd], targets[: len(mixed) - odd]
+
+
+def _check(config: AugmentConfig) -> None:
+    low, high = config.crop_area
+    if not 0 < low <= high <= 1:
+        raise InputError(
+            f"augment.crop_area is {config.crop_area}: two shares, 0 < low <= high <= 1"
+        )
+    for name in ("flip", "vertical_flip", "erasing", "label_smoothing"):
+        if not 0 <= getattr(config, name) <= 1:
+            raise InputError(f"augment.{name} is {getattr(config, name)}; choose one in [0, 1]")
+    for name in ("shift", "randaugment", "mixup", "cutmix"):
+        if not getattr(config, name) >= 0:
+            raise InputError(f"augment.{name} is {getattr(config, name)}; choose 0 or more")
+    if 0 < config.randaugment < 2.5:  # timm's Posterize would keep 0 bits, which Pillow refuses
+        raise InputError(f"augment.randaugment is {config.randaugment}; choose 2.5 or more, or 0")

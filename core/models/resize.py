@@ -11,13 +11,13 @@ The paper has one factor for both axes; two factors are ours.
 
 `pi`, `area`, `bilinear` (ours; the paper resizes by integers alone): D_S stays. The new grid's
 tokens are read onto the old grid by R (S, S'), mixed there, and written back by U (S', S), bilinear
-interpolation (antialiased where a side shrinks): W1' = W1 R, W2' = U W2, b2' = U b2.
-    pi        R = pseudo-inverse of U: mixing of an interpolated field is the interpolated mixing,
-              and where S' < S, the least error over random fields (as FlexiViT, 2212.08013, does
-              with patch embeddings)
-    area      R = U^T with rows that sum to 1: a constant field keeps its response
+interpolation (antialiased where a side shrinks): W1' = W1 R, W2' = U W2, b2' = U b2. Both are
+products of one map for the height and one for the width, so that each axis has its own R.
     bilinear  R = U^T: plain interpolation of each row of W1 as a picture; responses grow by S'/S
-RESULTS.md compares them.
+    area      R = U^T with rows that sum to 1: a constant field keeps its response
+    pi        along an axis that grows R = pseudo-inverse of U, as FlexiViT (2212.08013) resizes
+              patch embeddings: mixing of an interpolated field is the interpolated mixing. Along
+              one that shrinks as `area`, which did better there (RESULTS.md compares them)
 """
 
 from __future__ import annotations
@@ -93,12 +93,21 @@ def interpolation_maps(
     grid: Grid, new_grid: Grid, method: str = "pi", device="cpu", dtype=torch.float64
 ) -> Maps:
     """(R, U) of the module's docstring, computed in float64 on the CPU."""
-    pictures = torch.eye(grid[0] * grid[1], dtype=torch.float64).unflatten(1, grid)[:, None]
-    write = F.interpolate(pictures, new_grid, mode="bilinear", antialias=True).flatten(1).T
-    read = torch.linalg.pinv(write) if method == "pi" else write.T
-    if method == "area":
-        read = read / read.sum(1, keepdim=True)
-    return read.contiguous().to(device, dtype), write.contiguous().to(device, dtype)
+    rows, columns = (_axis_maps(*lengths, method) for lengths in zip(grid, new_grid, strict=True))
+    read, write = (torch.kron(row, column) for row, column in zip(rows, columns, strict=True))
+    return read.to(device, dtype), write.to(device, dtype)
+
+
+def _axis_maps(length: int, new: int, method: str) -> Maps:
+    """R (length, new) and U (new, length) along one axis."""
+    fields = torch.eye(length, dtype=torch.float64)[:, None, None]
+    # as pictures of height 1: of width 1, torch 2.15 antialiases wrongly
+    write = F.interpolate(fields, (1, new), mode="bilinear", antialias=True).flatten(1).T
+    if method == "bilinear":
+        return write.T, write
+    if method == "pi" and new > length:
+        return torch.linalg.pinv(write), write
+    return write.T / write.sum(0)[:, None], write
 
 
 def resize_state(state: dict[str, Tensor], grid: Grid, new_grid: Grid, method: str = "auto"):

@@ -1,34 +1,49 @@
-"""Optimizers by name; the learning rate and the weights' moving average, by optimizer step."""
+"""Optimizers by name, layer decay; the learning rate and the moving average, by optimizer step."""
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Literal
 
 import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from core.errors import InputError
+from core.config import did_you_mean
+from core.errors import InputError, first_line
+from core.models.timm_backbone import TimmBackbone
+from core.training.optimistic import OptimisticAdam
 
 # torch's own definitions: timm's `sgd` is Nesterov, its `rmsprop` has momentum 0.9
 OPTIMIZERS = {
     "adamw": torch.optim.AdamW,
     "adam": torch.optim.Adam,
+    "adamax": torch.optim.Adamax,
+    "nadam": torch.optim.NAdam,
+    "optimistic_adam": OptimisticAdam,
     "sgd": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
 }
 
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """One optimizer."""
+    """One optimizer: a name in OPTIMIZERS, or timm:<name> for any of timm.optim (lamb, lion, ...).
 
-    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    Weight decay is decoupled, times the learning rate, in adamw and optimistic_adam; in adam,
+    adamax, nadam, sgd and rmsprop it is coupled: added to the gradient (L2). With timm:<name> it is
+    what timm makes of it.
+    """
+
+    name: str = "adamw"
     lr: float = 1e-3  # peak learning rate
     weight_decay: float = 0.05  # not applied to biases and norms
-    betas: tuple[float, float] = (0.9, 0.999)  # adam, adamw
-    momentum: float = 0.9  # sgd
+    betas: tuple[float, float] = (0.9, 0.999)  # the adams; timm:<name> has its own unless changed
+    momentum: float = 0.9  # sgd (0: plain SGD) and those of timm that have one; not rmsprop
+    layer_decay: float = 1.0  # the learning rate's factor for each layer of the backbone downwards
 
 
 @dataclass(frozen=True)
@@ -43,17 +58,110 @@ class ScheduleConfig:
 
 
 def create_optimizer(config: OptimConfig, module: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer over the parameters that are to be trained; frozen ones are left out."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    if not parameters:
-        raise InputError(f"{type(module).__name__} has no parameter to train: all are frozen")
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    options = {"momentum": config.momentum} if config.name == "sgd" else {"betas": config.betas}
-    groups = [group for group in groups if group["params"]]
+    """The optimizer over the parameters that are to be trained; frozen ones are left out.
+
+    Raises InputError for an unknown name and where there is nothing to train.
+    """
+    groups = parameter_groups(config, module)
+    if config.name.startswith("timm:"):
+        return _timm_optimizer(config, groups)
+    if config.name not in OPTIMIZERS:
+        known = did_you_mean(config.name, [*OPTIMIZERS, "timm:<a name of timm.optim>"])
+        raise InputError(f"there is no optimizer {config.name!r}.{known}")
+    options = {"sgd": {"momentum": config.momentum}, "rmsprop": {}}
+    options = options.get(config.name, {"betas": config.betas})
     return OPTIMIZERS[config.name](groups, lr=config.lr, **options)
+
+
+def _timm_optimizer(config: OptimConfig, groups: list[dict]) -> torch.optim.Optimizer:
+    from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers  # slow
+
+    name = config.name.removeprefix("timm:")
+    plain = name.removeprefix("lookahead_")
+    if plain not in list_optimizers():
+        known = did_you_mean(plain, list_optimizers())
+        raise InputError(f"timm has no optimizer {name!r}.{known}")
+    info = get_optimizer_info(plain)
+    if info.second_order:
+        raise InputError(f"{config.name} needs second derivatives, which the loop does not take")
+    changed = {"betas": config.betas} if config.betas != OptimConfig.betas else {}
+    if changed and not (info.has_betas and info.num_betas == 2):
+        raise InputError(f"optim.betas is {config.betas}, but {config.name} takes no two betas")
+    options = {"lr": config.lr, "momentum": config.momentum, **changed}
+    try:
+        return create_optimizer_v2(groups, opt=name, **options)
+    except Exception as error:
+        raise InputError(f"timm cannot make the optimizer {name}: {first_line(error)}") from error
+
+
+def parameter_groups(config: OptimConfig, module: nn.Module) -> list[dict]:
+    """Parameters to train by learning rate and weight decay, the highest rate first.
+
+    Biases and norms (one axis or none) have no weight decay.
+    """
+    scales, groups = layer_scales(module, config.layer_decay), {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            key = (scales.get(name, 1.0), parameter.ndim > 1)
+            groups.setdefault(key, []).append(parameter)
+    if not groups:
+        raise InputError(f"{type(module).__name__} has no parameter to train: all are frozen")
+    return [
+        {
+            "params": groups[scale, decays],
+            "lr": config.lr * scale,
+            "weight_decay": config.weight_decay if decays else 0.0,
+        }
+        for scale, decays in sorted(groups, reverse=True)
+    ]
+
+
+def layer_scales(module: nn.Module, decay: float) -> dict[str, float]:
+    """Factors of the learning rate by the parameter names of `module.backbone`: decay^(N - depth).
+
+    The stem has depth 0, the blocks 1, 2, ..., the last norm and all that is not the backbone
+    N = blocks + 1, so the full rate (BEiT's rule, arXiv 2106.08254). In a model of timm depths are
+    those of its `group_matcher`, where the last norm mostly goes with the last block. Raises
+    InputError where there is no backbone with blocks, and for a decay outside (0, 1].
+    """
+    if not 0 < decay <= 1:
+        raise InputError(f"optim.layer_decay is {decay}; choose a number in (0, 1]; 1: none")
+    if decay == 1:
+        return {}
+    backbone = getattr(module, "backbone", None)
+    if backbone is None:
+        raise InputError(f"optim.layer_decay: {type(module).__name__} has no backbone; leave it 1")
+    timm = isinstance(backbone, TimmBackbone)
+    depths, last = _timm_depths(backbone) if timm else _depths(backbone)
+    return {f"backbone.{name}": decay ** (last - depth) for name, depth in depths.items()}
+
+
+def _depths(backbone: nn.Module) -> tuple[dict[str, int], int]:
+    """Depth by parameter name, and N. Mixer, S2MLP and ConvMLP register their layers in order.
+
+    A convolution between the stages of a ConvMLP goes with the block before it.
+    """
+    depths, depth, current = {}, 0, None
+    for name, _ in backbone.named_parameters():
+        block = re.match(r"(.*\.)?(conv_)?blocks\.\d+\.", name)
+        if block and block[0] != current:
+            depth, current = depth + 1, block[0]
+        depths[name] = depth
+    if not depth:
+        raise InputError(f"optim.layer_decay: {type(backbone).__name__} has no blocks; leave it 1")
+    return {n: depth + 1 if n.startswith("norm.") else d for n, d in depths.items()}, depth + 1
+
+
+def _timm_depths(backbone: TimmBackbone) -> tuple[dict[str, int], int]:
+    from timm.models import group_parameters  # slow to import
+
+    model, rest = backbone.model, "<rest>"  # as a head, it matches no pattern: timm's last depth
+    if not hasattr(model, "group_matcher"):
+        raise InputError(f"optim.layer_decay: timm names no layers of {backbone.name}; leave it 1")
+    names = SimpleNamespace(named_parameters=lambda: [*model.named_parameters(), (rest, None)])
+    depths = group_parameters(names, model.group_matcher(coarse=False), reverse=True)
+    last = depths.pop(rest)
+    return {f"model.{name}": depth for name, depth in depths.items()}, last
 
 
 def lr_factor(config: ScheduleConfig, step: int, steps: int) -> float:

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MISSING = "tyro mmpose mmcv mmengine open3d datasets rich tensorboard cv2 hotcoco pycocotools"
+MISSING = "numba matplotlib onnx onnxruntime tyro mmpose mmcv mmengine open3d datasets rich "
+MISSING += "tensorboard cv2 hotcoco pycocotools"
 PROGRAM = """
 import sys
 
