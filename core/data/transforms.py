@@ -68,6 +68,18 @@ class EvalTransform:
         return (pixels - mean) / std
 
 
+@dataclass(frozen=True)
+class Shrunk:
+    """`transform` at its own size, then shrunk to `size` (h, w), as training at many sizes does."""
+
+    transform: Callable
+    size: tuple[int, int]
+
+    def __call__(self, image) -> Tensor:
+        pixels = self.transform(image)[None]
+        return F.interpolate(pixels, self.size, mode="bilinear", antialias=True)[0]
+
+
 def resized_size(
     protocol: str, size: tuple[int, int], image_size: tuple[int, int]
 ) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from core.data.augment import train_transform
 from core.data.images import ImagesConfig
 from core.models.classifier import Classifier, load_classifier
 from core.models.weights import save_backbone
-from core.pretrain import at_random_size, main, train
+from core.pretrain import at_random_size, build_network, main, train, validation_images
 from core.pretrain_config import AugmentConfig, NetworkConfig, PretrainConfig
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
@@ -94,6 +94,15 @@ def test_one_network_at_many_grids(images, tmp_path):
     assert network(torch.zeros(1, 3, 32, 16)).shape == (1, 8, 16)
     with pytest.raises(InputError, match=r"mixer_.*s2mlp_wide"):
         train(config(images, tmp_path / "no", model=replace(model, name="s2mlp_wide")))
+
+
+def test_many_sizes_are_evaluated_on_what_training_sees(images):
+    model = NetworkConfig("mixer_c16_l2_p8", (24,), sizes=(16, 40))
+    several = config(images, "unused", model=model, protocol="direct")
+    network = build_network(model, ["blue", "red"])
+    large = validation_images(several, (40, 40), network)[3]["image"]
+    small = validation_images(several, (16, 16), network)[3]["image"]
+    torch.testing.assert_close(small, at_random_size(large[None], (16,), (0,))[0])
 
 
 def test_sizes_are_drawn_by_the_key_alone():
