@@ -1,34 +1,40 @@
 """Train a classifier: accelerate launch core/pretrain.py [PRESET] [--section.field value].
 
-Fine-tuning is the same with --model.weights: a grid that grows by an integer starts by the paper's
-exact rule, any other by interpolation.
+No words at all: the `demo` preset, a small Mixer on images drawn from formulas. Fine-tuning is the
+same with --model.weights: a grid that grows by an integer starts by the paper's exact rule, any
+other by interpolation. With --transfer.root a report on real images follows (core/transfer.py).
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from core import transfer
 from core.config import cli, entry_point
 from core.data.augment import mix, train_transform
-from core.data.images import LabelledImages, open_images
+from core.data.sources import open_training, open_validation
 from core.data.transforms import Shrunk, eval_transform
 from core.errors import InputError
 from core.evaluation.classification import evaluate_classifier
 from core.models.classifier import Classifier, create_classifier
 from core.models.shapes import as_pair
-from core.pretrain_config import PRESETS, NetworkConfig, PretrainConfig
+from core.pretrain_config import NetworkConfig, PretrainConfig
+from core.pretrain_presets import PRESETS
 from core.training.losses import LOSSES
 from core.training.optim import create_optimizer
 from core.training.run import Run
-from core.training.session import Session
+from core.training.session import Session, end_processes
 
 
-def train(config: PretrainConfig) -> None:
-    """Run the whole training that ``config`` describes."""
+def train(config: PretrainConfig, more: bool = False) -> None:
+    """Run the whole training that ``config`` describes; more: this process will do others."""
     run = Run(config.run, config)
-    images = open_images(config.train.root, config.train.split)
+    images = open_training(config.train, config.fractals)
     network = build_network(config.model, images.classes)
     images.transform = train_transform(
         config.augment, load_size(config.model), network.backbone.normalization
@@ -49,13 +55,15 @@ def train(config: PretrainConfig) -> None:
         if run.due("save"):
             run.save()
 
-    run.finish()
+    run.finish(more)
 
 
 def build_network(config: NetworkConfig, classes: list[str]) -> Classifier:
     """The classifier for `classes`, from the configuration's weights if it names some."""
     rate = "drop_path_rate" if config.name.startswith("timm:") else "stochastic_depth"
     options = {rate: config.stochastic_depth} if config.stochastic_depth else {}
+    if config.grad_checkpointing and not config.name.startswith("timm:"):
+        options["grad_checkpointing"] = True
     if config.sizes:
         if not config.name.startswith("mixer_"):
             raise InputError(f"model.sizes is for mixer_ names, whose grid can move: {config.name}")
@@ -64,6 +72,8 @@ def build_network(config: NetworkConfig, classes: list[str]) -> Classifier:
         options |= {"weights": config.weights, "resize": config.resize}
     head = {"new_head": config.new_head, "head_bias": config.head_bias}
     network = create_classifier(config.name, config.image_size, len(classes), **head, **options)
+    if config.grad_checkpointing and config.name.startswith("timm:"):
+        network.backbone.model.set_grad_checkpointing()
     network.classes = list(classes)
     return network
 
@@ -104,7 +114,7 @@ def _accuracy(
 
 def validation_images(
     config: PretrainConfig, size: tuple[int, int], network: Classifier
-) -> LabelledImages:
+) -> Dataset:
     """The validation images for a network at (height, width).
 
     With several sizes they are loaded at the largest and shrunk, as in training: pictures sharper
@@ -113,12 +123,18 @@ def validation_images(
     loaded = load_size(config.model) if config.model.sizes else size
     transform = eval_transform(config.protocol, loaded, network.backbone.normalization)
     transform = transform if loaded == size else Shrunk(transform, size)
-    return open_images(config.val.root, config.val.split, transform)
+    return open_validation(config.val, config.fractals, config.held_out, transform)
 
 
 @entry_point
 def main() -> None:
-    train(cli(PRESETS))
+    config = cli(PRESETS)
+    transfer.check(config, PRESETS)
+    train(config, more=True)
+    if config.transfer.root:
+        recipe = PRESETS[config.transfer.recipe]()
+        transfer.report(config, recipe, partial(train, more=True))
+    end_processes()
 
 
 if __name__ == "__main__":

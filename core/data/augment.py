@@ -20,6 +20,7 @@ class AugmentConfig:
     """Random crops, flips and colours of a picture, and mixtures of two."""
 
     crop_area: tuple[float, float] = (0.05, 1.0)  # Inception crop; (1, 1): none
+    margin: float = 1.0  # resize to this times the size, squashing, and crop at random; 1: none
     shift: float = 0.0  # crop of the image padded by this fraction of the size, for small images
     flip: float = 0.5  # probability
     vertical_flip: float = 0.0  # probability; for pictures without an up, such as fractals
@@ -33,10 +34,11 @@ class AugmentConfig:
 def train_transform(config: AugmentConfig, image_size: tuple[int, int], normalization) -> Callable:
     """A function of an RGB PIL image that gives a float tensor (3, H, W).
 
-    The crop takes a share of the picture within `crop_area`, at an aspect of 3/4 to 4/3, or the
-    picture is padded by `shift` on each side, mirrored, before a crop of the size. Flips follow,
-    RandAugment, normalization by (mean, std), and random erasing. Raises InputError for a value
-    that is out of its range.
+    The crop takes a share of the picture within `crop_area`, at an aspect of 3/4 to 4/3; without
+    one (1, 1) it is of the size, out of the picture resized to `margin` times it. With `shift` the
+    result is padded on each side, mirrored, and cropped again. Flips follow, RandAugment,
+    normalization by (mean, std), and random erasing. Raises InputError for a value that is out of
+    its range.
     """
     from torchvision.transforms import v2  # slow to import
 
@@ -44,7 +46,10 @@ def train_transform(config: AugmentConfig, image_size: tuple[int, int], normaliz
     if config.crop_area[0] < 1:
         steps = [v2.RandomResizedCrop(image_size, scale=config.crop_area, antialias=True)]
     else:
-        steps = [v2.Resize(image_size, antialias=True)]
+        larger = [round(config.margin * side) for side in image_size]
+        steps = [v2.Resize(larger, antialias=True)]
+        if config.margin > 1:
+            steps.append(v2.RandomCrop(image_size))
     if config.shift:
         padding = [round(config.shift * side) for side in image_size[::-1]]
         steps.append(v2.RandomCrop(image_size, padding=padding, padding_mode="reflect"))
@@ -112,6 +117,8 @@ def _check(config: AugmentConfig) -> None:
         raise InputError(
             f"augment.crop_area is {config.crop_area}: two shares, 0 < low <= high <= 1"
         )
+    if config.margin < 1 or (config.margin > 1 and low < 1):
+        raise InputError(f"augment.margin is {config.margin}: 1 or more, and crop_area (1, 1)")
     for name in ("flip", "vertical_flip", "erasing", "label_smoothing"):
         if not 0 <= getattr(config, name) <= 1:
             raise InputError(f"augment.{name} is {getattr(config, name)}; choose one in [0, 1]")

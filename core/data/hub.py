@@ -22,9 +22,9 @@ def open_hub(root: str, split: str, transform: Callable | None = None) -> Labell
     """
     name, _, chosen = root.removeprefix("hub:").partition("#")
     dataset = _load(name, split)
-    image, label = _columns(dataset.features, root, [c for c in chosen.split(",") if c])
+    image, label = find_columns(dataset.features, root, [c for c in chosen.split(",") if c])
     classes = dataset.features[label].names
-    dataset = _encoded(dataset.select_columns([image, label]), image)
+    dataset = still_encoded(dataset.select_columns([image, label]), image)
     table = dataset.with_format("arrow")[:]
     names = _base_names(table[image])
     labels = table[label].to_pylist()
@@ -55,7 +55,7 @@ def _load(name: str, split: str) -> Any:
     return dataset[split]
 
 
-def _columns(features: Any, root: str, chosen: list[str]) -> tuple[str, str]:
+def find_columns(features: Any, root: str, chosen: list[str]) -> tuple[str, str]:
     """The names of the image column and the label column."""
     if unknown := [name for name in chosen if name not in features]:
         raise InputError(f"{root}: no column {unknown[0]!r}, but {', '.join(features)}")
@@ -75,7 +75,7 @@ def _column(features: Any, root: str, chosen: list[str], kind: str) -> str:
     return wanted[0]
 
 
-def _encoded(dataset: Any, image: str) -> Any:
+def still_encoded(dataset: Any, image: str) -> Any:
     """Images stay encoded: decoding is ours, and the files' names become visible."""
     from datasets import Image
 

@@ -39,6 +39,9 @@ class ImagesConfig:
     root: str = ""  # a folder of class folders; hub:<name>[@config][#columns]; a packed .npz
     split: str = "val"  # ignored where the root has none
     skip_bad: int = 0  # unreadable images to leave out before stopping; each one is named
+    stream: bool = False  # read a hub: set in turn, without downloading it; tar shards always are
+    buffer: int = 10_000  # streams: images that a process holds, encoded, to shuffle them
+    retries: int = 5  # streams: how often reading is tried again, at growing intervals
 
 
 class LabelledImages(Dataset):

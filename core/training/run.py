@@ -34,13 +34,16 @@ from torch.utils.data import Dataset
 
 from core.config import flatten
 from core.data.loading import TrainLoader, seed_everything
+from core.data.stream_loading import StreamLoader
+from core.data.streams import StreamEnded
 from core.errors import InputError
 from core.training import checkpoint, folder, state
+from core.training.feed import describe_order, feed, follow_order
 from core.training.gradients import Gradients, Losses
 from core.training.meter import Meter, NotFinite
 from core.training.optim import ScheduleConfig, lr_factor, move_average, set_lr
 from core.training.progress import Display
-from core.training.session import Precision, Session, build_accelerator
+from core.training.session import Precision, Session, build_accelerator, end_processes
 from core.training.stop import StopSignals
 
 
@@ -98,6 +101,7 @@ class Run:
         self._metrics: dict[str, float] = {}
         self._metrics_step = -1
         self._last_micro = True
+        self._loader: TrainLoader | StreamLoader | None = None  # that `steps` reads
         self.meter = Meter(self.session)
         self.gradients = Gradients(
             self.accelerator, config.batch_size, config.clip, self.session.sharding
@@ -121,7 +125,7 @@ class Run:
 
     # ---- building ----------------------------------------------------------------------------
 
-    def loader(self, dataset: Dataset, **options: Any) -> TrainLoader:
+    def loader(self, dataset: Dataset, **options: Any) -> TrainLoader | StreamLoader:
         """Endless micro-batches for `steps`; options: workers, skip_bad, collate."""
         return self.session.train_loader(
             dataset,
@@ -186,7 +190,7 @@ class Run:
 
     # ---- the loop ----------------------------------------------------------------------------
 
-    def total_steps(self, loader: TrainLoader) -> int:
+    def total_steps(self, loader: TrainLoader | StreamLoader) -> int:
         """Optimizer steps of the whole run."""
         if (self.config.steps > 0) == (self.config.epochs > 0):
             raise InputError("give either --run.steps or --run.epochs, above 0")
@@ -194,17 +198,21 @@ class Run:
             return self.config.steps
         return max(1, round(self.config.epochs * len(loader.dataset) / self.config.batch_size))
 
-    def steps(self, loader: TrainLoader) -> Iterator[Any]:
-        """Micro-batches on the device until the run is done, from where it stopped before."""
-        self.total = self.total_steps(loader)
+    def steps(self, loader: TrainLoader | StreamLoader) -> Iterator[Any]:
+        """Micro-batches on the device until the run is done, from where it stopped before.
+
+        A stream that ends early leaves a checkpoint of the last finished step, and StreamEnded.
+        """
+        self.total, self._loader = self.total_steps(loader), loader
         accumulate, networks = self.config.accumulate, self._trained_networks()
-        batches = iter(loader.batches(self.done * accumulate))
+        follow_order(loader, self.resumed, self.done, accumulate)
+        batches = feed(self.session, loader, self.done * accumulate)
         self.display = Display(self.total, self.done, self.session.is_main)
         with StopSignals(self.session, self.config.log_every) as stop, self.display:
             while self.done < self.total:
                 self._set_lr()
                 for micro in range(accumulate):
-                    batch = self.session.to_device(next(batches))
+                    batch = self.session.to_device(self._fetch(batches))
                     seed_everything(self.config.seed, self.done, micro, self.session.rank)
                     self._last_micro = micro == accumulate - 1
                     self.done += self._last_micro
@@ -214,6 +222,23 @@ class Run:
                 if stop.requested(self.done):
                     self.stop(stop.signal)
         batches.close()
+
+    def _fetch(self, batches: Iterator[Any]) -> Any:
+        try:
+            return self.meter.fetch(batches)
+        except StreamEnded as error:
+            kept = self._save_before_the_end()
+            raise StreamEnded(f"{error}. {kept}") from error
+
+    def _save_before_the_end(self) -> str:
+        """Keep the finished steps, without the micro-batches of one that began; what to say."""
+        if not self._last_micro:
+            self.meter.restart()
+        if self.done:
+            self.save()
+        self._close()
+        kept = self._latest()
+        return f"Go on from {kept} with --run.resume" if kept else "No step was finished"
 
     def _trained_networks(self) -> list[nn.Module]:
         return [p for p in self._parts.values() if isinstance(p, nn.Module) and _trainable(p)]
@@ -267,7 +292,7 @@ class Run:
         if row:
             row["lr"] = self._parts[next(iter(self._owned))].param_groups[0]["lr"]
             self._record(row)
-            speed = f"{row['images_per_second']:.0f} images/s"
+            speed = f"{row['images_per_second']:.0f} images/s  data {row['waiting']:.0%}"
             self.display.update(self.done, f"loss {row['loss']:.4f}  {speed}")
 
     def _record(self, row: dict[str, float]) -> None:
@@ -302,6 +327,7 @@ class Run:
                 return
             self._flush()
             whole = state.gather(self.session, self._parts, self._ema, self.folder)
+            whole.order = describe_order(self._loader)
             fresh = self._metrics if self._metrics_step == self.done else {}
             info = {"step": self.done, "metrics": fresh, **state.describe(self._plain)}
             if self.session.is_main:
@@ -325,13 +351,16 @@ class Run:
         self.session.print(f"stopped at step {self.done} of {self.total}: go on with --run.resume")
         raise SystemExit(128 + signal)
 
-    def finish(self) -> None:
-        """Save what is not saved and close the trackers."""
+    def finish(self, more: bool = False) -> None:
+        """Save what is not saved and close the trackers; more: this process will do other runs."""
         self.save()
-        self._close()
+        self._close(more)
 
-    def _close(self) -> None:
-        self.accelerator.end_training()
+    def _close(self, more: bool = False) -> None:
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
+        if not more:
+            end_processes()
 
 
 def _trainable(module: nn.Module) -> bool:

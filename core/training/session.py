@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import (
     DistributedType,
     GradientAccumulationPlugin,
@@ -17,6 +17,8 @@ from accelerate.utils import (
 from torch.utils.data import Dataset, default_collate
 
 from core.data.loading import EvalLoader, TrainLoader
+from core.data.stream_loading import StreamLoader
+from core.data.streams import LabelledStream
 from core.errors import InputError
 
 Precision = Literal["launch", "no", "bf16", "fp16"]
@@ -47,6 +49,12 @@ def build_accelerator(
     )
 
 
+def end_processes() -> None:
+    """Leave the group of processes: the last thing that a script does."""
+    if PartialState._shared_state:
+        PartialState().destroy_process_group()
+
+
 def _sharding(accelerator: Accelerator) -> str:
     kind = accelerator.distributed_type
     if kind == DistributedType.FSDP and not accelerator.is_fsdp2:
@@ -64,9 +72,12 @@ class Session:
         self.is_main = self.accelerator.is_main_process
         self.sharding = _sharding(self.accelerator)  # "", "FSDP2" or "DeepSpeed"
 
-    def train_loader(self, dataset: Dataset, micro_batch: int, **options) -> TrainLoader:
+    def train_loader(
+        self, dataset: Dataset | LabelledStream, micro_batch: int, **options
+    ) -> TrainLoader | StreamLoader:
         """Endless micro-batches of this process; options as in `core.data.loading`."""
-        return TrainLoader(dataset, micro_batch, rank=self.rank, world=self.world, **options)
+        kind = StreamLoader if isinstance(dataset, LabelledStream) else TrainLoader
+        return kind(dataset, micro_batch, rank=self.rank, world=self.world, **options)
 
     def eval_loader(
         self, dataset: Dataset, batch_size: int, collate: Callable = default_collate, **options

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch import nn
 from core.config import to_plain
 from core.errors import InputError
 from core.training import checkpoint
+from core.training.feed import RECORD
 from core.training.session import Session
 
 
@@ -29,6 +30,7 @@ class WholeState:
     weights: dict[str, dict[str, torch.Tensor]]  # state dicts by file name
     training: dict[str, Any]  # by part; empty under DeepSpeed, which has written its own
     run: Path
+    order: dict[str, Any] = field(default_factory=dict)  # `core.training.feed` of a stream
 
     def write(self, info: dict[str, Any], folder: Path) -> None:
         """Fill a checkpoint folder; ``info`` becomes its config.json."""
@@ -39,6 +41,8 @@ class WholeState:
         if _engine_folder(self.run).exists():
             (folder / "training_state").rmdir()
             os.replace(_engine_folder(self.run), folder / "training_state")
+        if self.order:
+            (folder / RECORD).write_text(json.dumps(self.order) + "\n")
         (folder / "config.json").write_text(json.dumps(to_plain(info), indent=2) + "\n")
 
 
