@@ -21,6 +21,7 @@ EVALUATIONS = {
     "grids": "features and accuracy at other image sizes, by each way to resize token mixing",
     "mixing": "token-mixing weights as pictures (Figure 5)",
     "throughput": "images/s, latency, memory, MACs and share of the machine's peak, side by side",
+    "memory": "what a GPU holds in training, by strategy, and the batch that fits: by arithmetic",
     "export": "torch.export, ONNX and int8, checked against eager",
 }
 

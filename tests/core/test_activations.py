@@ -1,4 +1,4 @@
-"""The formulas of saved bytes against torch's own hooks: exactly, in memory and on a GPU's rules."""
+"""Bytes saved for the backward pass: formulas against torch's hooks, also by the rules of a GPU."""
 
 from contextlib import nullcontext
 
