@@ -35,6 +35,7 @@ class Meter:
         self.restart()
 
     def restart(self) -> None:
+        """Forget what was measured; training time begins now."""
         self.sums: dict[str, torch.Tensor] = {}
         self.count: torch.Tensor | float = 0.0
         self.totals: dict[int, torch.Tensor] = {}  # sum of all losses, by optimizer step

@@ -208,6 +208,7 @@ class Run:
         follow_order(loader, self.resumed, self.done, accumulate)
         batches = feed(self.session, loader, self.done * accumulate)
         self.display = Display(self.total, self.done, self.session.is_main)
+        self.meter.restart()  # building the networks was no training time
         with StopSignals(self.session, self.config.log_every) as stop, self.display:
             while self.done < self.total:
                 self._set_lr()
@@ -309,7 +310,8 @@ class Run:
         network = self._ema.get(name, network)
         was_training = network.training
         with self.meter.pause(), torch.no_grad(), self.accelerator.autocast():
-            yield network.eval()
+            network.eval()  # DeepSpeed's engine returns None
+            yield network
         network.train(was_training)
 
     def log(self, metrics: dict[str, float]) -> None:
