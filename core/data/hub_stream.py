@@ -62,7 +62,9 @@ def _open(name: str, split: str) -> tuple[Any, Any]:
 
 def _lengths(name: str, builder: Any, files: list[str], dataset: Any) -> list[int]:
     """Rows of each shard."""
-    parquet = type(builder).__name__ == "Parquet" and len(files) == dataset.num_shards
+    from datasets.packaged_modules.parquet.parquet import Parquet
+
+    parquet = isinstance(builder, Parquet) and len(files) == dataset.num_shards
     states = list(getattr(files, "origin_metadata", []))  # commits, tags or times of the files
     key = [name, builder.config.name, builder.hash, list(files), states]
     try:
