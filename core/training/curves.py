@@ -1,0 +1,161 @@
+"""Learning curves of runs as one picture: loss, learning rate and evaluations over the steps."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import InputError
+from core.training.folder import read_metrics
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+STYLES = ("-", "--", ":")  # of the first, second and third seven runs
+SPAN = 0.05  # smoothing: over the steps within this share of the step itself
+LOG_RANGE = 10  # ratio of the largest to the smallest loss from which the axis is logarithmic
+Curve = tuple[np.ndarray, np.ndarray]  # steps (n,) and values (n,), ascending
+
+
+def draw_curves(
+    runs: str | os.PathLike | Sequence[str | os.PathLike], out: str | os.PathLike = ""
+) -> Path:
+    """Draw a run's folder, or several over one another; returns the picture's path.
+
+    `out` is needed for several, and is RUN/pictures/curves.png for one; its ending (.png, .pdf,
+    .svg) chooses the format. An existing picture is replaced. Raises InputError for a folder
+    without figures, an unknown format, and where matplotlib is not installed.
+    """
+    runs = [Path(run) for run in ([runs] if isinstance(runs, str | os.PathLike) else runs)]
+    if not out and len(runs) > 1:
+        raise InputError("several runs need a file for their picture: give --out FILE")
+    found = [curves(run) for run in runs]
+    names = list(dict.fromkeys(name for each in found for name in each))
+    figure, panels = _figure(len(names))
+    for axes, name in zip(panels, names, strict=True):
+        _panel(axes, name, [each.get(name) for each in found])
+    last = max(steps[-1] for each in found for steps, _ in each.values())
+    panels[0].set_xlim(0, 1.02 * last)  # the panels share it
+    _legend(figure, _labels(runs))
+    return _save(figure, Path(out).expanduser() if out else runs[0] / "pictures" / "curves.png")
+
+
+def curves(run: Path) -> dict[str, Curve]:
+    """The curves of a run by name: "loss", "lr", and "eval/..." for evaluations.
+
+    Values that are not finite are left out, and curves without any.
+    """
+    rows = read_metrics(run)
+    names = dict.fromkeys(key for row in rows for key in row if key.startswith("eval/"))
+    found = {name: _curve(rows, name) for name in ("loss", "lr", *names)}
+    found = {name: curve for name, curve in found.items() if len(curve[0])}
+    if not found:
+        raise InputError(f"{run} has no figures in metrics.jsonl: is it the folder of a run?")
+    return found
+
+
+def _curve(rows: list[dict], name: str) -> Curve:
+    pairs = [(row["step"], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
+    steps, values = np.array(pairs, float).reshape(-1, 2).T
+    return steps, values
+
+
+def smoothed(steps: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Means of values (n,) at the steps within 5 % of each: narrow where losses fall fast."""
+    first = np.searchsorted(steps, steps * (1 - SPAN), "left")
+    last = np.searchsorted(steps, steps * (1 + SPAN), "right")
+    sums = np.concatenate([[0.0], values.cumsum()])
+    return (sums[last] - sums[first]) / (last - first)
+
+
+def _labels(runs: list[Path]) -> list[str]:
+    """Folders' names; whole paths where two names are the same."""
+    names = [run.resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run) for run in runs]
+
+
+def _panel(axes, name: str, each: list[Curve | None]) -> None:
+    """One quantity of every run that has it."""
+    titles = {"loss": "training loss, mean of a sample", "lr": "learning rate"}
+    title = titles.get(name, name.replace("eval/", "evaluation: "))
+    axes.set_title(title, loc="left", fontsize=10)
+    for i, curve in enumerate(each):
+        if curve is not None:
+            _draw(axes, name, *curve, _style(i))
+    drawn = np.concatenate([curve[1] for curve in each if curve is not None])
+    if name == "loss" and drawn.min() > 0 and drawn.max() > LOG_RANGE * drawn.min():
+        _logarithmic(axes)
+    if name == "lr":
+        axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
+    axes.set_xlabel("optimizer step", fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.grid(True, alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _logarithmic(axes) -> None:
+    """A logarithmic axis with the labels 1, 2, 5, 10, ..."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _style(i: int) -> dict:
+    return {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i // len(COLOURS) % 3]}
+
+
+def _draw(axes, name: str, steps: np.ndarray, values: np.ndarray, style: dict) -> None:
+    style = style | {"marker": "o" if len(steps) == 1 else "", "markersize": 3.5}
+    if name == "loss":
+        axes.plot(steps, values, **style, alpha=0.25, linewidth=0.8)
+        axes.plot(steps, smoothed(steps, values), **style, linewidth=1.6)
+    elif name == "lr":
+        axes.plot(steps, values, **style, linewidth=1.6)
+    else:
+        axes.plot(steps, values, **style | {"marker": "o"}, linewidth=1.4)
+        text = {"textcoords": "offset points", "fontsize": 8, "color": style["color"]}
+        axes.annotate(f"{values[-1]:.4g}", (steps[-1], values[-1]), (0, 6), ha="right", **text)
+
+
+def _figure(count: int):
+    """An empty figure and its `count` panels, in rows of two."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+    except ImportError as error:
+        raise InputError("curves need the package matplotlib: pip install matplotlib") from error
+    rows = -(-count // 2)
+    figure = Figure(figsize=(10, 2.9 * rows + 0.4), layout="constrained", dpi=150)
+    FigureCanvasAgg(figure)  # no window, whatever the machine's default is
+    panels = list(figure.subplots(rows, 2, sharex=True, squeeze=False).flat)
+    for axes in panels:
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
+        axes.xaxis.set_tick_params(labelbottom=True)
+    for axes in panels[count:]:
+        axes.remove()
+    return figure, panels[:count]
+
+
+def _legend(figure, labels: list[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    lines = [Line2D([], [], **_style(i)) for i in range(len(labels))]
+    figure.legend(lines, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=9)
+
+
+def _save(figure, out: Path) -> Path:
+    kind = out.suffix.removeprefix(".").lower()
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise InputError(f"{out}: a picture's name ends in .png, .pdf or .svg")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.partial")
+    figure.savefig(partial, format=kind)
+    os.replace(partial, out)
+    return out
