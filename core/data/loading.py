@@ -11,6 +11,7 @@ number of samples per optimizer step see the same samples on any number of proce
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,9 +58,11 @@ class _Order:
         while True:
             first = (micro * self.world + self.rank) * self.batch
             keys = [divmod(first + i, self.length) for i in range(self.batch)]
-            for epoch in {e for e, _ in keys} - orders.keys():
-                orders = {e: o for e, o in orders.items() if e >= epoch - 1}
-                orders[epoch] = epoch_order(self.seed, epoch, self.length)
+            needed = sorted({epoch for epoch, _ in keys})  # many, where a batch outgrows the data
+            orders = {
+                e: orders[e] if e in orders else epoch_order(self.seed, e, self.length)
+                for e in needed
+            }
             yield [(epoch, int(orders[epoch][i])) for epoch, i in keys]
             micro += 1
 
@@ -99,6 +102,15 @@ class _Collate:
         return self.collate([item[0] for item in items]), [item[1] for item in items], bad
 
 
+def ignore_stop_signals(_worker: int) -> None:
+    """A loader's process leaves SIGTERM and Ctrl-C to the training process, which saves and stops.
+
+    A scheduler, or a terminal, signals both: without its loaders the step could not be finished.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
 class _Loader:
     """What both loaders share: the worker processes, and the account of bad samples."""
 
@@ -129,6 +141,7 @@ class _Loader:
             num_workers=self.workers,
             collate_fn=_Collate(self.collate),
             pin_memory=torch.cuda.is_available(),
+            worker_init_fn=ignore_stop_signals,
         )
         for batch, substitutes, bad in loader:
             self._account(bad)

@@ -60,6 +60,11 @@ def test_starting_in_the_middle_gives_the_same_samples_and_the_same_randomness(w
         assert torch.equal(a["index"], b["index"])
 
 
+def test_a_batch_may_be_larger_than_the_data():
+    seen = values(take(TrainLoader(Numbers(3), 8), 1))
+    assert [sorted(seen[:3]), sorted(seen[3:6])] == [[0, 1, 2]] * 2
+
+
 def test_a_sample_differs_between_epochs():
     batches = take(TrainLoader(Numbers(4), 4), 2)
     first = dict(zip(batches[0]["value"].tolist(), batches[0]["noise"].tolist(), strict=True))
