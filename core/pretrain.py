@@ -25,13 +25,14 @@ from core.models.classifier import Classifier, create_classifier
 from core.models.shapes import as_pair
 from core.pretrain_config import NetworkConfig, PretrainConfig
 from core.pretrain_presets import PRESETS
+from core.training.curves import report_curves
 from core.training.losses import LOSSES
 from core.training.optim import create_optimizer
 from core.training.run import Run
 from core.training.session import Session, end_processes
 
 
-def train(config: PretrainConfig, more: bool = False) -> None:
+def train(config: PretrainConfig, more: bool = False) -> Run:
     """Run the whole training that ``config`` describes; more: this process will do others."""
     run = Run(config.run, config)
     images = open_training(config.train, config.fractals)
@@ -56,6 +57,7 @@ def train(config: PretrainConfig, more: bool = False) -> None:
             run.save()
 
     run.finish(more)
+    return run
 
 
 def build_network(config: NetworkConfig, classes: list[str]) -> Classifier:
@@ -130,7 +132,8 @@ def validation_images(
 def main() -> None:
     config = cli(PRESETS)
     transfer.check(config, PRESETS)
-    train(config, more=True)
+    run = train(config, more=True)
+    report_curves(run.session, [run.folder])
     if config.transfer.root:
         recipe = PRESETS[config.transfer.recipe]()
         transfer.report(config, recipe, partial(train, more=True))

@@ -4,7 +4,7 @@
     fine-tuned  one run for each seed by the recipe of a preset, with the same budget from both
 
 The fine-tuning runs lie in RUN/transfer/RECIPE/{pretrained,scratch}-SEED and go on where they
-stopped; RUN/transfer/RECIPE.json keeps the figures.
+stopped; RUN/transfer/RECIPE.json keeps the figures, RECIPE.png the learning curves.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from core.evaluation.common import save_record
 from core.models.backbone import create_backbone
 from core.models.weights import load_backbone
 from core.pretrain_config import PretrainConfig, TransferConfig
+from core.training.curves import report_curves
 from core.training.folder import read_metrics
+from core.training.run import Run
 from core.training.session import Session, build_accelerator
 
 
@@ -40,7 +42,7 @@ def check(config: PretrainConfig, recipes: dict[str, Callable]) -> None:
 
 
 def report(
-    config: PretrainConfig, recipe: PretrainConfig, train: Callable[[PretrainConfig], None]
+    config: PretrainConfig, recipe: PretrainConfig, train: Callable[[PretrainConfig], Run]
 ) -> dict:
     """Probe, fine-tune by `recipe` with `train`, print a table, and keep and return the figures.
 
@@ -49,18 +51,18 @@ def report(
     """
     starts = ("pretrained", "scratch") if config.transfer.scratch else ("pretrained",)
     session = Session(build_accelerator(config.run.precision))
-    record = {"config": config, "fewshot": {}, "finetuned": {}}
+    record, folders = {"config": config, "fewshot": {}, "finetuned": {}}, []
     for start in starts:
         network = _backbone(config, start)
         record["fewshot"][start] = fewshot.measure(_probe(config, recipe), session, network)
     for start in starts:
         for seed in config.transfer.seeds:
-            tuning = fine_tuning(config, recipe, start, seed)
-            train(tuning)
-            top1 = _last_top1(tuning.run.folder)
-            record["finetuned"].setdefault(start, {})[str(seed)] = top1
+            folders.append(train(fine_tuning(config, recipe, start, seed)).folder)
+            record["finetuned"].setdefault(start, {})[str(seed)] = _last_top1(folders[-1])
+    out = Path(config.run.folder, "transfer")
     if session.is_main:
-        save_record(Path(config.run.folder, "transfer"), config.transfer.recipe, record)
+        save_record(out, config.transfer.recipe, record)
+    report_curves(session, folders, out / f"{config.transfer.recipe}.png")
     session.print(table(record))
     return record
 
@@ -156,5 +158,5 @@ def _probe(config: PretrainConfig, recipe: PretrainConfig) -> fewshot.Config:
     )
 
 
-def _last_top1(folder: str) -> float:
+def _last_top1(folder: Path) -> float:
     return [row["eval/top1"] for row in read_metrics(folder) if "eval/top1" in row][-1]

@@ -11,6 +11,7 @@ import numpy as np
 
 from core.errors import InputError
 from core.training.folder import read_metrics
+from core.training.session import Session
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 STYLES = ("-", "--", ":")  # of the first, second and third seven runs
@@ -40,6 +41,16 @@ def draw_curves(
     panels[0].set_xlim(0, 1.02 * last)  # the panels share it
     _legend(figure, _labels(runs))
     return _save(figure, Path(out).expanduser() if out else runs[0] / "pictures" / "curves.png")
+
+
+def report_curves(session: Session, runs: list[Path], out: Path | None = None) -> None:
+    """`draw_curves` on the main process, and the picture's path printed, or why there is none."""
+    if not session.is_main:
+        return
+    try:
+        session.print(f"learning curves: {draw_curves(runs, out or '')}")
+    except InputError as error:
+        session.print(f"no picture of the learning curves: {error}")
 
 
 def curves(run: Path) -> dict[str, Curve]:
