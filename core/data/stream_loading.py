@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from core.data.loading import BadSample, _Loader, seed_everything
+from core.data.loading import BadSample, _Loader, ignore_stop_signals, seed_everything
 from core.data.stream_order import Block, Layout, Order
 from core.data.streams import LabelledStream
 from core.data.tar_shard import Sample
@@ -60,6 +60,7 @@ class StreamLoader(_Loader):
             num_workers=self.workers,
             collate_fn=_unchanged,
             pin_memory=torch.cuda.is_available(),
+            worker_init_fn=ignore_stop_signals,
         )
         for batch, bad, failure in loader:
             self._account(bad)

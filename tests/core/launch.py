@@ -74,5 +74,7 @@ def _rank(main, words, rank, world, port, path, limit, environment):
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     torch.set_num_threads(1)
+    # loader workers as of a process started by hand: children, which end when it is killed
+    multiprocessing.set_start_method("fork", force=True)
     sys.argv = ["main", *words]
     main()

@@ -6,7 +6,6 @@ Also writers of tar and parquet shards of such images.
 import io
 import os
 import tarfile
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,9 +66,9 @@ def train(config):
     net = nn.Linear(1, len(stream.classes))
     model, optimizer = run.prepare(model=net, optimizer=create_optimizer(OptimConfig(), net))
     log = Path(config.run.folder, f"images-{run.session.rank}.txt")
-    for batch in run.steps(loader):
+    for index, batch in enumerate(run.steps(loader), run.done * config.run.accumulate):
         with open(log, "a") as file:
-            file.write(" ".join(map(str, [run.done, *batch["image"].flatten().tolist()])) + "\n")
+            file.write(" ".join(map(str, [index, *batch["image"].flatten().tolist()])) + "\n")
         logits = model(batch["image"][:, :1] / 1000)
         run.backward(
             {"class": nn.functional.cross_entropy(logits, batch["label"], reduction="none")}
@@ -87,16 +86,13 @@ def main():
     train(cli({"toy": StreamToyConfig}))
 
 
-def trained_on(folder, accumulate=1):
-    """{(rank, micro-batch): [(number, random number), ...]}; what was done twice, as last done."""
+def trained_on(folder):
+    """{(rank's file, micro-batch): [(number, random number), ...]}, each as it was last done."""
     found = {}
     for path in Path(folder).glob("images-*.txt"):
-        count = Counter()
         for line in path.read_text().splitlines():
-            step, *values = map(float, line.split())
-            key = (path.stem, step, count[step] % accumulate)
-            count[step] += 1
-            found[key] = list(zip(values[::2], values[1::2], strict=True))
+            index, *values = map(float, line.split())
+            found[path.name, index] = list(zip(values[::2], values[1::2], strict=True))
     return found
 
 
