@@ -7,6 +7,7 @@ other by interpolation. With --transfer.root a report on real images follows (co
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partial
 
 import numpy as np
@@ -20,7 +21,7 @@ from core.data.augment import mix, train_transform
 from core.data.sources import open_training, open_validation
 from core.data.transforms import Shrunk, eval_transform
 from core.errors import InputError
-from core.evaluation.classification import evaluate_classifier
+from core.evaluation.classification import evaluate_classifier, matched_classes
 from core.models.classifier import Classifier, create_classifier
 from core.models.shapes import as_pair
 from core.pretrain_config import NetworkConfig, PretrainConfig
@@ -37,6 +38,8 @@ def train(config: PretrainConfig, more: bool = False) -> Run:
     run = Run(config.run, config)
     images = open_training(config.train, config.fractals)
     network = build_network(config.model, images.classes)
+    validation = open_validation(config.val, config.fractals, config.held_out)
+    matched_classes(validation, network)  # differences are said before training
     images.transform = train_transform(
         config.augment, load_size(config.model), network.backbone.normalization
     )
@@ -52,7 +55,7 @@ def train(config: PretrainConfig, more: bool = False) -> Run:
         run.step(optimizer)
         if run.due("eval"):
             with run.evaluating() as network:
-                run.log(evaluate(run.session, network, config))
+                run.log(evaluate(run.session, network, config, validation))
         if run.due("save"):
             run.save()
 
@@ -97,35 +100,41 @@ def at_random_size(images: Tensor, sizes: tuple[int, ...], key: tuple[int, ...])
     return F.interpolate(images, (size, size), mode="bilinear", antialias=True)
 
 
-def evaluate(session: Session, network: Classifier, config: PretrainConfig) -> dict[str, float]:
+def evaluate(
+    session: Session, network: Classifier, config: PretrainConfig, images: Dataset
+) -> dict[str, float]:
     """top-1 (and top-5) on the validation images; at each of `model.sizes`, if there are any."""
     if not config.model.sizes:
-        return _accuracy(session, network, config, network.backbone.image_size)
-    found = {s: _accuracy(session, network, config, (s, s))["top1"] for s in config.model.sizes}
+        size = network.backbone.image_size
+        return _accuracy(session, network, config, with_transform(images, config, size, network))
+    found = {}
+    for side in config.model.sizes:
+        resized = with_transform(images, config, (side, side), network)
+        found[side] = _accuracy(session, network, config, resized)["top1"]
     return {"top1": sum(found.values()) / len(found), **{f"top1@{s}": v for s, v in found.items()}}
 
 
 def _accuracy(
-    session: Session, network: Classifier, config: PretrainConfig, size: tuple[int, int]
+    session: Session, network: Classifier, config: PretrainConfig, images: Dataset
 ) -> dict[str, float]:
-    images = validation_images(config, size, network)
     options = {"workers": config.workers, "skip_bad": config.val.skip_bad}
     result = evaluate_classifier(session, network, images, config.eval_batch, **options)
     return {name: result[name] for name in ("top1", "top5") if name in result}
 
 
-def validation_images(
-    config: PretrainConfig, size: tuple[int, int], network: Classifier
+def with_transform(
+    images: Dataset, config: PretrainConfig, size: tuple[int, int], network: Classifier
 ) -> Dataset:
-    """The validation images for a network at (height, width).
+    """The same validation images for a network at (height, width).
 
     With several sizes they are loaded at the largest and shrunk, as in training: pictures sharper
     than those that it saw cost a network 8 points (RESULTS.md, 32 pixels).
     """
     loaded = load_size(config.model) if config.model.sizes else size
     transform = eval_transform(config.protocol, loaded, network.backbone.normalization)
-    transform = transform if loaded == size else Shrunk(transform, size)
-    return open_validation(config.val, config.fractals, config.held_out, transform)
+    images = copy(images)
+    images.transform = transform if loaded == size else Shrunk(transform, size)
+    return images
 
 
 @entry_point

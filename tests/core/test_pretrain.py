@@ -10,10 +10,10 @@ from PIL import Image
 
 from core import InputError, load_backbone
 from core.data.augment import train_transform
-from core.data.images import ImagesConfig
+from core.data.images import ImagesConfig, open_images
 from core.models.classifier import Classifier, load_classifier
 from core.models.weights import save_backbone
-from core.pretrain import at_random_size, build_network, main, train, validation_images
+from core.pretrain import at_random_size, build_network, main, train, with_transform
 from core.pretrain_config import AugmentConfig, NetworkConfig, PretrainConfig
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
@@ -100,8 +100,10 @@ def test_many_sizes_are_evaluated_on_what_training_sees(images):
     model = NetworkConfig("mixer_c16_l2_p8", (24,), sizes=(16, 40))
     several = config(images, "unused", model=model, protocol="direct")
     network = build_network(model, ["blue", "red"])
-    large = validation_images(several, (40, 40), network)[3]["image"]
-    small = validation_images(several, (16, 16), network)[3]["image"]
+    found = open_images(str(images), "val")
+    large = with_transform(found, several, (40, 40), network)[3]["image"]
+    small = with_transform(found, several, (16, 16), network)[3]["image"]
+    assert found.transform is None
     torch.testing.assert_close(small, at_random_size(large[None], (16,), (0,))[0])
 
 
@@ -152,3 +154,10 @@ def test_augmentation_moves_and_mirrors_pictures():
     assert len({tuple(shifted(picture).flatten().tolist()) for _ in range(20)}) > 5
     with pytest.raises(InputError, match=r"crop_area.*\(0.5, 0.2\)"):
         train_transform(AugmentConfig(crop_area=(0.5, 0.2)), (8, 8), halves)
+
+
+def test_other_classes_in_validation_are_said_before_training(images, tmp_path):
+    (images / "val/red").rename(images / "val/rose")
+    with pytest.raises(InputError, match=r"red.*rose|rose.*red"):
+        train(config(images, tmp_path / "run"))
+    assert not (tmp_path / "run/metrics.jsonl").read_text()
