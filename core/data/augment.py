@@ -6,9 +6,10 @@ seed for each sample and `Run` for each micro-batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,10 +59,25 @@ def train_transform(config: AugmentConfig, image_size: tuple[int, int], normaliz
         steps.append(v2.RandomVerticalFlip(config.vertical_flip))
     if config.randaugment:
         steps.append(randaugment(config.randaugment))
-    steps += [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*normalization)]
+    steps.append(Normalized(*normalization))
     if config.erasing:
         steps.append(_erasing(config.erasing))
     return v2.Compose(steps)
+
+
+class Normalized:
+    """An RGB PIL image as a float tensor (3, H, W): pixels in [0, 1], less `mean`, over `std`.
+
+    To the bit torchvision's ToImage, ToDtype and Normalize, in a third of their time on small
+    images, where their calls cost more than the arithmetic.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]):
+        self.mean, self.std = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
+
+    def __call__(self, image) -> Tensor:
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        return pixels.float().mul_(1 / 255).sub_(self.mean).div_(self.std)
 
 
 def randaugment(magnitude: float) -> Callable:

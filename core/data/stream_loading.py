@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from core.data.loading import BadSample, _Loader, ignore_stop_signals, seed_everything
+from core.data.loading import BadSample, _Loader, ignore_stop_signals, seed_cpu
 from core.data.stream_order import Block, Layout, Order
 from core.data.streams import LabelledStream
 from core.data.tar_shard import Sample
@@ -123,7 +123,7 @@ class _Lanes(IterableDataset):
         """The first sample, or the next good one if it is bad, with the randomness of ``key``."""
         for shard, index, sample in samples:
             try:
-                seed_everything(*key)
+                seed_cpu(*key)
                 return self.stream.item(shard, index, sample)
             except BadSample as error:
                 bad.append((error.path, error.reason))

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import v2
 
 from core import InputError
-from core.data.augment import AugmentConfig, mix, randaugment, train_transform
+from core.data.augment import AugmentConfig, Normalized, mix, randaugment, train_transform
 from core.data.loading import seed_everything
 
 HALVES = ((0.5,) * 3, (0.5,) * 3)
@@ -40,6 +41,16 @@ def test_shape_range_and_the_seed_decides():
     assert found.max() <= 1
     assert torch.equal(views(ALL), views(ALL))
     assert len({tuple(view.flatten().tolist()) for view in views(ALL)}) == 20
+
+
+def test_the_last_step_is_torchvisions_to_the_bit():
+    normalization = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    steps = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*normalization)]
+    expected, image = v2.Compose(steps)(picture(256)), picture(256)
+    found = Normalized(*normalization)(image)
+    assert torch.equal(found, expected)
+    assert type(found) is torch.Tensor
+    assert np.array_equal(np.array(image), np.array(picture(256))), "the picture stays"
 
 
 def test_another_process_draws_the_same():

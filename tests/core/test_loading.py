@@ -1,13 +1,22 @@
 """Order, sharding, padding and bad samples."""
 
+import random
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import Dataset
 
 from core import InputError
-from core.data.loading import BadSample, EvalLoader, TrainLoader, epoch_order
+from core.data.loading import (
+    BadSample,
+    EvalLoader,
+    TrainLoader,
+    epoch_order,
+    seed_cpu,
+    seed_everything,
+)
 from tests.core.toy import ToyData, toy_config
 
 
@@ -113,3 +122,11 @@ def test_bad_samples_are_masked_in_evaluation():
     loader = EvalLoader(Numbers(6, bad={2}), 4, skip_bad=1)
     assert sorted(int(v) for b in loader for v in b["value"][b["mask"]]) == [0, 1, 3, 4, 5]
     assert loader.bad == {"2.jpg": "truncated"}
+
+
+def test_seeding_the_cpu_is_seeding_everything_there():
+    draws = []
+    for seed in (seed_everything, seed_cpu):
+        seed(3, 1, 4)
+        draws.append((random.random(), np.random.rand(), float(torch.rand(()))))  # noqa: NPY002
+    assert draws[0] == draws[1]
