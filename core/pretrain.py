@@ -20,11 +20,11 @@ from core.config import cli, entry_point
 from core.data.augment import mix, train_transform
 from core.data.sources import open_training, open_validation
 from core.data.transforms import Shrunk, eval_transform
-from core.errors import InputError
 from core.evaluation.classification import evaluate_classifier, matched_classes
-from core.models.classifier import Classifier, create_classifier
+from core.models.classifier import Classifier
+from core.models.network import NetworkConfig, build_network
 from core.models.shapes import as_pair
-from core.pretrain_config import NetworkConfig, PretrainConfig
+from core.pretrain_config import PretrainConfig
 from core.pretrain_presets import PRESETS
 from core.training.curves import report_curves
 from core.training.losses import LOSSES
@@ -61,26 +61,6 @@ def train(config: PretrainConfig, more: bool = False) -> Run:
 
     run.finish(more)
     return run
-
-
-def build_network(config: NetworkConfig, classes: list[str]) -> Classifier:
-    """The classifier for `classes`, from the configuration's weights if it names some."""
-    rate = "drop_path_rate" if config.name.startswith("timm:") else "stochastic_depth"
-    options = {rate: config.stochastic_depth} if config.stochastic_depth else {}
-    if config.grad_checkpointing and not config.name.startswith("timm:"):
-        options["grad_checkpointing"] = True
-    if config.sizes:
-        if not config.name.startswith("mixer_"):
-            raise InputError(f"model.sizes is for mixer_ names, whose grid can move: {config.name}")
-        options["any_size"] = True
-    if config.weights:
-        options |= {"weights": config.weights, "resize": config.resize}
-    head = {"new_head": config.new_head, "head_bias": config.head_bias}
-    network = create_classifier(config.name, config.image_size, len(classes), **head, **options)
-    if config.grad_checkpointing and config.name.startswith("timm:"):
-        network.backbone.model.set_grad_checkpointing()
-    network.classes = list(classes)
-    return network
 
 
 def load_size(config: NetworkConfig) -> tuple[int, int]:

@@ -8,25 +8,9 @@ from typing import Literal
 from core.data.augment import AugmentConfig
 from core.data.fractals import FractalsConfig
 from core.data.images import ImagesConfig
+from core.models.network import NetworkConfig
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """A backbone, what it starts from, and its head."""
-
-    name: str = "mixer_s16"  # any name of core.create_backbone
-    image_size: tuple[int, ...] = (224,)  # one number, or height and width
-    weights: str = ""  # a file, folder, run or named set to start from; empty: random
-    resize: str = "auto"  # of token mixing, where the weights have another grid
-    new_head: bool = False  # replace the head of the weights by a zero one
-    head_bias: float = 0.0  # that a new head begins with; -6.9 for sigmoid over 1,000 classes
-    stochastic_depth: float = 0.0  # of the last block, rising linearly; timm: its drop_path_rate
-    grad_checkpointing: bool = False  # recompute blocks in the backward pass to save memory
-    # several sizes: each step trains at one of them, drawn at random. Needs a mixer_ name, whose
-    # token mixing is resized on the fly, and gives one checkpoint for all sizes between
-    sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

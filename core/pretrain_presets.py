@@ -12,7 +12,8 @@ from core import pretrain_recipes as recipes
 from core.data.augment import AugmentConfig
 from core.data.fractals import FractalsConfig
 from core.data.images import ImagesConfig
-from core.pretrain_config import NetworkConfig, PretrainConfig, TransferConfig
+from core.models.network import NetworkConfig
+from core.pretrain_config import PretrainConfig, TransferConfig
 from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
 

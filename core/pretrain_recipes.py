@@ -14,7 +14,8 @@ from core.data.augment import AugmentConfig
 from core.data.fractals import FractalsConfig
 from core.data.images import ImagesConfig
 from core.data.transforms import MARGIN
-from core.pretrain_config import NetworkConfig, PretrainConfig
+from core.models.network import NetworkConfig
+from core.pretrain_config import PretrainConfig
 from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
 

@@ -9,12 +9,13 @@ import torch
 from PIL import Image
 
 from core import InputError, load_backbone
-from core.data.augment import train_transform
+from core.data.augment import AugmentConfig, train_transform
 from core.data.images import ImagesConfig, open_images
 from core.models.classifier import Classifier, load_classifier
+from core.models.network import NetworkConfig, build_network
 from core.models.weights import save_backbone
-from core.pretrain import at_random_size, build_network, main, train, with_transform
-from core.pretrain_config import AugmentConfig, NetworkConfig, PretrainConfig
+from core.pretrain import at_random_size, main, train, with_transform
+from core.pretrain_config import PretrainConfig
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 from tests.core.launch import launch

@@ -6,8 +6,7 @@ import torch
 from core.data.augment import train_transform
 from core.data.fractals.dataset import check as check_fractals
 from core.models.backbone import create_backbone
-from core.pretrain import build_network
-from core.pretrain_config import NetworkConfig
+from core.models.network import NetworkConfig, build_network
 from core.pretrain_presets import PRESETS
 from core.training.optim import lr_factor
 

@@ -13,8 +13,9 @@ from core.config import cli, entry_point
 from core.data.augment import AugmentConfig
 from core.data.images import ImagesConfig
 from core.models.classifier import load_classifier
+from core.models.network import NetworkConfig
 from core.pretrain import train
-from core.pretrain_config import NetworkConfig, PretrainConfig
+from core.pretrain_config import PretrainConfig
 from core.training.optim import OptimConfig
 from core.training.run import Run, RunConfig
 from tests.core.launch import launch

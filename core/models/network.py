@@ -1,0 +1,57 @@
+"""A classifier as a configuration describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import InputError
+from core.models.classifier import Classifier, create_classifier
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """A backbone, what it starts from, and its head."""
+
+    name: str = "mixer_s16"  # any name of core.create_backbone
+    image_size: tuple[int, ...] = (224,)  # one number, or height and width
+    weights: str = ""  # a file, folder, run or named set to start from; empty: random
+    resize: str = "auto"  # of token mixing, where the weights have another grid
+    new_head: bool = False  # replace the head of the weights by a zero one
+    head_bias: float = 0.0  # that a new head begins with; -6.9 for sigmoid over 1,000 classes
+    stochastic_depth: float = 0.0  # of the last block, rising linearly; timm: its drop_path_rate
+    grad_checkpointing: bool = False  # recompute blocks in the backward pass to save memory
+    # several sizes: each step trains at one of them, drawn at random. Needs a mixer_ name, whose
+    # token mixing is resized on the fly, and gives one checkpoint for all sizes between
+    sizes: tuple[int, ...] = ()
+
+
+def build_network(config: NetworkConfig, classes: Sequence[str]) -> Classifier:
+    """The classifier for `classes`, from the configuration's weights if it names some."""
+    head = {"new_head": config.new_head, "head_bias": config.head_bias}
+    options = head | _options(config)
+    network = create_classifier(config.name, config.image_size, len(classes), **options)
+    if config.grad_checkpointing and _of_timm(config):
+        network.backbone.model.set_grad_checkpointing()
+    network.classes = list(classes)
+    return network
+
+
+def _options(config: NetworkConfig) -> dict[str, Any]:
+    """What `create_backbone` takes, without what is not asked for."""
+    if config.sizes and not config.name.startswith("mixer_"):
+        raise InputError(f"model.sizes is for mixer_ names, whose grid can move: {config.name}")
+    rate = "drop_path_rate" if _of_timm(config) else "stochastic_depth"
+    asked = {
+        rate: config.stochastic_depth,
+        "grad_checkpointing": config.grad_checkpointing and not _of_timm(config),
+        "any_size": bool(config.sizes),
+        "weights": config.weights,
+        "resize": config.resize if config.weights else "",
+    }
+    return {name: value for name, value in asked.items() if value}
+
+
+def _of_timm(config: NetworkConfig) -> bool:
+    return config.name.startswith("timm:")
