@@ -33,8 +33,10 @@ class PretrainConfig:
     """One training run of a classifier."""
 
     model: NetworkConfig = NetworkConfig()
-    train: ImagesConfig = ImagesConfig(split="train")  # root `fractals`: drawn from formulas
-    val: ImagesConfig = ImagesConfig(split="val")  # root `fractals`: other instances of the same
+    # root `fractals`: drawn from formulas (core/data/sources.py lists what a root can be)
+    train: ImagesConfig = ImagesConfig(split="train")
+    # root `fractals`: other instances of the same formulas
+    val: ImagesConfig = ImagesConfig(split="val")
     fractals: FractalsConfig = FractalsConfig()
     held_out: int = 4  # instances of each formula that val has, where its root is `fractals`
     augment: AugmentConfig = AugmentConfig()

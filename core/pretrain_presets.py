@@ -17,7 +17,7 @@ from core.pretrain_config import PretrainConfig, TransferConfig
 from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
 
-FRACTALS = ImagesConfig("fractals")
+TRAIN, VAL = ImagesConfig("fractals", "train"), ImagesConfig("fractals", "val")
 
 
 def demo() -> PretrainConfig:
@@ -27,8 +27,8 @@ def demo() -> PretrainConfig:
     """
     return PretrainConfig(
         model=NetworkConfig("mixer_c128_l4_p4", (32,)),
-        train=FRACTALS,
-        val=FRACTALS,
+        train=TRAIN,
+        val=VAL,
         fractals=small_fractals(200),
         held_out=10,
         augment=AugmentConfig(crop_area=(0.5, 1.0), vertical_flip=0.5),

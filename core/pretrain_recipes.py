@@ -19,7 +19,7 @@ from core.pretrain_config import PretrainConfig
 from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
 
-FRACTALS = ImagesConfig("fractals")
+TRAIN, VAL = ImagesConfig("fractals", "train"), ImagesConfig("fractals", "val")
 
 
 # ---- MLP-Mixer, Table 4: Adam, batch 4096, 10,000 steps of warm-up, linear decay, clip 1 ------
@@ -196,8 +196,8 @@ def _fractaldb(size: str, classes: int, epochs: float) -> PretrainConfig:
     preset = f"fractaldb_{classes // 1000}k_{size}"
     return PretrainConfig(
         model=NetworkConfig(f"mixer_{size}", stochastic_depth=0.1),
-        train=FRACTALS,
-        val=FRACTALS,
+        train=TRAIN,
+        val=VAL,
         fractals=FractalsConfig("fractaldb", classes, stamp="patch", tone="log", colour="hue"),
         held_out=max(1, 4_000 // classes),
         augment=AugmentConfig(
@@ -244,8 +244,8 @@ def _one_image(preset: str, size: str, fractals: FractalsConfig) -> PretrainConf
     """
     return PretrainConfig(
         model=NetworkConfig(f"mixer_{size}"),
-        train=FRACTALS,
-        val=FRACTALS,
+        train=TRAIN,
+        val=VAL,
         fractals=fractals,
         held_out=1,
         augment=AugmentConfig(vertical_flip=0.5, randaugment=9, mixup=0.8, cutmix=1.0, erasing=0.5),

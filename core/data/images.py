@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +37,8 @@ PACKED = ("blob", "offsets", "labels", "names")
 class ImagesConfig:
     """Labelled images."""
 
-    root: str = ""  # a folder of class folders; hub:<name>[@config][#columns]; a packed .npz
+    # a folder of class folders or of tar shards; hub:<name>[@config][#columns]; a packed .npz
+    root: str = ""
     split: str = "val"  # ignored where the root has none
     skip_bad: int = 0  # unreadable images to leave out before stopping; each one is named
     stream: bool = False  # read a hub: set in turn, without downloading it; tar shards always are
@@ -49,7 +51,8 @@ class LabelledImages(Dataset):
 
     source: what was opened (equal sources are the same images); classes: names; labels: (N,)
     indices into them; names: (N,) the files' base names, or the index where there are no files.
-    An image that cannot be read raises BadSample when it is asked for.
+    max_pixels: as `decode` has it. An image that cannot be read raises BadSample when it is asked
+    for.
     """
 
     def __init__(
@@ -60,8 +63,10 @@ class LabelledImages(Dataset):
         names: Sequence[str],
         read: Callable[[int], str | bytes],
         transform: Callable | None = None,
+        max_pixels: int = 0,
     ):
         self.source, self.classes, self.names = source, list(classes), list(names)
+        self.max_pixels = max_pixels
         self.labels = [int(label) for label in labels]
         self.read, self.transform = read, transform  # read(i): a path, or an encoded image
         if not self.labels:
@@ -79,7 +84,7 @@ class LabelledImages(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         data = self.read(index)
         try:
-            image = decode(data)
+            image = decode(data, self.max_pixels)
         except Exception as error:  # decoders raise many kinds
             where = data if isinstance(data, str) else f"{self.source} [{self.names[index]}]"
             raise BadSample(where, f"cannot be read ({first_line(error)})") from error
@@ -92,7 +97,8 @@ class LabelledImages(Dataset):
         if missing := [name for name in self.classes if name not in index]:
             raise InputError(f"{self.source} has unknown classes: {_some(missing)}")
         labels = [index[self.classes[label]] for label in self.labels]
-        return LabelledImages(self.source, classes, labels, self.names, self.read, self.transform)
+        options = {"transform": self.transform, "max_pixels": self.max_pixels}
+        return LabelledImages(self.source, classes, labels, self.names, self.read, **options)
 
     def __str__(self) -> str:
         return self.source
@@ -118,13 +124,56 @@ def open_images(root: str, split: str, transform: Callable | None = None) -> Lab
     return _open_folder(_split_folder(path, split), transform)
 
 
-def decode(data: str | bytes):
-    """An encoded image, or the file at a path, as an 8-bit RGB PIL image."""
-    from PIL import Image
+def decode(data: str | bytes, max_pixels: int = 0):
+    """An encoded image, or the file at a path, as an 8-bit RGB PIL image.
 
-    with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+    A JPEG of more than `max_pixels` is decoded at 1/2, 1/4 or 1/8 of its sides, so that no more
+    memory is needed; what is larger still is a ValueError. 0: whatever Pillow takes, which warns
+    from 89 million pixels on and refuses 179 million. It refuses them in other formats anyway.
+    """
+    source = io.BytesIO(data) if isinstance(data, bytes) else data
+    with _open_large(source) if max_pixels else _open(source) as image:
+        if max_pixels:
+            _shrink(image, max_pixels)
         image.load()
         return to_rgb(image)
+
+
+def _open(source: str | io.BytesIO):
+    from PIL import Image
+
+    return Image.open(source)
+
+
+def _open_large(source: str | io.BytesIO):
+    """A file whose size `_shrink` looks after. A JPEG is opened past Pillow's own limit."""
+    from PIL.Image import DecompressionBombError, DecompressionBombWarning
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DecompressionBombWarning)
+        try:
+            return _open(source)
+        except DecompressionBombError as error:
+            if isinstance(source, io.BytesIO):
+                source.seek(0)
+            try:
+                return JpegImageFile(source)
+            except SyntaxError:  # no JPEG
+                raise error from None
+
+
+def _shrink(image, most: int) -> None:
+    """Have an opened JPEG decoded at the first of 1, 1/2, 1/4, 1/8 that has `most` pixels or fewer.
+
+    It can be asked once.
+    """
+    width, height = image.size
+    sizes = {divisor: -(-width // divisor) * -(-height // divisor) for divisor in (1, 2, 4, 8)}
+    divisor = next((divisor for divisor, size in sizes.items() if size <= most), 8)
+    image.draft(None, (max(1, width // divisor), max(1, height // divisor)))
+    if image.width * image.height > most:
+        raise ValueError(f"{width} x {height} pixels are more than max_pixels, {most}: raise it")
 
 
 def to_rgb(image):

@@ -33,6 +33,7 @@ class LabelledStream:
     read(shard, start): its samples from number ``start`` on, OSError where the connection fails.
     buffer: samples that each process holds to shuffle them; retries: how often reading is tried
     again, at growing intervals from ``pause`` seconds. damaged: shards that break off, and why.
+    max_pixels: as `core.data.images.decode` has it.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class LabelledStream:
         buffer: int = 10_000,
         retries: int = 5,
         damaged: Sequence[tuple[str, str]] = (),
+        max_pixels: int = 0,
     ):
         if not sum(lengths):
             raise InputError(f"{source} holds no images")
@@ -55,7 +57,7 @@ class LabelledStream:
         self.source, self.classes, self.shards = source, list(classes), list(shards)
         self.lengths, self.read, self.transform = list(lengths), read, transform
         self.buffer, self.retries, self.pause = buffer, retries, PAUSE
-        self.damaged = list(damaged)
+        self.damaged, self.max_pixels = list(damaged), max_pixels
 
     def __len__(self) -> int:
         return sum(self.lengths)
@@ -96,7 +98,7 @@ class LabelledStream:
         if not 0 <= sample.label < len(self.classes):
             raise InputError(f"{where} has label {sample.label} of {len(self.classes)} classes")
         try:
-            image = decode(sample.data)
+            image = decode(sample.data, self.max_pixels)
         except Exception as error:  # decoders raise many kinds
             raise BadSample(where, f"cannot be read ({first_line(error)})") from error
         image = self.transform(image) if self.transform else image
