@@ -1,0 +1,248 @@
+"""The embedded paintings: scenes, hands, styles, and the folder they are written to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from apps.style.paintings import (
+    STYLES,
+    __main__,
+    contact_sheet,
+    dataset,
+    paint,
+    styles,
+    write_paintings,
+)
+from apps.style.paintings.hands import ARTISTS
+from apps.style.paintings.scene import draw_scene, kind_of
+from apps.style.paintings.styles import artist_for, artist_of, file_name
+from core.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAIN, VAL, SEED, SIZE = 3, 2, 7, 48
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return write_paintings(
+        tmp_path_factory.mktemp("art") / "set", TRAIN, VAL, SEED, SIZE, workers=1
+    )
+
+
+def by_its_artist(style: str, number: int, size: int = SIZE, seed: int = SEED) -> np.ndarray:
+    return paint(seed, style, artist_for(seed, style, number), number, size)
+
+
+def contents(folder) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def rows(root, name: str) -> list[tuple[str, int]]:
+    text = (root / "Style" / name).read_bytes().decode()
+    pairs = [line.rsplit(",", 1) for line in text.removesuffix("\r\n").split("\r\n")]
+    return [(path, int(label)) for path, label in pairs]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_painting_is_a_function_of_its_key(style):
+    image = paint(1, style, 2, 4, SIZE)
+    assert image.dtype == np.uint8
+    assert image.shape[2] == 3
+    assert np.array_equal(image, paint(1, style, 2, 4, SIZE))
+    for other in ((2, style, 2, 4, SIZE), (1, style, 3, 4, SIZE), (1, style, 2, 5, SIZE)):
+        assert not np.array_equal(image, paint(*other))
+
+
+def test_the_longer_side_is_the_size():
+    shapes = {by_its_artist(STYLES[0], number, 40).shape[:2] for number in range(12)}
+    assert {max(shape) for shape in shapes} == {40}
+    assert all(min(shape) >= 28 for shape in shapes)
+    assert any(height < width for height, width in shapes)
+    assert any(height > width for height, width in shapes)
+
+
+def test_a_scene_is_the_same_at_any_size():
+    for number in range(6):
+        small, large = (draw_scene(SEED, number, size) for size in (32, 96))
+        assert small.kind == large.kind == kind_of(SEED, number)
+        rows, columns = (np.linspace(0.5, n - 0.5, 20).astype(int) for n in small.labels.shape)
+        seen = small.labels[rows[:, None], columns]
+        same = seen == large.labels[3 * rows[:, None] + 1, 3 * columns + 1]
+        assert same.mean() > 0.85
+
+
+def test_all_styles_are_given_the_same_scene(monkeypatch):
+    for style in STYLES:
+        monkeypatch.setitem(styles.PAINTERS, style, lambda scene, hand, rng: scene.colour)
+    images = [by_its_artist(style, 3) for style in STYLES]
+    assert all(np.array_equal(images[0], image) for image in images)
+    assert np.ptp(images[0]) > 50
+
+
+def test_a_painting_shows_its_scene():
+    """Its blurred brightness follows that of its own scene, and not another's."""
+    own, other = [], []
+    for style in STYLES:
+        for number in range(5):
+            image = blurred(by_its_artist(style, number))
+            own.append(alike(image, blurred(draw_scene(SEED, number, SIZE).colour)))
+            other.append(alike(image, blurred(draw_scene(SEED, number + 10, SIZE).colour)))
+    assert np.mean(own) > np.mean(other) + 0.25
+
+
+def blurred(picture: np.ndarray) -> np.ndarray:
+    grey = Image.fromarray(picture.mean(2).astype(np.float32))
+    return np.asarray(grey.resize((8, 8), Image.Resampling.BOX)).ravel()
+
+
+def alike(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def test_styles_can_be_told_apart_by_texture_alone():
+    """Nearest centroid on local statistics without colour or place; other scenes than it learns."""
+    learn, test = (features(range(start, start + 5)) for start in (0, 20))
+    scale = learn.reshape(-1, learn.shape[-1]).std(0)
+    centres = learn.mean(1) / scale
+    gaps = np.linalg.norm(test[:, :, None] / scale - centres, axis=-1)
+    right = gaps.argmin(-1) == np.arange(len(STYLES))[:, None]
+    assert right.mean() > 0.5  # 1 in 12 by chance
+
+
+def features(numbers) -> np.ndarray:
+    """(styles, numbers, statistics)."""
+    return np.array([[texture(by_its_artist(s, n, 96)) for n in numbers] for s in STYLES])
+
+
+def texture(image: np.ndarray) -> np.ndarray:
+    grey = image.mean(2) / 255
+    found = []
+    for step in (1, 2, 4):
+        dx, dy = grey[:, step:] - grey[:, :-step], grey[step:] - grey[:-step]
+        found += [np.abs(dx).mean(), np.abs(dy).mean(), (np.abs(dx) < 0.01).mean(), dx.std()]
+    bend = (
+        grey[1:-1, 2:] + grey[1:-1, :-2] + grey[2:, 1:-1] + grey[:-2, 1:-1] - 4 * grey[1:-1, 1:-1]
+    )
+    return np.array([*found, np.abs(bend).mean(), np.median(np.abs(bend))])
+
+
+def test_artists_have_names_and_some_paint_in_two_styles():
+    names = {style: [artist_of(SEED, style, k).name for k in range(ARTISTS)] for style in STYLES}
+    known = Counter(name for of in names.values() for name in of)
+    assert all(len(set(of)) == ARTISTS for of in names.values())
+    assert set(known.values()) == {1, 2}
+    assert names["Cubism"][-2:] == names["Engraving"][:2]
+    assert all(name.isascii() and name.islower() and "_" not in name for name in known)
+
+
+def test_the_folder_is_what_wikiart_looks_like(root):
+    classes = (root / "Style/style_class.txt").read_text()
+    assert classes == "".join(f"{k} {style}\n" for k, style in enumerate(STYLES))
+    train, val = rows(root, "style_train.csv"), rows(root, "style_val.csv")
+    assert Counter(label for _, label in train) == dict.fromkeys(range(len(STYLES)), TRAIN)
+    assert Counter(label for _, label in val) == dict.fromkeys(range(len(STYLES)), VAL)
+    for path, label in train + val:
+        style, file = path.split("/")
+        assert style == STYLES[label]
+        assert file.count("_") == 1
+    listed = [path for path, _ in train + val]
+    assert sorted(listed) == sorted(str(p.relative_to(root)) for p in root.glob("*/*.jpg"))
+    assert [label for _, label in train] != sorted(label for _, label in train)
+
+
+def test_a_file_holds_the_painting(root):
+    with Image.open(root / "Cubism" / file_name(SEED, "Cubism", 1)) as image:
+        assert image.format == "JPEG"
+        away = np.asarray(image).astype(int) - by_its_artist("Cubism", 1)
+    assert np.abs(away).mean() < 6
+
+
+def test_the_second_call_does_nothing(root, monkeypatch):
+    monkeypatch.setattr(dataset, "_put", lambda *_: pytest.fail("something was written again"))
+    assert write_paintings(root, TRAIN, VAL, SEED, SIZE, workers=1) == root
+
+
+def test_it_goes_on_where_it_stopped(root, tmp_path, monkeypatch):
+    painted, by_hand = [], dataset.paint
+
+    def dies(*key):
+        painted.append(key)
+        if len(painted) == 8:
+            raise KeyboardInterrupt
+        return by_hand(*key)
+
+    monkeypatch.setattr(dataset, "paint", dies)
+    cut = tmp_path / "cut"
+    with pytest.raises(KeyboardInterrupt):
+        write_paintings(cut, TRAIN, VAL, SEED, SIZE, workers=1)
+    assert not (cut / "Style").exists()
+    write_paintings(cut, TRAIN, VAL, SEED, SIZE, workers=1)
+    assert contents(cut) == contents(root)
+    assert len(painted) == len(STYLES) * (TRAIN + VAL) + 1  # only what died is painted twice
+
+
+def test_processes_make_the_same_files(root, tmp_path):
+    for path in ("paintings.yaml", *(f"{style}/x" for style in STYLES)):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+    (tmp_path / "paintings.yaml").write_bytes((root / "paintings.yaml").read_bytes())
+    write_paintings(tmp_path, TRAIN, VAL, SEED, SIZE, workers=2)
+    assert contents(tmp_path) == contents(root)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": SEED + 1}, "painted with seed 7, not 8"),
+        ({"size": 96}, "painted with size 48, not 96"),
+        ({"train": 0}, "train 0"),
+        ({"size": 8}, "size 8"),
+        ({"workers": 0}, "workers 0"),
+    ],
+)
+def test_other_settings_are_refused(root, change, message):
+    given = {"train": TRAIN, "val": VAL, "seed": SEED, "size": SIZE, "workers": 1} | change
+    with pytest.raises(InputError, match=message):
+        write_paintings(root, **given)
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="something else"):
+        write_paintings(tmp_path, 1, 1, workers=1)
+    assert list(contents(tmp_path)) == ["mine.txt"]
+
+
+def test_a_sheet_shows_the_paintings():
+    picture = np.asarray(contact_sheet(SEED, 2, 32))
+    image = by_its_artist(STYLES[0], 0, 32)
+    top, left = 20 - image.shape[0] // 2, 40 + (32 - image.shape[1]) // 2
+    assert picture.shape == (12 * 36 + 4, 40 + 72, 3)
+    assert np.array_equal(picture[top:, left:][: image.shape[0], : image.shape[1]], image)
+    assert picture[:36, :40].min() < 100  # the name
+
+
+def test_the_commands(tmp_path, monkeypatch, capsys):
+    words = ["write", "--root", str(tmp_path / "art"), "--train", "1", "--val", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "apps.style.paintings", *words, "--size", "32", "--workers", "1"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("art/*/*.jpg"))) == 24
+    out = tmp_path / "sheet.png"
+    command = ["paintings", "sheet", "--out", str(out), "--columns", "1", "--size", "32"]
+    monkeypatch.setattr(sys, "argv", command)
+    __main__.main()
+    assert Image.open(out).size == (76, 436)
+    with pytest.raises(SystemExit) as stopped:
+        __main__.main()
+    assert stopped.value.code == 2
+    assert f"{out} exists already" in capsys.readouterr().err
