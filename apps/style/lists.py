@@ -1,0 +1,138 @@
+"""Lists of paintings: ArtGAN's style lists of WikiArt, and csv files. Nothing is opened here.
+
+    style_class.txt                  `index Name` a line
+    style_train.csv, style_val.csv   `Folder/artist_title.jpg,index` a line, without a header
+
+(github.com/cs-chan/ArtGAN, "WikiArt Dataset (Refined)".) The class is the index: the folder
+`Art_Nouveau_Modern` holds class `Art_Nouveau`. The artist is the file's name up to the first `_`.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.config import did_you_mean
+from core.errors import InputError
+
+SIDES = ("train", "val")
+CLASS_COLUMNS = ("class", "style")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """N paintings in files.
+
+    paths: relative to the root, each once; labels: (N,) indices into classes; sides: (N,) "train"
+    or "val", or empty where the list does not say.
+    """
+
+    paths: list[str]
+    labels: list[int]
+    classes: list[str]
+    sides: list[str]
+
+
+def artist_of(path: str) -> str:
+    """The artist of a painting: the file's name up to the first `_`."""
+    return os.path.basename(path).partition("_")[0]
+
+
+def read_lists(folder: str | Path) -> Listing:
+    """ArtGAN's lists of a folder. Raises InputError for what is missing or damaged in them."""
+    folder = Path(folder).expanduser()
+    classes = _read_classes(folder / "style_class.txt")
+    rows = {side: _read_rows(folder / f"style_{side}.csv", len(classes)) for side in SIDES}
+    paths = [path for side in SIDES for path, _ in rows[side]]
+    labels = [label for side in SIDES for _, label in rows[side]]
+    _check_twice(paths, str(folder))
+    used = set(labels)
+    if unused := [name for i, name in enumerate(classes) if i not in used]:
+        raise InputError(f"{folder}: class {unused[0]} of style_class.txt is empty: no list has it")
+    return Listing(paths, labels, classes, [side for side in SIDES for _ in rows[side]])
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing: a folder of ArtGAN's lists holds style_class.txt, style_train.csv "
+            "and style_val.csv"
+        )
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text in UTF-8") from error
+
+
+def _read_classes(path: Path) -> list[str]:
+    pairs = [line.split(maxsplit=1) for line in _lines(path) if line.strip()]
+    names = [pair[-1].strip() for pair in pairs]
+    if not pairs or [pair[0] for pair in pairs] != [str(i) for i in range(len(pairs))]:
+        raise InputError(f"{path}: its lines are `0 Name`, `1 Name` and so on")
+    _check_twice(names, str(path))
+    return names
+
+
+def _read_rows(path: Path, classes: int) -> list[tuple[str, int]]:
+    rows = []
+    for number, line in enumerate(_lines(path), 1):
+        file, _, label = line.rpartition(",")
+        if not file or not label.strip().isdecimal() or int(label) >= classes:
+            raise InputError(
+                f"{path}, line {number}: {line!r} is not `Folder/file.jpg,index` with an index "
+                f"below the {classes} of style_class.txt"
+            )
+        rows.append((file, int(label)))
+    return rows
+
+
+def read_csv(file: str | Path) -> Listing:
+    """A csv file with the columns path, class (or style), and split (train or val) if it likes.
+
+    Other columns are ignored; classes are sorted by name. Raises InputError for a missing column,
+    an empty field, an unknown split, and a path that is there twice.
+    """
+    file = Path(file).expanduser()
+    rows = csv.DictReader(_lines_of_csv(file))
+    columns = rows.fieldnames or []
+    label = next((name for name in CLASS_COLUMNS if name in columns), "class")
+    if missing := [name for name in ("path", label) if name not in columns]:
+        raise InputError(
+            f"{file} has no column {missing[0]!r}, but {', '.join(columns)}: its first line names "
+            "the columns path, class and, if it likes, split"
+        )
+    wanted = ["path", label, *(["split"] if "split" in columns else [])]
+    found = [_checked_row(row, wanted, f"{file}, line {rows.line_num}") for row in rows]
+    _check_twice([path for path, *_ in found], str(file))
+    classes = sorted({name for _, name, *_ in found})
+    index = {name: i for i, name in enumerate(classes)}
+    labels = [index[name] for _, name, *_ in found]
+    sides = [side for row in found for side in row[2:]]
+    return Listing([path for path, *_ in found], labels, classes, sides)
+
+
+def _lines_of_csv(file: Path) -> list[str]:
+    if not file.is_file():
+        raise InputError(f"{file} is missing: data.csv is a file with the columns path and class")
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()  # spreadsheets write a mark first
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is no text in UTF-8") from error
+
+
+def _checked_row(row: dict, columns: Sequence[str], where: str) -> list[str]:
+    values = [(row[name] or "").strip() for name in columns]
+    if empty := [name for name, value in zip(columns, values, strict=True) if not value]:
+        raise InputError(f"{where}: {empty[0]} is empty")
+    if "split" in columns and values[-1] not in SIDES:
+        raise InputError(f"{where}: unknown split {values[-1]!r}.{did_you_mean(values[-1], SIDES)}")
+    return values
+
+
+def _check_twice(names: Sequence[str], where: str) -> None:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise InputError(f"{where}: {twice[0]} is listed twice")
