@@ -34,10 +34,13 @@ def landscape(rng, w: float, h: float, mood: Mood) -> Iterator[Shape]:
     if rng.random() < 0.5:
         yield from _water(rng, w, h, horizon, x, mood)
         yield from _boats(rng, w, h, horizon, mood)
+        bank = ridge(rng, w, h + 0.02, mix(horizon, h, 0.82), 0.02, 1)
+        yield Shape(bank, mix(mood.near, mood.dark, 0.15), mood.leaf, angle=0.2, depth=0.3)
+        yield from _trees(rng, w, h, mix(horizon, h, 0.8), mood, 0.14)
     else:
         yield from _field(rng, w, h, horizon, mood)
         yield from _houses(rng, w, h, horizon, mood)
-    yield from _trees(rng, w, h, horizon, mood)
+        yield from _trees(rng, w, h, horizon, mood, 0.05)
 
 
 def _clouds(rng, w, horizon, mood) -> Iterator[Shape]:
@@ -113,12 +116,13 @@ def _houses(rng, w, h, horizon, mood) -> Iterator[Shape]:
         yield Shape(door, mood.dark, angle=1.57, depth=0.35)
 
 
-def _trees(rng, w, h, horizon, mood) -> Iterator[Shape]:
+def _trees(rng, w, h, farthest, mood, least: float) -> Iterator[Shape]:
+    """Crowns of a radius from `least` on, the larger the lower below the farthest they stand."""
     slender = rng.random() < 0.35
-    for k in range(rng.integers(1, 6)):
+    for k in range(rng.integers(1, 6 if least < 0.1 else 4)):
         near_by = rng.uniform(0.05, 0.95) ** 1.5
-        x, y = w * rng.uniform(0.02, 0.98), horizon + (h - horizon) * near_by
-        size = 0.05 + 0.15 * near_by
+        x, y = w * rng.uniform(0.02, 0.98), mix(farthest, h, near_by)
+        size = mix(least, 0.2, near_by)
         trunk = bent([(x, y), (x + rng.normal(0, 0.1) * size, y - 1.6 * size)], 0.2 * size)
         yield Shape(trunk, mix(mood.dark, mood.warm, 0.3), angle=1.57, depth=0.3)
         leaf = near(rng, mix(mood.leaf, (mood.leaf, mood.warm, mood.near)[k % 3], 0.3), 0.08)

@@ -74,16 +74,21 @@ def write_paintings(root: str | os.PathLike, train: int, val: int, seed: int = 0
 def _claim(what: Paintings, root: Path) -> None:
     """Record the settings, or compare them with the record."""
     record, way_out = root / RECORD, f"choose another folder than {root}, or delete it"
-    if record.exists():
+    empty = not root.exists() or (root.is_dir() and all(map(_unfinished, root.iterdir())))
+    if record.exists():  # looked for after the folder: another process may be writing it
         there = load_config(Paintings, record)
         for field in fields(Paintings):
             a, b = getattr(what, field.name), getattr(there, field.name)
             if a != b:
                 raise InputError(f"{record}: painted with {field.name} {b}, not {a}; {way_out}")
         return
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+    if not empty:
         raise InputError(f"{root}: holds something else than embedded paintings; {way_out}")
     _put(record, yaml.safe_dump(to_plain(what), sort_keys=False).encode())
+
+
+def _unfinished(path: Path) -> bool:
+    return path.name.startswith(f".{RECORD}.")
 
 
 def _put(path: Path, content: bytes) -> None:

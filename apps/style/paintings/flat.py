@@ -70,7 +70,7 @@ def ukiyo_e(scene: Scene, hand: Hand, rng) -> np.ndarray:
     unit, inks = scene.pixels / 100, rgb(hand.picks(PRINTS))
     paper = inks[3]
     means = hand.sees(region_means(scene, scene.colour))
-    block = inks[nearest(saturate(means, 0.9), inks)][scene.labels]
+    block = inks[nearest(_by_hue(means), _by_hue(inks))][scene.labels]
     shape = scene.labels.shape
     down = np.linspace(0, 1, shape[0], dtype=np.float32)[:, None] + np.zeros(shape, np.float32)
     fade = np.clip(1.1 - 1.1 * down, 0.2, 1) if hand.choice < 0.5 else np.clip(0.2 + down, 0.2, 1)
@@ -80,6 +80,12 @@ def ukiyo_e(scene: Scene, hand: Hand, rng) -> np.ndarray:
     canvas = canvas * (0.93 + 0.1 * grain)[..., None]
     canvas = over(canvas, rgb("2b3350")[0], outlines(scene.labels, scene.pixels * 0.004) * 0.85)
     return _seal(canvas, unit, rng)
+
+
+def _by_hue(colour: np.ndarray) -> np.ndarray:
+    """Colours such that hue weighs more than brightness in their distances."""
+    grey = luma(colour)[..., None]
+    return 2 * (colour - grey) + 0.5 * grey
 
 
 def _waves(scene, hand, unit: float) -> np.ndarray:

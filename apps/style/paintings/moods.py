@@ -55,5 +55,6 @@ def near(rng: np.random.Generator, colour: np.ndarray, by: float = 0.06) -> np.n
     return np.clip(colour + rng.normal(0, by) + rng.normal(0, by / 2, 3), 0, 1)
 
 
-def mix(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
+def mix(a, b, share: float):
+    """What lies between two colours or numbers."""
     return a + (b - a) * share

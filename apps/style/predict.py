@@ -1,0 +1,117 @@
+"""Name the style of paintings: python apps/style/predict.py RUN [IMAGE or FOLDER ...].
+
+Prints the five likeliest styles of each, and draws the painting beside the places that mattered:
+where hiding a part makes the first style less likely. Without images, some of the run's validation
+paintings are taken. What cannot be read is named, and the others go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from apps.style.config import StyleConfig
+from apps.style.eval import open_run, painting
+from apps.style.explanation import explained, save
+from apps.style.inference import occlusion_map
+from apps.style.source import StyleData
+from core.config import entry_point
+from core.data.images import SUFFIXES, decode
+from core.data.transforms import eval_transform
+from core.errors import InputError, first_line
+from core.models.classifier import Classifier
+from core.training.session import Session, build_accelerator
+
+TOP = 5
+
+
+@entry_point
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", help="folder of a run, or of one of its checkpoints")
+    parser.add_argument("images", nargs="*", help="images or folders")
+    parser.add_argument("--output", type=Path, help="folder for pictures (RUN/pictures)")
+    parser.add_argument("--count", type=int, default=12, help="paintings, where none is given")
+    _predict(parser.parse_args())
+
+
+def _predict(options: argparse.Namespace) -> None:
+    session = Session(build_accelerator())
+    config, network, checkpoint = open_run(options.run, session)
+    if not session.is_main:
+        return
+    output = (options.output or checkpoint.parents[1] / "pictures") / "predictions"
+    output.mkdir(parents=True, exist_ok=True)
+    files = find_images(options.images)
+    found = read(files) if files else some_of(config, session, network, options.count)
+    records = [_one(session, config, network, name, image, output) for name, image in found]
+    if not records:
+        raise InputError("none of the images could be read")
+    (output / "predictions.json").write_text(json.dumps(records, indent=2) + "\n")
+    print(f"{len(records)} paintings, pictures: {output}")
+    if files and len(records) < len(files):
+        raise InputError(f"{len(files) - len(records)} of {len(files)} images could not be read")
+
+
+def find_images(paths: list[str]) -> list[Path]:
+    """The given files, and the images below the given folders. Raises InputError for neither."""
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise InputError(f"{path} does not exist: give images or folders of images")
+        inside = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES)
+        found += inside if path.is_dir() else [path]
+    if paths and not found:
+        raise InputError(f"no image in {', '.join(paths)}: known are {', '.join(SUFFIXES)}")
+    return found
+
+
+def read(files: list[Path]) -> Iterator[tuple[str, Image.Image]]:
+    """(name, RGB image) of what can be read; the rest is named on stderr."""
+    for file in files:
+        try:
+            yield file.stem, decode(str(file))
+        except Exception as error:  # decoders raise many kinds
+            print(f"left out: {file} cannot be read ({first_line(error)})", file=sys.stderr)
+
+
+def some_of(
+    config: StyleConfig, session: Session, network: Classifier, count: int
+) -> Iterator[tuple[str, Image.Image]]:
+    """Validation paintings of the run, evenly over the list."""
+    val = StyleData(config, session).val(network)
+    for i in np.linspace(0, len(val) - 1, min(count, len(val))).round().astype(int).tolist():
+        yield Path(val.names[i]).stem if hasattr(val, "names") else str(i), painting(val, i)
+
+
+def _one(session: Session, config: StyleConfig, network, name: str, image, output: Path) -> dict:
+    backbone = network.backbone
+    transform = eval_transform(config.protocol, backbone.image_size, backbone.normalization)
+    pixels = transform(image).to(session.device)
+    with torch.inference_mode(), session.accelerator.autocast():
+        probabilities = network(pixels[None]).float().softmax(-1)[0].cpu()
+        best = probabilities.topk(min(TOP, len(probabilities)))
+        drops = occlusion_map(network, pixels, int(best.indices[0]))
+    styles = [network.classes[i] for i in best.indices.tolist()]
+    shares = best.values.tolist()
+    save(explained(image, _view(pixels, backbone), drops, styles, shares), output / f"{name}.jpg")
+    words = ", ".join(f"{s} {100 * p:.1f}%" for s, p in zip(styles, shares, strict=True))
+    print(f"{name}: {words}", flush=True)
+    return {"image": name, "styles": dict(zip(styles, shares, strict=True))}
+
+
+def _view(pixels: torch.Tensor, backbone) -> torch.Tensor:
+    """What the network was given, in [0, 1]: (3, H, W)."""
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in backbone.normalization)
+    return pixels.cpu() * std + mean
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Train a recogniser of painting styles: accelerate launch apps/style/train.py [PRESET] [--...].
+
+No words at all: the `demo` preset, on paintings that the app paints itself.
+"""
+
+from __future__ import annotations
+
+from apps.style.config import PRESETS, StyleConfig
+from apps.style.eval import evaluate
+from apps.style.loss import style_losses
+from apps.style.source import StyleData
+from core.config import cli, entry_point
+from core.data.augment import mix
+from core.models.network import build_network
+from core.training.curves import report_curves
+from core.training.optim import create_optimizer
+from core.training.run import Run
+
+
+def train(config: StyleConfig, more: bool = False) -> Run:
+    """Run the whole training that ``config`` describes; more: this process will do others."""
+    run = Run(config.run, config)
+    data = StyleData(config, run.session)
+    images = data.open("train")
+    counts, classes = data.counts(images), len(images.classes)
+    network = build_network(config.model, images.classes)
+    images, val = data.train(images, network), data.val(network)
+    loader = run.loader(images, workers=config.data.workers, skip_bad=config.data.skip_bad)
+    model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
+
+    for batch in run.steps(loader):
+        pixels, targets = mix(batch["image"], batch["label"], classes, config.augment)
+        smoothing = config.augment.label_smoothing
+        run.backward(style_losses(model(pixels), targets, counts, config.loss, smoothing))
+        run.step(optimizer)
+        if run.due("eval"):
+            with run.evaluating() as network:
+                run.log(evaluate(run.session, network, val, config)[0])
+        if run.due("save"):
+            run.save()
+
+    run.finish(more)
+    return run
+
+
+@entry_point
+def main() -> None:
+    run = train(cli(PRESETS))
+    report_curves(run.session, [run.folder])
+
+
+if __name__ == "__main__":
+    main()
