@@ -5,6 +5,7 @@
     s2mlp_wide s2mlp_deep                spatial shifts in place of token mixing
     convmlp_s convmlp_m convmlp_l        a pyramid of channel MLPs and convolutions, at any size
     timm:<any timm model>                ViT, ResNet, HRNet, ResMLP, ... as baselines
+    vit_c<width>_l<blocks>_p<patch>      timm's ViT at any size, heads of 64 channels
 
 Each is an nn.Module with `forward(images)` -> tokens (B, S, C) after the last norm, `feature_map`
 -> (B, C, h, w), `pyramid` -> list of maps, and `num_features` C, `stride` (pixels per token, high
@@ -43,6 +44,7 @@ from core.models.weights import (
 
 MIXERS = {"mixer_" + spec.replace("/", "").lower(): spec for spec in SPECS}
 FREE_MIXER = re.compile(r"mixer_c(\d+)_l(\d+)_p(\d+)(?:x(\d+))?")
+FREE_VIT = re.compile(r"vit_c(\d+)_l(\d+)_p(\d+)")
 WEIGHTS_DECIDE = ("gelu", "tokens_mlp_dim", "any_size")
 FREE_TO_DIFFER = ("any_size", "image_size", "dropout", "stochastic_depth", "grad_checkpointing")
 
@@ -76,6 +78,8 @@ def create_backbone(
     if resize != "auto" and not name.startswith("mixer_"):
         raise InputError(f"resize={resize!r} is for mixer_ names: {name} moves by itself")
     weights = find_weights(name, weights) if weights else None
+    if match := FREE_VIT.fullmatch(name):
+        name, options = "timm:vit_tiny_patch16_224", _free_vit(*map(int, match.groups())) | options
     if name.startswith("timm:"):
         return create_timm(name, size, weights, options)
     if name in S2MLPS or name in CONVMLPS:
@@ -162,6 +166,16 @@ def _refuse_differences(holds: str, name: str, stored: dict, wanted: dict) -> No
         raise InputError(f"{holds} of {theirs}, but {name} has {ours}")
 
 
+def _free_vit(width: int, blocks: int, patch: int) -> dict:
+    """Options of timm's ViT-Ti, of which nothing but the form is left."""
+    return {
+        "embed_dim": width,
+        "depth": blocks,
+        "num_heads": max(1, width // 64),
+        "patch_size": patch,
+    }
+
+
 def _named_config(name: str, image_size: tuple[int, int], options: dict) -> MixerConfig:
     if name in MIXERS:
         return spec_config(MIXERS[name], image_size=image_size, **options)
@@ -170,5 +184,5 @@ def _named_config(name: str, image_size: tuple[int, int], options: dict) -> Mixe
         return free_config(blocks, width, (ph, pw or ph), image_size=image_size, **options)
     raise InputError(
         f"unknown backbone {name!r}; choose {', '.join([*MIXERS, *S2MLPS, *CONVMLPS])}, "
-        "mixer_c<width>_l<blocks>_p<patch> or timm:<model>"
+        "mixer_c<width>_l<blocks>_p<patch>, vit_c<width>_l<blocks>_p<patch> or timm:<model>"
     )

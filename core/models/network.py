@@ -54,4 +54,4 @@ def _options(config: NetworkConfig) -> dict[str, Any]:
 
 
 def _of_timm(config: NetworkConfig) -> bool:
-    return config.name.startswith("timm:")
+    return config.name.startswith(("timm:", "vit_"))
