@@ -14,6 +14,9 @@ import statistics
 import tempfile
 import time
 
+import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
+
+# isort: split
 import torch
 from torch import nn
 from torch.nn import functional as F
