@@ -43,7 +43,8 @@ def draw_sheet(config: SheetConfig) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f"{out.name}.partial")
     picture = contact_sheet(config.seed, config.columns, config.size)
-    picture.quantize(256, dither=0).save(partial, "PNG", optimize=True)
+    small = picture.quantize(palette=picture.quantize(256))  # a given palette is dithered to
+    small.save(partial, "PNG", optimize=True)
     os.replace(partial, out)
     print(out)
 

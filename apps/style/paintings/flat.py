@@ -184,7 +184,8 @@ def _split(seen, cell, count: int, rng) -> list[tuple[int, int, int, int]]:
     cells = [cell]
     least = 0.1 * max(seen.shape[:2])
     while len(cells) < count:
-        sizes = [(b - t) * (r - le) * (min(b - t, r - le) > 2 * least) for t, le, b, r in cells]
+        room = 2 * least + 2  # so that a cut along either side leaves cells that are wide enough
+        sizes = [(b - t) * (r - le) * (min(b - t, r - le) > room) for t, le, b, r in cells]
         if max(sizes) == 0:
             break
         cells += _cut(seen, cells.pop(int(np.argmax(sizes))), least, rng)
