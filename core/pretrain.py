@@ -10,6 +10,9 @@ from __future__ import annotations
 from copy import copy
 from functools import partial
 
+import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
+
+# isort: split
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
