@@ -23,7 +23,7 @@ TIMM = {  # name: pixels per token, channels, maps of the pyramid
 }
 
 
-@pytest.mark.parametrize("name", [SMALL, "mixer_c16_l2_p8x4", *TIMM])
+@pytest.mark.parametrize("name", [SMALL, "mixer_c16_l2_p8x4", "vit_c64_l2_p8", *TIMM])
 def test_contract(name):
     backbone = create_backbone(name, image_size=(64, 96)).eval()
     images = torch.randn(2, 3, 64, 96)
@@ -63,6 +63,15 @@ def test_free_names():
     config = create_backbone("mixer_c24_l3_p8x4", (16, 16), tokens_mlp_dim=5).config
     assert (config.hidden_dim, config.num_blocks, config.patch_size) == (24, 3, (8, 4))
     assert (config.tokens_mlp_dim, config.channels_mlp_dim) == (5, 96)
+
+
+def test_a_free_vit_goes_through_a_folder(tmp_path):
+    backbone = create_backbone("vit_c128_l3_p8", (32, 48)).eval()
+    assert (len(backbone.model.blocks), backbone.num_features, backbone.stride) == (3, 128, (8, 8))
+    assert backbone.model.blocks[0].attn.num_heads == 2
+    folder, images = save_backbone(backbone, tmp_path / "vit"), torch.randn(1, 3, 32, 48)
+    again = create_backbone("vit_c128_l3_p8", (32, 48), weights=folder).eval()
+    torch.testing.assert_close(again(images), backbone(images))
 
 
 def test_timm_without_prefix_tokens_and_with_options():
