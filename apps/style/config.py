@@ -136,14 +136,14 @@ def wikiart_hub() -> StyleConfig:
 
 
 def wikiart7_small() -> StyleConfig:
-    """Seven styles, 3,333 paintings, a small Mixer at 96 pixels: set --data.csv. See RESULTS.md."""
+    """Seven styles, 3,333 paintings, a small Mixer at 64 pixels: set --data.csv. See RESULTS.md."""
     return StyleConfig(
-        model=NetworkConfig("mixer_c128_l4_p8", (96,)),
+        model=NetworkConfig("mixer_c128_l4_p8", (64,)),
         augment=AugmentConfig(crop_area=(0.25, 1.0), label_smoothing=0.1),
         protocol="direct",
-        optim=OptimConfig(lr=2e-3, weight_decay=0.1),
+        optim=OptimConfig(lr=1e-3, weight_decay=0.1),
         run=RunConfig(
-            "runs/style/wikiart7_small", epochs=20, batch_size=64, eval_every=0, best="macro_f1"
+            "runs/style/wikiart7_small", epochs=12, batch_size=64, eval_every=0, best="macro_f1"
         ),
     )
 
