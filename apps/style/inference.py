@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from apps.style.metrics import softmax
-from core.errors import InputError
-from core.evaluation.common import report_bad
+from core.evaluation.collect import collect
 from core.training.session import Session
 
 WINDOWS = 8  # that an occlusion slides over a side
@@ -35,24 +34,15 @@ def predict_all(
     workers: int = 0,
     skip_bad: int = 0,
 ) -> Predictions:
-    """Probabilities of every painting, the same on every process. Raises InputError without one."""
+    """Probabilities of every painting, the same on every process. InputError without one."""
     network.to(session.device).eval()
-    options = {"workers": workers, "skip_bad": skip_bad, "on_bad": report_bad}
-    loader = session.eval_loader(images, batch_size, **options)
-    batches = [_gathered(session, network, session.to_device(batch)) for batch in loader]
-    found = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
-    if not len(found["index"]):
-        raise InputError(f"{images}: no painting can be read")
-    order = found["index"].argsort()
-    index, labels, logits = (found[n][order].numpy() for n in ("index", "label", "logits"))
+
+    def measure(batch: dict) -> dict[str, Tensor]:
+        return {"logits": network(batch["image"]).float()}
+
+    found = collect(session, images, measure, batch_size, workers, skip_bad)
+    index, labels, logits = (found[name].numpy() for name in ("index", "label", "logits"))
     return Predictions(softmax(logits), labels, index)
-
-
-@torch.inference_mode()
-def _gathered(session: Session, network: nn.Module, batch: dict) -> dict[str, Tensor]:
-    with session.accelerator.autocast():
-        logits = network(batch["image"]).float()
-    return session.gather(batch["mask"], index=batch["index"], label=batch["label"], logits=logits)
 
 
 @torch.inference_mode()

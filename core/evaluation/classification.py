@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from core.data.images import ImagesConfig, LabelledImages, open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
-from core.evaluation.common import ModelConfig, report_bad, save_record
+from core.evaluation.collect import collect
+from core.evaluation.common import ModelConfig, save_record
 from core.models.classifier import Classifier, create_classifier, load_classifier
 from core.models.formats import first_line
 from core.models.timm_backbone import is_timm, timm_name
@@ -118,25 +119,16 @@ def top_predictions(
     network to the session's device and into evaluation mode.
     """
     classifier.to(session.device).eval()
-    options = {"workers": workers, "skip_bad": skip_bad, "on_bad": report_bad}
-    loader = session.eval_loader(dataset, batch_size, **options)
-    batches = [_predicted(session, classifier, session.to_device(batch), k) for batch in loader]
-    found = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
-    if not len(found["index"]):
-        raise InputError(f"{dataset}: no image can be read")
+
+    def measure(batch: dict) -> dict[str, Tensor]:
+        logits = classifier(batch["image"]).float()
+        top = logits.topk(min(k, logits.shape[1])).indices
+        return {"top": top, "finite": logits.isfinite().all(1)}
+
+    found = collect(session, dataset, measure, batch_size, workers, skip_bad)
     if not found.pop("finite").all():
         raise InputError("the classifier gives logits that are not finite: are the weights whole?")
-    order = found["index"].argsort()
-    return {name: values[order] for name, values in found.items()}
-
-
-@torch.inference_mode()
-def _predicted(session: Session, classifier: nn.Module, batch: dict, k: int) -> dict[str, Tensor]:
-    with session.accelerator.autocast():
-        logits = classifier(batch["image"]).float()
-    values = {name: batch[name] for name in ("index", "label")}
-    values["top"] = logits.topk(min(k, logits.shape[1])).indices
-    return session.gather(batch["mask"], finite=logits.isfinite().all(1), **values)
+    return found
 
 
 def matched_classes(dataset: LabelledImages, classifier: Classifier) -> LabelledImages:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from core.evaluation.common import report_bad
+from core.evaluation.collect import collect
 from core.training.session import Session
 
 Shuffle = Callable[[Tensor], Tensor]
@@ -32,20 +31,10 @@ def pooled_features(
     device and into evaluation mode. Images that cannot be read, at most `skip_bad`, are left out.
     """
     backbone.to(session.device).eval()
-    options = {"workers": workers, "skip_bad": skip_bad, "on_bad": report_bad}
-    loader = session.eval_loader(dataset, batch_size, **options)
-    batches = [_gathered(session, backbone, session.to_device(b), shuffle) for b in loader]
-    index, features, labels = (
-        torch.cat([batch[name] for batch in batches]) for name in ("index", "features", "labels")
-    )
-    order = index.argsort()
-    return features[order], labels[order]
 
+    def measure(batch: dict) -> dict[str, Tensor]:
+        images = batch["image"] if shuffle is None else shuffle(batch["image"])
+        return {"features": backbone(images).float().mean(1)}  # of (B, S, C)
 
-@torch.inference_mode()
-def _gathered(session: Session, backbone: nn.Module, batch: dict, shuffle: Shuffle | None) -> dict:
-    images = batch["image"] if shuffle is None else shuffle(batch["image"])
-    with session.accelerator.autocast():
-        tokens = backbone(images)  # (B, S, C)
-    values = {"features": tokens.float().mean(1), "labels": batch["label"]}
-    return session.gather(batch["mask"], index=batch["index"], **values)
+    found = collect(session, dataset, measure, batch_size, workers, skip_bad)
+    return found["features"], found["label"]

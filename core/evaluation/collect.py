@@ -1,0 +1,46 @@
+"""What a network says of every sample of a data set, exact on any number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from core.errors import InputError
+from core.evaluation.common import report_bad
+from core.training.session import Session
+
+Measure = Callable[[dict], dict[str, Tensor]]  # a batch on the device -> name: (B, ...)
+
+
+def collect(
+    session: Session,
+    dataset: Dataset,
+    measure: Measure,
+    batch_size: int,
+    workers: int = 0,
+    skip_bad: int = 0,
+) -> dict[str, Tensor]:
+    """`measure` of every sample that can be read, with "index" and "label": name -> (N, ...).
+
+    On the CPU of every process, in the data set's order. `measure` is called without gradients, in
+    the session's precision; `batch_size` is per process. Raises InputError where nothing can be
+    read, or more than `skip_bad` cannot.
+    """
+    options = {"workers": workers, "skip_bad": skip_bad, "on_bad": report_bad}
+    loader = session.eval_loader(dataset, batch_size, **options)
+    batches = [_gathered(session, session.to_device(batch), measure) for batch in loader]
+    found = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+    if not len(found["index"]):
+        raise InputError(f"{dataset}: no image can be read")
+    order = found["index"].argsort()
+    return {name: values[order] for name, values in found.items()}
+
+
+@torch.inference_mode()
+def _gathered(session: Session, batch: dict, measure: Measure) -> dict[str, Tensor]:
+    with session.accelerator.autocast():
+        values = measure(batch)
+    return session.gather(batch["mask"], index=batch["index"], label=batch["label"], **values)
