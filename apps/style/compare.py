@@ -11,6 +11,7 @@ import json
 import statistics
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -19,10 +20,12 @@ from apps.style.config import debug as debug_run
 from apps.style.train import train
 from core.config import cli, did_you_mean, entry_point, to_plain
 from core.errors import InputError
+from core.models.backbone import create_backbone
 from core.training.folder import read_metrics
 from core.training.session import end_processes
 
 SHUFFLES = 10_000
+Metric = Literal["top1", "top5", "balanced_accuracy", "macro_f1", "calibration_error"]
 Scores = dict[str, dict[str, list[float]]]  # by model and optimizer, one for each seed
 
 
@@ -34,7 +37,7 @@ class CompareConfig:
     models: tuple[str, ...] = ("mixer_c128_l4_p8", "vit_c128_l3_p8")
     optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
     seeds: tuple[int, ...] = (0, 1, 2)
-    metric: str = "top1"  # of the validation paintings, at the end of a run
+    metric: Metric = "top1"  # of the validation paintings, at the end of a run
     out: str = "runs/style/compare"
 
 
@@ -74,8 +77,12 @@ def check(config: CompareConfig) -> None:
     for name in config.optimizers:
         if name not in OPTIMIZERS:
             raise InputError(f"no optimizer {name!r}.{did_you_mean(name, OPTIMIZERS)}")
-    if not (config.models and config.optimizers and config.seeds):
-        raise InputError("give one model, one optimizer and one seed at least")
+    for name in ("models", "optimizers", "seeds"):
+        values = getattr(config, name)
+        if not values or len(set(values)) < len(values):
+            raise InputError(f"{name} are {values}: give one at least, and none twice")
+    for model in config.models:
+        create_backbone(model, config.base.model.image_size)
 
 
 def one_run(config: CompareConfig, model: str, optimizer: str, seed: int) -> StyleConfig:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 from torch import nn
@@ -20,7 +21,7 @@ from apps.style.inference import Predictions, predict_all
 from apps.style.metrics import class_scores, confusion_matrix, style_metrics, table
 from apps.style.pictures import confusion_picture, mistakes_sheet
 from apps.style.source import StyleData
-from core.config import entry_point, load_config
+from core.config import entry_point, load_config, to_plain
 from core.errors import InputError
 from core.evaluation.common import save_record
 from core.models.classifier import Classifier, load_classifier
@@ -49,9 +50,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", help="folder of a run, or of one of its checkpoints")
     parser.add_argument("--batch-size", type=int, default=64, help="paintings per process")
-    for name in ("root", "lists", "csv", "split"):
+    for name in ("root", "lists", "csv"):
         parser.add_argument(f"--data.{name}", dest=name, help="other data than the run's")
-    parser.add_argument("--data.classes", dest="classes", type=int, help="0, 21 or 27")
+    for name, kind in (("split", str), ("classes", int)):
+        choices = get_args(get_type_hints(DataConfig)[name])
+        parser.add_argument(f"--data.{name}", dest=name, type=kind, choices=choices)
     parser.add_argument("--data.skip-bad", dest="skip_bad", type=int, help="bad ones to allow")
     parser.add_argument("--output", type=Path, help="folder for figures and pictures (RUN)")
     _report(vars(parser.parse_args()))
@@ -61,6 +64,8 @@ def _report(options: dict) -> None:
     session = Session(build_accelerator())
     config, network, checkpoint = open_run(options.pop("run"), session)
     output, batch = options.pop("output") or checkpoint.parents[1], options.pop("batch_size")
+    if batch < 1:
+        raise InputError(f"--batch-size is {batch}: at least 1")
     given = {name: value for name, value in options.items() if value is not None}
     elsewhere = given.keys() & {"root", "csv"}
     base = DataConfig(workers=config.data.workers) if elsewhere else config.data
@@ -79,7 +84,8 @@ def _write(output: Path, classes: list[str], val: Dataset, metrics: dict, found:
         print(f"  {name:18} {value:.4f}")
     scores = class_scores(confusion, classes)
     print(table(scores))
-    record = {"data": str(val), "metrics": metrics, "classes": scores}
+    rows = [{k: None if v != v else v for k, v in to_plain(s).items()} for s in scores]  # no NaN
+    record = {"data": str(val), "metrics": metrics, "classes": rows}
     print(f"figures: {save_record(output, 'eval', record | {'confusion': confusion.tolist()})}")
     _draw(output / "pictures", classes, val, confusion, found)
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.data import Dataset
 
 from apps.style.config import StyleConfig
 from apps.style.eval import open_run, painting
@@ -30,6 +33,7 @@ from core.models.classifier import Classifier
 from core.training.session import Session, build_accelerator
 
 TOP = 5
+Painting = tuple[str, Callable[[], Image.Image]]  # where it comes from, and what opens it
 
 
 @entry_point
@@ -45,19 +49,24 @@ def main() -> None:
 def _predict(options: argparse.Namespace) -> None:
     session = Session(build_accelerator())
     config, network, checkpoint = open_run(options.run, session)
+    if files := find_images(options.images):
+        wanted = [(str(f), partial(decode, str(f), config.data.max_pixels)) for f in files]
+    else:
+        wanted = some_of(StyleData(config, session).val(network), options.count)
     if not session.is_main:
         return
     output = (options.output or checkpoint.parents[1] / "pictures") / "predictions"
     output.mkdir(parents=True, exist_ok=True)
-    files = find_images(options.images)
-    found = read(files) if files else some_of(config, session, network, options.count)
-    records = [_one(session, config, network, name, image, output) for name, image in found]
+    records = [
+        _one(session, config, network, source, image, output / f"{name}.jpg")
+        for source, name, image in read(wanted)
+    ]
     if not records:
         raise InputError("none of the images could be read")
     (output / "predictions.json").write_text(json.dumps(records, indent=2) + "\n")
     print(f"{len(records)} paintings, pictures: {output}")
-    if files and len(records) < len(files):
-        raise InputError(f"{len(files) - len(records)} of {len(files)} images could not be read")
+    if lost := len(wanted) - len(records):
+        raise InputError(f"{lost} of {len(wanted)} images could not be read")
 
 
 def find_images(paths: list[str]) -> list[Path]:
@@ -73,25 +82,34 @@ def find_images(paths: list[str]) -> list[Path]:
     return found
 
 
-def read(files: list[Path]) -> Iterator[tuple[str, Image.Image]]:
-    """(name, RGB image) of what can be read; the rest is named on stderr."""
-    for file in files:
+def some_of(val: Dataset, wanted: int) -> list[Painting]:
+    """Paintings of a data set, evenly over it. Raises InputError for a count below 1."""
+    if wanted < 1:
+        raise InputError(f"--count is {wanted}: at least 1")
+    places = np.linspace(0, len(val) - 1, min(wanted, len(val))).round().astype(int).tolist()
+    names = val.names if hasattr(val, "names") else range(len(val))  # a stream has none
+    return [(str(names[i]), partial(painting, val, i)) for i in places]
+
+
+def read(wanted: list[Painting]) -> Iterator[tuple[str, str, Image.Image]]:
+    """(source, name, RGB image) of what can be read, names all different; the rest is named."""
+    names: set[str] = set()
+    for source, open_image in wanted:
         try:
-            yield file.stem, decode(str(file))
+            image = open_image()
         except Exception as error:  # decoders raise many kinds
-            print(f"left out: {file} cannot be read ({first_line(error)})", file=sys.stderr)
+            print(f"left out: {source} cannot be read ({first_line(error)})", file=sys.stderr)
+            continue
+        stem = Path(source).stem
+        numbered = (f"{stem}-{n}" for n in count(2))
+        names.add(name := next(name for name in chain([stem], numbered) if name not in names))
+        yield source, name, image
 
 
-def some_of(
-    config: StyleConfig, session: Session, network: Classifier, count: int
-) -> Iterator[tuple[str, Image.Image]]:
-    """Validation paintings of the run, evenly over the list."""
-    val = StyleData(config, session).val(network)
-    for i in np.linspace(0, len(val) - 1, min(count, len(val))).round().astype(int).tolist():
-        yield Path(val.names[i]).stem if hasattr(val, "names") else str(i), painting(val, i)
-
-
-def _one(session: Session, config: StyleConfig, network, name: str, image, output: Path) -> dict:
+def _one(
+    session: Session, config: StyleConfig, network: Classifier, source: str, image, picture: Path
+) -> dict:
+    """The likeliest styles of one painting: printed, and drawn to `picture`."""
     backbone = network.backbone
     transform = eval_transform(config.protocol, backbone.image_size, backbone.normalization)
     pixels = transform(image).to(session.device)
@@ -101,10 +119,11 @@ def _one(session: Session, config: StyleConfig, network, name: str, image, outpu
         drops = occlusion_map(network, pixels, int(best.indices[0]))
     styles = [network.classes[i] for i in best.indices.tolist()]
     shares = best.values.tolist()
-    save(explained(image, _view(pixels, backbone), drops, styles, shares), output / f"{name}.jpg")
+    save(explained(image, _view(pixels, backbone), drops, styles, shares), picture)
     words = ", ".join(f"{s} {100 * p:.1f}%" for s, p in zip(styles, shares, strict=True))
-    print(f"{name}: {words}", flush=True)
-    return {"image": name, "styles": dict(zip(styles, shares, strict=True))}
+    print(f"{source}: {words}", flush=True)
+    found = dict(zip(styles, shares, strict=True))
+    return {"image": source, "picture": picture.name, "styles": found}
 
 
 def _view(pixels: torch.Tensor, backbone) -> torch.Tensor:

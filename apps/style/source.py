@@ -15,6 +15,7 @@ from core.data.augment import train_transform
 from core.data.streams import LabelledStream
 from core.data.transforms import eval_transform
 from core.errors import InputError
+from core.evaluation.classification import matched_classes
 from core.models.classifier import Classifier
 from core.training.session import Session
 
@@ -28,8 +29,13 @@ class StyleData:
         self.config, self.session = config, session
         self.files = config.data
         if not (config.data.root or config.data.csv):
+            if config.data.classes:
+                raise InputError(
+                    f"data.classes is {config.data.classes}, and the embedded paintings have other "
+                    "styles: give WikiArt as --data.root or --data.csv"
+                )
             root = embedded_paintings(config, session)
-            self.files = replace(config.data, root=str(root), classes=0)
+            self.files = replace(config.data, root=str(root))
 
     def open(self, split: str) -> Dataset | LabelledStream:
         """One side of the split, without a transform."""
@@ -71,12 +77,8 @@ def embedded_paintings(config: StyleConfig, session: Session) -> Path:
 
 
 def prepared(images: Dataset, protocol: str, network: Classifier) -> Dataset:
-    """`images` with the transform of evaluation."""
-    if list(images.classes) != network.classes:
-        raise InputError(
-            f"{images} has {len(images.classes)} classes ({', '.join(images.classes[:3])}, ...), "
-            f"the network {network.num_classes} ({', '.join(network.classes[:3])}, ...)"
-        )
+    """`images` with the network's class indices and the transform of evaluation."""
+    images = matched_classes(images, network)
     backbone = network.backbone
     transform = eval_transform(protocol, backbone.image_size, backbone.normalization)
     target = getattr(images, "stream", images)  # a stream that is read in turn decodes by itself
