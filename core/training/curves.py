@@ -17,6 +17,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 STYLES = ("-", "--", ":")  # of the first, second and third seven runs
 SPAN = 0.05  # smoothing: over the steps within this share of the step itself
 LOG_RANGE = 10  # ratio of the largest to the smallest loss from which the axis is logarithmic
+LABELLED = 3  # runs up to which an evaluation's last value stands beside its curve
 Curve = tuple[np.ndarray, np.ndarray]  # steps (n,) and values (n,), ascending
 
 
@@ -94,7 +95,7 @@ def _panel(axes, name: str, each: list[Curve | None]) -> None:
     axes.set_title(title, loc="left", fontsize=10)
     for i, curve in enumerate(each):
         if curve is not None:
-            _draw(axes, name, *curve, _style(i))
+            _draw(axes, name, *curve, _style(i), with_value=len(each) <= LABELLED)
     drawn = np.concatenate([curve[1] for curve in each if curve is not None])
     if name == "loss" and drawn.min() > 0 and drawn.max() > LOG_RANGE * drawn.min():
         _logarithmic(axes)
@@ -120,7 +121,9 @@ def _style(i: int) -> dict:
     return {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i // len(COLOURS) % 3]}
 
 
-def _draw(axes, name: str, steps: np.ndarray, values: np.ndarray, style: dict) -> None:
+def _draw(
+    axes, name: str, steps: np.ndarray, values: np.ndarray, style: dict, with_value: bool
+) -> None:
     style = style | {"marker": "o" if len(steps) == 1 else "", "markersize": 3.5}
     if name == "loss":
         axes.plot(steps, values, **style, alpha=0.25, linewidth=0.8)
@@ -129,6 +132,8 @@ def _draw(axes, name: str, steps: np.ndarray, values: np.ndarray, style: dict) -
         axes.plot(steps, values, **style, linewidth=1.6)
     else:
         axes.plot(steps, values, **style | {"marker": "o"}, linewidth=1.4)
+        if not with_value:
+            return
         text = {"textcoords": "offset points", "fontsize": 8, "color": style["color"]}
         axes.annotate(f"{values[-1]:.4g}", (steps[-1], values[-1]), (0, 6), ha="right", **text)
 
