@@ -23,8 +23,8 @@ TRAIN, VAL = ImagesConfig("fractals", "train"), ImagesConfig("fractals", "val")
 def demo() -> PretrainConfig:
     """Coloured fractals of 100 formulas, a small Mixer at 32 pixels, 2 CPU cores, minutes.
 
-    With --transfer.root CIFAR (any labelled images) the report on real images follows. Without a GPU
-    `accelerate launch` gives a process one thread; `accelerate launch --cpu` gives it the cores.
+    With --transfer.root CIFAR (any labelled images) the report on real images follows. Without a
+    GPU `accelerate launch` gives a process one thread, `accelerate launch --cpu` all cores.
     """
     return PretrainConfig(
         model=NetworkConfig("mixer_c128_l4_p4", (32,)),

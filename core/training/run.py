@@ -23,7 +23,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -41,36 +40,11 @@ from core.training import checkpoint, folder, state
 from core.training.feed import describe_order, feed, follow_order
 from core.training.gradients import Gradients, Losses
 from core.training.meter import Meter, NotFinite
-from core.training.optim import ScheduleConfig, lr_factor, move_average, set_lr
+from core.training.optim import lr_factor, move_average, set_lr
 from core.training.progress import Display
-from core.training.session import Precision, Session, build_accelerator, end_processes
+from core.training.run_config import RunConfig as RunConfig
+from core.training.session import Session, build_accelerator, end_processes
 from core.training.stop import StopSignals
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """How long, how, and where a run goes."""
-
-    folder: str = "runs/unnamed"  # where everything is written
-    resume: bool = False  # go on from the folder's last checkpoint, or begin if it has none
-    seed: int = 0
-    steps: int = 0  # optimizer steps; give this or epochs
-    epochs: float = 0.0  # passes over the data; give this or steps
-    batch_size: int = 64  # samples per optimizer step, over all processes and accumulation
-    accumulate: int = 1  # micro-batches per optimizer step
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    clip: float = 1.0  # largest global gradient norm of an optimizer; 0: no limit
-    ema: float = 0.0  # decay of the weights' moving average, warmed up; 0: none
-    ema_of: tuple[str, ...] = ("model",)  # the networks that have one
-    precision: Precision = "launch"  # launch: as `accelerate launch` says
-    compile: bool = False  # torch.compile the networks
-    log_every: int = 20  # steps
-    eval_every: int = 500  # steps; also after the last one; 0: only then
-    save_every: int = 500  # steps; also after the last one; 0: only then
-    best: str = ""  # the metric that picks the best checkpoint; empty: only the last is kept
-    best_is: Literal["max", "min"] = "max"
-    keep_best: int = 1  # best checkpoints to keep beside the last one
-    trackers: tuple[str, ...] = ("tensorboard",)  # names that accelerate knows
 
 
 class Run:
