@@ -138,6 +138,7 @@ def wikiart_hub() -> StyleConfig:
 def wikiart7_small() -> StyleConfig:
     """Seven styles, 3,333 paintings, a small Mixer at 64 pixels: set --data.csv. See RESULTS.md."""
     return StyleConfig(
+        data=DataConfig(csv="wikiart7/labels.csv"),
         model=NetworkConfig("mixer_c128_l4_p8", (64,)),
         augment=AugmentConfig(crop_area=(0.25, 1.0), label_smoothing=0.1),
         protocol="direct",

@@ -156,6 +156,9 @@ class _Loader:
         )
         for batch, substitutes, bad in loader:
             self._account(bad)
+            if batch is None:
+                path, reason = bad[-1]
+                raise InputError(f"{self.dataset}: no sample can be read, {path}: {reason}")
             yield batch, substitutes
 
     def _account(self, bad: list[tuple[str, str]]) -> None:

@@ -100,6 +100,13 @@ def test_too_many_bad_samples_stop_with_a_name():
         take(TrainLoader(Numbers(10, bad={3, 6}), 5, skip_bad=1), 4)
 
 
+@pytest.mark.parametrize("kind", [TrainLoader, EvalLoader])
+def test_nothing_but_bad_samples_is_an_error_however_many_are_allowed(kind):
+    loader = kind(Numbers(3, bad=(0, 1, 2)), 2, skip_bad=9)
+    with pytest.raises(InputError, match=r"no sample can be read, \d.jpg: truncated"):
+        next(loader.batches() if kind is TrainLoader else iter(loader))
+
+
 def test_an_empty_data_set_is_an_error():
     with pytest.raises(InputError, match="empty"):
         TrainLoader(Numbers(0), 4)
