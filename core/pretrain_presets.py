@@ -21,7 +21,7 @@ TRAIN, VAL = ImagesConfig("fractals", "train"), ImagesConfig("fractals", "val")
 
 
 def demo() -> PretrainConfig:
-    """Coloured fractals of 100 formulas, a small Mixer at 32 pixels, 2 CPU cores, minutes.
+    """Fractals of 100 formulas, a small Mixer: top-1 0.35 of unseen ones in 9 minutes on one core.
 
     With --transfer.root CIFAR (any labelled images) the report on real images follows. Without a
     GPU `accelerate launch` gives a process one thread, `accelerate launch --cpu` all cores.
@@ -76,7 +76,7 @@ def small_fractals(classes: int) -> FractalsConfig:
 
 
 def cifar10_fractals() -> PretrainConfig:
-    """The demo's network, pretrained for longer, then CIFAR-10: set --transfer.root."""
+    """500 formulas, 45 minutes on one core in bf16, then --transfer.root CIFAR-10: 0.714 for 0.588."""
     base = demo()
     return replace(
         base,
