@@ -52,7 +52,7 @@ OPTIMIZERS = {
 
 
 def demo() -> StyleConfig:
-    """Embedded paintings of twelve styles, a small Mixer: top-1 0.97 in 6 minutes on 2 CPU cores."""
+    """Embedded paintings of twelve styles, a small Mixer: top-1 0.97 in 6 minutes on a core."""
     return StyleConfig(
         model=NetworkConfig("mixer_c128_l4_p8", (64,)),
         augment=AugmentConfig(crop_area=(0.4, 1.0), label_smoothing=0.1),
