@@ -17,7 +17,7 @@ from pathlib import Path
 from torch import nn
 
 from core.config import did_you_mean
-from core.data.images import ImagesConfig
+from core.data.images import ImagesConfig, open_images
 from core.data.loading import seed_everything
 from core.errors import InputError
 from core.evaluation import fewshot
@@ -39,6 +39,9 @@ def check(config: PretrainConfig, recipes: dict[str, Callable]) -> None:
         raise InputError(f"transfer.recipe: no preset {config.transfer.recipe!r}.{hint}")
     if config.transfer.root and not (config.transfer.seeds and config.transfer.shots):
         raise InputError("transfer.seeds and transfer.shots need one number at least")
+    if config.transfer.root:
+        for split in (config.transfer.train_split, config.transfer.test_split):
+            open_images(config.transfer.root, split)
 
 
 def report(

@@ -25,25 +25,12 @@ from apps.pose.keypoints import read_json
 from apps.pose.metrics import coco_results
 from apps.pose.source import PoseData
 from core.config import entry_point
+from core.data.images import find_images
 from core.data.loading import BadSample
 from core.errors import InputError
 from core.training.session import Session, build_accelerator
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 Boxes = list[tuple[list[float], float]]  # (x, y, width, height) in pixels, score
-
-
-def find_images(paths: list[str]) -> list[Path]:
-    """The given files, and the images in the given folders."""
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if not path.exists():
-            raise InputError(f"{path} does not exist: give images or folders of images")
-        inside = [p for p in sorted(path.glob("*")) if p.suffix.lower() in SUFFIXES]
-        found += inside if path.is_dir() else [path]
-    if not found:
-        raise InputError(f"no image in {', '.join(paths)}: known are {', '.join(sorted(SUFFIXES))}")
-    return found
 
 
 def read_boxes(path: str, images: list[Path], minimum: float) -> dict[Path, Boxes]:

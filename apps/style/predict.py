@@ -26,7 +26,7 @@ from apps.style.explanation import explained, save
 from apps.style.inference import occlusion_map
 from apps.style.source import StyleData
 from core.config import entry_point
-from core.data.images import SUFFIXES, decode
+from core.data.images import decode, find_images
 from core.data.transforms import eval_transform
 from core.errors import InputError, first_line
 from core.models.classifier import Classifier
@@ -67,19 +67,6 @@ def _predict(options: argparse.Namespace) -> None:
     print(f"{len(records)} paintings, pictures: {output}")
     if lost := len(wanted) - len(records):
         raise InputError(f"{lost} of {len(wanted)} images could not be read")
-
-
-def find_images(paths: list[str]) -> list[Path]:
-    """The given files, and the images below the given folders. Raises InputError for neither."""
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if not path.exists():
-            raise InputError(f"{path} does not exist: give images or folders of images")
-        inside = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES)
-        found += inside if path.is_dir() else [path]
-    if paths and not found:
-        raise InputError(f"no image in {', '.join(paths)}: known are {', '.join(SUFFIXES)}")
-    return found
 
 
 def some_of(val: Dataset, wanted: int) -> list[Painting]:

@@ -140,11 +140,7 @@ def _recorded(folder: Path, split: str) -> Shards:
 
 
 def _counted(paths: list[str], classes: list[str]) -> Shards:
-    stats = [os.stat(path) for path in paths]
-    key = [
-        (os.path.abspath(p), s.st_size, s.st_mtime_ns) for p, s in zip(paths, stats, strict=True)
-    ]
-    counts = cached(key, partial(_count_all, paths))
+    counts = cached([_state(path) for path in paths], partial(_count_all, paths))
     highest, name = max((tuple(count["highest"]) for count in counts), default=(-1, ""))
     if classes and highest >= len(classes):
         raise InputError(

@@ -75,6 +75,9 @@ def test_what_the_report_cannot_do_is_said_before_training(images, tmp_path):
     done = launch(main, *words, "--transfer.recipe", "cifar")
     assert done.returncode == 2
     assert "no preset 'cifar'. Did you mean cifar10?" in done.output
+    done = launch(main, *words, "--transfer.test-split", "tset")
+    assert done.returncode == 2
+    assert "has no split 'tset', but test, train" in done.output
     assert not (tmp_path / "run").exists()
 
 
