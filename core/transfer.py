@@ -33,15 +33,16 @@ from core.training.session import Session, build_accelerator
 
 def check(config: PretrainConfig, recipes: dict[str, Callable]) -> None:
     """Raise InputError before training for what the report could not do after it."""
-    known = config.transfer.recipe in recipes
-    if config.transfer.root and not known:
-        hint = did_you_mean(config.transfer.recipe, recipes)
-        raise InputError(f"transfer.recipe: no preset {config.transfer.recipe!r}.{hint}")
-    if config.transfer.root and not (config.transfer.seeds and config.transfer.shots):
+    wanted = config.transfer
+    if not wanted.root:
+        return
+    if wanted.recipe not in recipes:
+        hint = did_you_mean(wanted.recipe, recipes)
+        raise InputError(f"transfer.recipe: no preset {wanted.recipe!r}.{hint}")
+    if not (wanted.seeds and wanted.shots):
         raise InputError("transfer.seeds and transfer.shots need one number at least")
-    if config.transfer.root:
-        for split in (config.transfer.train_split, config.transfer.test_split):
-            open_images(config.transfer.root, split)
+    for split in (wanted.train_split, wanted.test_split):
+        open_images(wanted.root, split)
 
 
 def report(
