@@ -13,6 +13,7 @@ from apps.pose.codec import Decoder
 from apps.pose.config import EvalConfig, ModelConfig
 from apps.pose.data import PoseDataset
 from apps.pose.keypoints import KeypointSet
+from core.evaluation.collect import collect
 from core.training.session import Session
 
 
@@ -55,23 +56,18 @@ def predict_people(
 ) -> People:
     """Every person of the data set once, on every process. Bad images are left out and named."""
     predict = predictor(network, dataset.model, dataset.keypoints, config.flip_test)
-    loader = session.eval_loader(dataset, config.batch_size, workers=workers, skip_bad=skip_bad)
-    parts = []
-    for batch in map(session.to_device, loader):
-        points, scores = predict(batch)
-        values = {name: batch[name] for name in _FROM_BATCH}
-        values["keypoints"] = torch.as_tensor(points, device=session.device).float()
-        values["scores"] = torch.as_tensor(scores, device=session.device).float()
-        parts.append(session.gather(batch["mask"], **values))
-    for path, reason in loader.bad.items():
-        print(f"left out: {path} ({reason})", flush=True)
-    return _in_order(parts)
+
+    def measure(batch: dict) -> dict[str, torch.Tensor]:
+        points, scores = (torch.as_tensor(v, device=session.device).float() for v in predict(batch))
+        return {
+            "keypoints": points,
+            "scores": scores,
+            **{name: batch[name] for name in _FROM_BATCH},
+        }
+
+    found = collect(session, dataset, measure, config.batch_size, workers, skip_bad)
+    found.pop("index")
+    return People(**{name: values.numpy() for name, values in found.items()})
 
 
-_FROM_BATCH = ("index", "image_id", "annotation", "box_score", "center", "scale")
-
-
-def _in_order(parts: list[dict[str, torch.Tensor]]) -> People:
-    whole = {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
-    order = np.argsort(whole.pop("index"))
-    return People(**{name: value[order] for name, value in whole.items()})
+_FROM_BATCH = ("image_id", "annotation", "box_score", "center", "scale")

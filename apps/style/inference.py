@@ -38,7 +38,7 @@ def predict_all(
     network.to(session.device).eval()
 
     def measure(batch: dict) -> dict[str, Tensor]:
-        return {"logits": network(batch["image"]).float()}
+        return {"logits": network(batch["image"]).float(), "label": batch["label"]}
 
     found = collect(session, images, measure, batch_size, workers, skip_bad)
     index, labels, logits = (found[name].numpy() for name in ("index", "label", "logits"))

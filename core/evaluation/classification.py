@@ -123,7 +123,7 @@ def top_predictions(
     def measure(batch: dict) -> dict[str, Tensor]:
         logits = classifier(batch["image"]).float()
         top = logits.topk(min(k, logits.shape[1])).indices
-        return {"top": top, "finite": logits.isfinite().all(1)}
+        return {"top": top, "label": batch["label"], "finite": logits.isfinite().all(1)}
 
     found = collect(session, dataset, measure, batch_size, workers, skip_bad)
     if not found.pop("finite").all():

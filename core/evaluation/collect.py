@@ -23,7 +23,7 @@ def collect(
     workers: int = 0,
     skip_bad: int = 0,
 ) -> dict[str, Tensor]:
-    """`measure` of every sample that can be read, with "index" and "label": name -> (N, ...).
+    """`measure` of every sample that can be read, and its "index": name -> (N, ...).
 
     On the CPU of every process, in the data set's order. `measure` is called without gradients, in
     the session's precision; `batch_size` is per process. Raises InputError where nothing can be
@@ -34,7 +34,7 @@ def collect(
     batches = [_gathered(session, session.to_device(batch), measure) for batch in loader]
     found = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
     if not len(found["index"]):
-        raise InputError(f"{dataset}: no image can be read")
+        raise InputError(f"{dataset}: no sample can be read")
     order = found["index"].argsort()
     return {name: values[order] for name, values in found.items()}
 
@@ -43,4 +43,4 @@ def collect(
 def _gathered(session: Session, batch: dict, measure: Measure) -> dict[str, Tensor]:
     with session.accelerator.autocast():
         values = measure(batch)
-    return session.gather(batch["mask"], index=batch["index"], label=batch["label"], **values)
+    return session.gather(batch["mask"], index=batch["index"], **values)

@@ -34,7 +34,8 @@ def pooled_features(
 
     def measure(batch: dict) -> dict[str, Tensor]:
         images = batch["image"] if shuffle is None else shuffle(batch["image"])
-        return {"features": backbone(images).float().mean(1)}  # of (B, S, C)
+        features = backbone(images).float().mean(1)  # of (B, S, C)
+        return {"features": features, "label": batch["label"]}
 
     found = collect(session, dataset, measure, batch_size, workers, skip_bad)
     return found["features"], found["label"]
