@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import gc
 import os
 import sys
 import types
@@ -150,12 +151,19 @@ def _tuple(args: tuple, value: Any, where: str) -> tuple:
 
 
 def entry_point(main: Callable[..., None]) -> Callable[..., None]:
-    """Print an InputError, or an operating system's refusal, as one line and exit with status 2."""
+    """Print an InputError, or an operating system's refusal, as one line and exit with status 2.
+
+    Where several processes worked together, what still holds their group is let go when ``main``
+    returns. The threads of a Gloo group would otherwise outlive Python, and now and then abort a
+    process that had finished its work (github.com/pytorch/pytorch/issues/190489).
+    """
 
     @functools.wraps(main)
     def guarded(*args, **kwargs) -> None:
         try:
             main(*args, **kwargs)
+            if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+                gc.collect()
         except InputError as error:
             sys.exit(_complain(str(error)))
         except OSError as error:  # a full disk, a missing permission
