@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from typing import Any, Literal
@@ -32,6 +33,7 @@ def build_accelerator(
     ``launch`` leaves the precision to `accelerate launch` or its config file: passing "no" would
     override them. ``sync_with_dataloader=False``: a loader's end must not force an optimizer step.
     """
+    _import_before_group()
     launched = os.environ.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "auto")
     if launched not in ("auto", "1", str(accumulate)):
         raise InputError(
@@ -47,6 +49,14 @@ def build_accelerator(
         project_config=ProjectConfiguration(project_dir=folder, logging_dir=folder),
         step_scheduler_with_optimizer=False,
     )
+
+
+def _import_before_group() -> None:
+    """torch imports this module when it wraps a network, and its functions' defaults are the group
+    that is there then: they would keep it, and its threads, until after Python's end
+    (`core.config.entry_point`)."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        importlib.import_module("torch.distributed.nn.functional")
 
 
 def end_processes() -> None:

@@ -74,6 +74,34 @@ def test_two_machines_take_the_steps_of_one_process(tmp_path):
     assert all((a[name] - b[name]).abs().max() < 1e-5 for name in a)
 
 
+AFTERWARDS = r"""
+import sys
+from pathlib import Path
+from tests.core import toy
+
+toy.main()
+names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+sys.stdout.write(f"threads {names}\n")  # one piece: two processes write
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are listed by Linux")
+def test_no_thread_of_the_process_group_outlives_the_run(tmp_path):
+    """One that does may abort a process that has finished, when Python ends. In fresh processes:
+    what was imported before the group decides."""
+    (tmp_path / "program.py").write_text(AFTERWARDS)
+    start = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    start += ["--master_port", str(free_port()), str(tmp_path / "program.py")]
+    words = ["--run.folder", str(tmp_path / "run"), "--run.steps", "2"]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*start, *words], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("threads [") == 2
+    assert "gloo" not in done.stdout
+
+
 @pytest.mark.parametrize(
     ("config", "kind", "told"),
     [

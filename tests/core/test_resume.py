@@ -1,7 +1,6 @@
 """A run that is killed and resumed gives the losses of one that was not."""
 
 import signal
-from pathlib import Path
 
 import pytest
 import torch
@@ -56,22 +55,6 @@ def test_two_processes_stop_at_the_same_step(tmp_path):
     stopped = launch(toy.main, *words, "--term_at", 5, processes=2)
     assert stopped.returncode != 0
     assert (tmp_path / "run/checkpoints/last").resolve().name == "step-00000006"
-
-
-def train_and_list_threads():
-    toy.main()
-    for task in sorted(Path("/proc/self/task").iterdir()):
-        print("thread", (task / "comm").read_text().strip(), flush=True)
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are listed by Linux")
-def test_no_thread_of_the_process_group_outlives_the_run(tmp_path):
-    """One that does may abort a process that has finished, when Python ends."""
-    words = ["--run.folder", tmp_path / "run", "--run.steps", 2]
-    done = launch(train_and_list_threads, *words, processes=2)
-    assert done.returncode == 0, done.output
-    assert done.output.count("thread ") >= 2
-    assert "gloo" not in done.output
 
 
 def test_one_and_two_processes_take_the_same_steps(tmp_path):
