@@ -1,8 +1,9 @@
 """The paper's table again: accelerate launch apps/style/compare.py [PRESET] [--optimizers ...].
 
-Every optimizer trains every model with several seeds; runs lie in OUT/MODEL/OPTIMIZER-SEED and go
-on where they stopped. Printed and written (compare.json, compare.png): mean, spread, and whether
-the optimizers differ by more than seeds do.
+Every optimizer trains every model with several seeds; runs lie in OUT/MODEL/ROW-SEED and go on
+where they stopped. Printed and written (compare.json, compare.png): mean, spread, and whether the
+rows differ by more than seeds do. With `--balancing` a row is an optimizer and a way of treating
+unequal classes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from apps.style.config import OPTIMIZERS, StyleConfig, wikiart7_small
+from apps.style.config import BALANCING, OPTIMIZERS, StyleConfig, balanced, wikiart7_small
 from apps.style.config import debug as debug_run
 from apps.style.train import train
 from core.config import cli, did_you_mean, entry_point, to_plain
@@ -26,16 +27,17 @@ from core.training.session import end_processes
 
 SHUFFLES = 10_000
 Metric = Literal["top1", "top5", "balanced_accuracy", "macro_f1", "calibration_error"]
-Scores = dict[str, dict[str, list[float]]]  # by model and optimizer, one for each seed
+Scores = dict[str, dict[str, list[float]]]  # by model and row, one for each seed
 
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """Which runs; `base` says everything but model name, optimizer, seed and folder."""
+    """Which runs; `base` says everything but model name, optimizer, balancing, seed and folder."""
 
     base: StyleConfig = field(default_factory=wikiart7_small)
     models: tuple[str, ...] = ("mixer_c128_l4_p8", "vit_c128_l3_p8")
     optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
+    balancing: tuple[str, ...] = ()  # of BALANCING, each with each optimizer; none: as base says
     seeds: tuple[int, ...] = (0, 1, 2)
     metric: Metric = "top1"  # of the validation paintings, at the end of a run
     out: str = "runs/style/compare"
@@ -49,24 +51,44 @@ def wikiart7() -> CompareConfig:
 def debug() -> CompareConfig:
     """Two optimizers on a few embedded paintings, 2 steps each: does everything run?"""
     return CompareConfig(
-        debug_run(), ("mixer_c16_l2_p8",), ("adam", "sgd"), (0, 1), out="runs/style/compare_debug"
+        debug_run(),
+        models=("mixer_c16_l2_p8",),
+        optimizers=("adam", "sgd"),
+        seeds=(0, 1),
+        out="runs/style/compare_debug",
     )
 
 
-PRESETS = {make.__name__: make for make in (wikiart7, debug)}
+def wikiart7_long_tail() -> CompareConfig:
+    """Every way of treating unequal classes on seven styles, the largest of 32 times the smallest.
+
+    Set --base.data.csv. The validation paintings are as many of each style.
+    """
+    base = wikiart7_small()
+    base = replace(base, data=replace(base.data, long_tail=32.0), run=replace(base.run, epochs=30))
+    return CompareConfig(
+        base,
+        models=("mixer_c128_l4_p8",),
+        optimizers=("adam",),
+        balancing=tuple(BALANCING),
+        out="runs/style/long_tail",
+    )
+
+
+PRESETS = {make.__name__: make for make in (wikiart7, wikiart7_long_tail, debug)}
 
 
 def compare(config: CompareConfig) -> Scores:
     """Train what is not trained yet, print and write the table."""
     check(config)
-    scores: Scores = {model: {name: [] for name in config.optimizers} for model in config.models}
-    jobs = [(m, o, s) for s in config.seeds for m in config.models for o in config.optimizers]
-    for number, (model, optimizer, seed) in enumerate(jobs):
-        run = train(one_run(config, model, optimizer, seed), more=True)
+    scores: Scores = {model: {row: [] for row in rows(config)} for model in config.models}
+    jobs = [(m, row, s) for s in config.seeds for m in config.models for row in rows(config)]
+    for number, (model, row, seed) in enumerate(jobs):
+        run = train(one_run(config, model, row, seed), more=True)
         value = last_metric(run.folder, config.metric)
-        scores[model][optimizer].append(value)
+        scores[model][row].append(value)
         done = f"{number + 1} of {len(jobs)}"
-        run.session.print(f"{done}: {model} {optimizer} seed {seed}: {config.metric} {value:.4f}")
+        run.session.print(f"{done}: {model} {row} seed {seed}: {config.metric} {value:.4f}")
     if run.session.is_main:
         report(config, scores)
     return scores
@@ -74,21 +96,29 @@ def compare(config: CompareConfig) -> Scores:
 
 def check(config: CompareConfig) -> None:
     """Raise InputError before training for what is not known or too little."""
-    for name in config.optimizers:
-        if name not in OPTIMIZERS:
-            raise InputError(f"no optimizer {name!r}.{did_you_mean(name, OPTIMIZERS)}")
-    for name in ("models", "optimizers", "seeds"):
+    for kind, known in (("optimizers", OPTIMIZERS), ("balancing", BALANCING)):
+        for name in getattr(config, kind):
+            if name not in known:
+                raise InputError(f"{kind}: no {name!r}.{did_you_mean(name, known)}")
+    for name in ("models", "optimizers", "seeds", "balancing"):
         values = getattr(config, name)
-        if not values or len(set(values)) < len(values):
+        if (not values and name != "balancing") or len(set(values)) < len(values):
             raise InputError(f"{name} are {values}: give one at least, and none twice")
     for model in config.models:
         create_backbone(model, config.base.model.image_size)
 
 
-def one_run(config: CompareConfig, model: str, optimizer: str, seed: int) -> StyleConfig:
+def rows(config: CompareConfig) -> list[str]:
+    """Optimizers, or "optimizer balancing" for each pair."""
+    pairs = [f"{name} {way}" for name in config.optimizers for way in config.balancing]
+    return pairs or list(config.optimizers)
+
+
+def one_run(config: CompareConfig, model: str, row: str, seed: int) -> StyleConfig:
     """The run of one cell and seed."""
-    folder = Path(config.out) / model / f"{optimizer}-{seed}"
-    base = config.base
+    folder = Path(config.out) / model / f"{row.replace(' ', '-')}-{seed}"
+    optimizer, _, way = row.partition(" ")
+    base = balanced(config.base, way) if way else config.base
     run = replace(base.run, folder=str(folder), seed=seed, resume=True)
     network = replace(base.model, name=model)
     return replace(base, model=network, optim=OPTIMIZERS[optimizer], run=run)
@@ -126,7 +156,7 @@ def table(config: CompareConfig, scores: Scores) -> str:
         for name, values in sorted(found.items(), key=lambda pair: -statistics.fmean(pair[1])):
             spread = f"+- {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
             each = ", ".join(f"{100 * value:.2f}" for value in values)
-            lines.append(f"  {name:16} {100 * statistics.fmean(values):6.2f} {spread:9} ({each})")
+            lines.append(f"  {name:20} {100 * statistics.fmean(values):6.2f} {spread:9} ({each})")
         if len(config.seeds) > 1 and len(found) > 1:
             lines.append(f"  {_verdict(noise_test(list(found.values())))}")
     return "\n".join(lines)
@@ -134,7 +164,7 @@ def table(config: CompareConfig, scores: Scores) -> str:
 
 def _verdict(p: float) -> str:
     what = "more than seeds do" if p < 0.05 else "no more than seeds may"
-    return f"the optimizers differ by {what} (permutation test of the range, p = {p:.3f})"
+    return f"the rows differ by {what} (permutation test of the range, p = {p:.3f})"
 
 
 def report(config: CompareConfig, scores: Scores) -> None:

@@ -50,6 +50,29 @@ OPTIMIZERS = {
     "rmsprop": OptimConfig("rmsprop", lr=5e-4, weight_decay=0.0),
 }
 
+# Ways of treating classes of unequal sizes, each alone: what it sets of the configuration.
+BALANCING = {
+    "plain": {},
+    "weighted": {"loss": "weighted"},
+    "logit_adjusted": {"loss": "logit_adjusted"},
+    "focal": {"loss": "focal"},
+    "square_root": {"sampling": "square_root"},
+    "label_smoothing": {"label_smoothing": 0.1},
+    "mixup": {"mixup": 0.2},
+}
+
+
+def balanced(config: StyleConfig, name: str) -> StyleConfig:
+    """The same run with one of BALANCING, and none of the others."""
+    chosen = BALANCING[name]
+    mixing = {key: chosen.get(key, 0.0) for key in ("label_smoothing", "mixup")}
+    return replace(
+        config,
+        loss=replace(config.loss, name=chosen.get("loss", "plain")),
+        sampling=chosen.get("sampling", "plain"),
+        augment=replace(config.augment, **mixing),
+    )
+
 
 def demo() -> StyleConfig:
     """Embedded paintings of twelve styles, a small Mixer: top-1 0.97 in 6 minutes on a core."""

@@ -24,7 +24,7 @@ import numpy as np
 from apps.style.files import check_folders, present_files
 from apps.style.lists import SIDES, Listing, artist_of, read_csv, read_lists
 from apps.style.protocols import known_classes, protocol
-from apps.style.splits import artist_split, stratified_split
+from apps.style.splits import artist_split, long_tailed, stratified_split
 from apps.style.stream_split import InTurn, open_stream_side
 from core.config import did_you_mean
 from core.data.images import LabelledImages, open_images
@@ -44,7 +44,8 @@ class DataConfig:
     split: Literal["official", "stratified", "artist"] = "official"
     classes: Literal[0, 21, 27] = 0  # of WikiArt; 21: without the six smallest; 0: as found
     val_share: float = 0.3  # of stratified and artist
-    seed: int = 0  # of the same
+    seed: int = 0  # of the same, and of long_tail
+    long_tail: float = 1.0  # above 1: thin the training paintings (splits.py), to study imbalance
     max_pixels: int = 50_000_000  # of a decoded scan; a larger JPEG is read at 1/2, 1/4 or 1/8
     skip_bad: int = 0  # missing files to leave out before stopping, and damaged ones
     workers: int = 2  # loader processes for each training process
@@ -73,6 +74,9 @@ def open_paintings(
     if config.csv or _lists(config):
         paths = {int(i): str(images.read(i)) for i in places}
         places = present_files(paths, config.skip_bad, tell)
+    if split == "train" and config.long_tail > 1:
+        labels = np.asarray(images.labels)[places]
+        places = np.asarray(places)[long_tailed(labels, config.long_tail, config.seed)]
     options = {"transform": transform, "max_pixels": config.max_pixels}
     chosen = _in_classes(images, config.classes, places, _source(config, split), **options)
     _check_classes(chosen, split, tell)
@@ -96,6 +100,8 @@ def _check(config: DataConfig, split: str) -> None:
         raise InputError("data.csv and data.lists are given: take one of them")
     if not (config.root or config.csv):
         raise InputError("no paintings given: data.root is a folder or hub:<name>, data.csv a file")
+    if config.long_tail < 1 or (config.long_tail > 1 and config.stream):
+        raise InputError("data.long_tail is 1 or more, and of paintings that are no stream")
     if config.max_pixels < 0 or config.skip_bad < 0:
         raise InputError("data.max_pixels and data.skip_bad are 0 or more")
 

@@ -32,6 +32,23 @@ def stratified_split(labels: Sequence[int], val_share: float, seed: int) -> np.n
     return val
 
 
+def long_tailed(labels: Sequence[int], ratio: float, seed: int) -> np.ndarray:
+    """Places of the paintings that stay, ascending: class c of K keeps n ratio^(-c / (K - 1)).
+
+    n is the size of the largest class; a class that has fewer keeps all, and one keeps one at
+    least. Made for balanced sets (Cui et al. 2019, arXiv 1901.05555, section 5.1): the last class
+    then has 1 / ratio of the paintings of the first.
+    """
+    labels = np.asarray(labels)
+    classes, sizes = np.unique(labels, return_counts=True)
+    kept = []
+    for c, label in enumerate(classes):
+        places = np.random.default_rng([seed, label]).permutation(np.flatnonzero(labels == label))
+        wanted = sizes.max() * ratio ** (-c / max(len(classes) - 1, 1))
+        kept.append(places[: max(round(wanted), 1)])
+    return np.sort(np.concatenate(kept))
+
+
 def artist_split(
     artists: Sequence[str], labels: Sequence[int], val_share: float, seed: int
 ) -> tuple[np.ndarray, list[int]]:

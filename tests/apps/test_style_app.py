@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from apps.style import compare, predict
 from apps.style import eval as style_eval
 from apps.style import train as style_train
-from apps.style.config import OPTIMIZERS, PRESETS, debug
+from apps.style.config import BALANCING, OPTIMIZERS, PRESETS, debug
 from apps.style.data import DataConfig, open_paintings
 from apps.style.inference import occlusion_map, predict_all
 from apps.style.loss import LossConfig
@@ -472,11 +472,30 @@ def test_a_comparison_goes_on_where_it_stopped(paintings, tmp_path, capsys):
     assert min(decode(str(tmp_path / "out/compare.png")).size) > 100
 
 
+def test_each_way_of_balancing_is_alone():
+    base = replace(compare.debug().base, sampling="square_root")
+    base = replace(base, augment=AugmentConfig(mixup=0.3, label_smoothing=0.2))
+    config = replace(compare.debug(), base=base, balancing=tuple(BALANCING), optimizers=("sgd",))
+    runs = {row: compare.one_run(config, "mixer_c16_l2_p8", row, 0) for row in compare.rows(config)}
+
+    def settings(run):
+        return run.loss.name, run.sampling, run.augment.label_smoothing, run.augment.mixup
+
+    plain = settings(runs["sgd plain"])
+    assert plain == ("plain", "plain", 0.0, 0.0)
+    for way in BALANCING:
+        changed = [a != b for a, b in zip(settings(runs[f"sgd {way}"]), plain, strict=True)]
+        assert sum(changed) == (way != "plain")
+    assert len({run.run.folder for run in runs.values()}) == len(BALANCING)
+    assert compare.one_run(replace(config, balancing=()), "m", "sgd", 0).augment == base.augment
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--optimizers", "adam", "adamx"], "no optimizer 'adamx'. Did you mean adam"),
+        (["--optimizers", "adam", "adamx"], "optimizers: no 'adamx'. Did you mean adam"),
         (["--models", "mixer_c16_l2_p8", "mixer_b17"], "mixer_b17"),
+        (["--balancing", "focl"], "balancing: no 'focl'. Did you mean focal"),
         (["--seeds", 1, 1], "seeds are (1, 1): give one at least, and none twice"),
     ],
 )

@@ -16,7 +16,7 @@ from apps.style.files import CORRUPT
 from apps.style.lists import artist_of, read_lists
 from apps.style.protocols import SMALL, STYLES, protocol
 from apps.style.sampling import SquareRoot
-from apps.style.splits import artist_split, stratified_split
+from apps.style.splits import artist_split, long_tailed, stratified_split
 from apps.style.stream_split import divided
 from core import InputError
 from core.data.images import LabelledImages, decode
@@ -106,6 +106,16 @@ def test_stratified_splits_have_their_share_of_each_class():
         stratified_split(labels, 1, 0)
 
 
+def test_a_long_tail_falls_by_the_same_factor_from_class_to_class():
+    labels = np.repeat([0, 1, 2, 4], [80, 80, 80, 3])
+    kept = long_tailed(labels, 27.0, 5)
+    assert np.bincount(labels[kept]).tolist() == [80, 27, 9, 0, 3]
+    assert (np.diff(kept) > 0).all()
+    assert (kept == long_tailed(labels, 27.0, 5)).all()
+    assert (kept != long_tailed(labels, 27.0, 6)).any()
+    assert np.bincount(long_tailed([0] * 5 + [1] * 5, 100.0, 0) // 5).tolist() == [5, 1]
+
+
 # sources
 
 
@@ -138,6 +148,17 @@ def write_artgan(root, classes=("Art_Nouveau", "Baroque"), train=6, val=3):
 
 def opened(side="train", tell=print, **fields):
     return open_paintings(DataConfig(**fields), side, tell=tell)
+
+
+def test_only_training_paintings_are_thinned(tmp_path):
+    write_artgan(tmp_path)
+    fields = {"root": str(tmp_path), "long_tail": 3.0}
+    assert class_counts(opened("train", **fields)).tolist() == [6, 2]
+    assert class_counts(opened("val", **fields)).tolist() == [3, 3]
+    with pytest.raises(InputError, match="long_tail is 1 or more"):
+        opened("train", root=str(tmp_path), long_tail=0.5)
+    with pytest.raises(InputError, match="no stream"):
+        opened("train", stream=True, **fields)
 
 
 def paths(images):
