@@ -1,4 +1,8 @@
-"""Who may import whom; and names in apps/ that would shadow a library."""
+"""Who may import whom; and names in apps/ that would shadow a library.
+
+A script's own folder is first on sys.path until the script imports `apps` (apps/__init__.py; for
+what comes after see tests/test_entry_points.py). What is imported before may have no namesake there.
+"""
 
 import ast
 from pathlib import Path
@@ -7,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted([*ROOT.glob("core/**/*.py"), *ROOT.glob("apps/**/*.py")])
-SHADOWS = {"datasets", "evaluate", "accelerate", "timm", "torch", "mmpose", "tokenize"}
+SHADOWS = {"datasets", "evaluate", "accelerate", "timm", "torch", "tokenize"}
 SHADOWS |= {"inspect", "types", "logging"}  # the standard library's
 
 
@@ -40,6 +44,13 @@ def test_imports_go_one_way(path):
 def test_the_rule_would_notice():
     assert "apps." in forbidden(ROOT / "core/models/mixer.py")
     assert "core.training." in forbidden(ROOT / "core/data/loading.py")
+
+
+def test_mmpose_is_imported_where_apps_has_been():
+    """Other files take it from mmpose_compat, by when apps/__init__.py has cleared the way."""
+    those = {path for path in FILES for n in imports(path) if f"{n}.".startswith("mmpose.")}
+    own = ROOT / "apps/pose"
+    assert all(p == own / "mmpose_compat.py" or p.is_relative_to(own / "mmpose") for p in those)
 
 
 def test_no_name_shadows_a_library():
