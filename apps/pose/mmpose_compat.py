@@ -100,6 +100,29 @@ def _answer_xtcocotools() -> None:
     sys.modules["xtcocotools.mask"] = mask
 
 
+def _answer_torch_load() -> None:
+    # Since torch 2.6 torch.load takes tensors alone, unless told what else is harmless. Checkpoints
+    # of mmengine also hold its log: arrays, and HistoryBuffers with the names of their methods.
+    import torch
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    def method(owner: type, name: str) -> Any:
+        if owner is not HistoryBuffer:
+            raise ValueError(f"this checkpoint asks for {name!r} of {owner}: it is not mmengine's")
+        return getattr(owner, name)
+
+    array, scalar = np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0]
+    functions = [
+        (function, f"{home}.{function.__name__}")
+        for function in (array, scalar)
+        for home in ("numpy.core.multiarray", "numpy._core.multiarray")  # of numpy 1, of numpy 2
+    ]
+    types = {type(np.dtype(code)) for code in np.typecodes["All"]}
+    torch.serialization.add_safe_globals(
+        [HistoryBuffer, (method, "builtins.getattr"), *functions, np.ndarray, np.dtype, *types]
+    )
+
+
 def _pose_visualizer() -> type:
     """mmpose's `PoseLocalVisualizer`, working with numpy 2.4 and with smooth lines."""
     import cv2
@@ -145,3 +168,4 @@ with warnings.catch_warnings():
     _answer_mmcv_ops()
     _answer_mmdet()
     _answer_xtcocotools()
+    _answer_torch_load()
