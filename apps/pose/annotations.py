@@ -11,19 +11,16 @@ import numpy as np
 from apps.pose.keypoints import read_json
 from core.errors import InputError
 
+_IMAGE_FIELDS = ("id", "file_name", "width", "height")
+
 
 def read_coco(path: str | Path, count: int) -> dict:
     """A COCO json whose structure has been checked; ``count`` is the number of keypoints.
 
     Single annotations are checked where they are used (`keypoint_array`). Raises InputError.
     """
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no COCO annotations but a {type(content).__name__}")
-    for name in ("images", "annotations", "categories"):
-        if not isinstance(content.get(name), list) or not content[name]:
-            raise InputError(f"{path}: `{name}` is missing or empty: give a COCO keypoint json")
-    _check_fields(content["images"], ("id", "file_name", "width", "height"), path, "image")
+    content = _with_lists(path, ("images", "annotations", "categories"))
+    _check_fields(content["images"], _IMAGE_FIELDS, path, "image")
     _check_fields(content["annotations"], ("id", "image_id", "category_id"), path, "annotation")
     images = {image["id"] for image in content["images"]}
     for annotation in content["annotations"]:
@@ -35,6 +32,43 @@ def read_coco(path: str | Path, count: int) -> dict:
     if not any(annotation.get("keypoints") for annotation in content["annotations"]):
         raise InputError(f"{path}: no annotation has keypoints: give person_keypoints_*.json")
     _check_count(content["categories"], count, path)
+    return content
+
+
+def read_images(path: str | Path) -> dict:
+    """A json that lists images and nobody in them, such as COCO's image_info_test-dev2017.json."""
+    content = _with_lists(path, ("images",))
+    _check_fields(content["images"], _IMAGE_FIELDS, path, "image")
+    return {"annotations": [], "categories": [], **content}
+
+
+def read_truth(path: str | Path, count: int, outside: str = "error") -> dict:
+    """The content of a COCO json as an evaluation takes it: every person through `keypoint_array`.
+
+    A point that ``outside="ignore"`` leaves out of training does not count in evaluation either.
+    """
+    content = read_coco(path, count)
+    images = {image["id"]: image for image in content["images"]}
+    people = []
+    for annotation in content["annotations"]:
+        if annotation.get("keypoints"):
+            image = images[annotation["image_id"]]
+            values, wrong = keypoint_array(annotation, count, image, path, outside)
+            if wrong:
+                labelled = int((values[:, 2] > 0).sum())
+                points = values.astype(float).ravel().tolist()
+                annotation = {**annotation, "keypoints": points, "num_keypoints": labelled}
+        people.append(annotation)
+    return {**content, "annotations": people}
+
+
+def _with_lists(path: str | Path, names: tuple[str, ...]) -> dict:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no COCO annotations but a {type(content).__name__}")
+    for name in names:
+        if not isinstance(content.get(name), list) or not content[name]:
+            raise InputError(f"{path}: `{name}` is missing or empty: give a COCO keypoint json")
     return content
 
 
@@ -64,14 +98,14 @@ def keypoint_array(
 ) -> tuple[np.ndarray, int]:
     """x, y (pixels) and v of one annotation, (K, 3) float32, and how many v were set to 0.
 
-    ``outside`` says what to do with labelled points that are not in the image: "error" raises
-    InputError, "ignore" treats them as not labelled. Points on the far border (x == width, which
-    COCO has a few of) count as inside.
+    ``outside`` says what to do with labelled points that are not in the image, or are NaN: "error"
+    raises InputError, "ignore" treats them as not labelled. Points on the far border (x == width,
+    which COCO has a few of) count as inside. What is not labelled (v = 0) is given as 0, 0, 0.
     """
     where = f"{path}: annotation {annotation['id']}"
     try:
         values = np.array(annotation["keypoints"], dtype=np.float32).reshape(count, 3)
-    except ValueError:
+    except (ValueError, TypeError):
         raise InputError(
             f"{where} has {len(annotation['keypoints'])} keypoint values, not 3 x {count} numbers"
         ) from None
@@ -81,29 +115,57 @@ def keypoint_array(
     inside = ((values[:, :2] >= 0) & (values[:, :2] <= size)).all(1)  # False for NaN
     wrong = (values[:, 2] > 0) & ~inside
     if wrong.any() and outside == "error":
-        x, y, _ = values[np.argmax(wrong)]
-        raise InputError(
-            f"{where}: keypoint {np.argmax(wrong)} is labelled at ({x:g}, {y:g}), outside its "
-            f"{size[0]:g} x {size[1]:g} image: correct the json, or set data.outside=ignore"
-        )
-    values[wrong] = 0
+        raise InputError(f"{where}: {_misplaced(values, wrong, size)}")
+    values[wrong | (values[:, 2] == 0)] = 0
     return values, int(wrong.sum())
 
 
-def check_box(annotation: dict, path: str | Path) -> None:
-    """InputError unless the annotation's bbox is four finite numbers."""
-    box = annotation["bbox"]
-    try:
-        good = np.isfinite(np.array(box, dtype=np.float64).reshape(4)).all()
-    except (ValueError, TypeError):
-        good = False
-    if not good:
+def _misplaced(values: np.ndarray, wrong: np.ndarray, size: np.ndarray) -> str:
+    """What is wrong with the first of these labelled points."""
+    number = int(np.argmax(wrong))
+    x, y, _ = values[number]
+    place = f"outside its {size[0]:g} x {size[1]:g} image"
+    if np.isnan([x, y]).any():
+        place = "which is no place"
+    return (
+        f"keypoint {number} is labelled at ({x:g}, {y:g}), {place}: correct the json, "
+        "or set data.outside=ignore"
+    )
+
+
+def check_box(annotation: dict, image: dict, path: str | Path) -> bool:
+    """Whether the annotation's bbox has an area once it is cut to the image, as COCO cuts boxes.
+
+    InputError where it is not four finite numbers, or where that of a labelled person
+    (``num_keypoints`` is set) lies wholly outside the image.
+    """
+    box, where = annotation["bbox"], f"{path}: annotation {annotation['id']}"
+    if not _is_box(box):
+        raise InputError(f"{where} has bbox {box!r}, not [x, y, width, height]")
+    person = annotation["num_keypoints"] and not annotation.get("iscrowd")
+    if person and box[2] > 0 and box[3] > 0 and not _overlap(box, image):
         raise InputError(
-            f"{path}: annotation {annotation['id']} has bbox {box!r}, not [x, y, width, height]"
+            f"{where}: its bbox {box} lies outside its {image['width']} x {image['height']} image: "
+            "correct the box or the image's size, or remove the annotation"
         )
+    return _overlap(box, image, border=1)
 
 
-def check_detections(path: str | Path, image_ids: Iterable[int]) -> None:
+def _is_box(box: Any) -> bool:
+    try:
+        return bool(np.isfinite(np.array(box, dtype=np.float64).reshape(4)).all())
+    except (ValueError, TypeError):
+        return False
+
+
+def _overlap(box: list[float], image: dict, border: int = 0) -> bool:
+    """Whether the box has an area in the image; ``border`` 1 as mmpose cuts it, to W-1 and H-1."""
+    last = np.array([image["width"], image["height"]]) - border
+    start = np.array(box[:2], dtype=np.float64)
+    return bool((np.clip(start + box[2:4], 0, last) > np.clip(start, 0, last)).all())
+
+
+def check_detections(path: str | Path, images: Iterable[dict]) -> None:
     """InputError unless ``path`` is a COCO detection json of these images with a person in it."""
     detections = read_json(path)
     if not isinstance(detections, list):
@@ -111,7 +173,7 @@ def check_detections(path: str | Path, image_ids: Iterable[int]) -> None:
             f"{path} is no list of detections: give the detector's results json "
             "([{image_id, category_id, bbox, score}, ...])"
         )
-    known, people = set(image_ids), 0
+    known, people = {image["id"]: image for image in images}, 0
     for number, detection in enumerate(detections):
         _check_detection(detection, known, f"{path}: detection number {number}")
         people += detection["category_id"] == 1
@@ -119,19 +181,27 @@ def check_detections(path: str | Path, image_ids: Iterable[int]) -> None:
         raise InputError(f"{path}: no detection of a person (category_id 1)")
 
 
-def _check_detection(detection: Any, known: set, where: str) -> None:
+def _check_detection(detection: Any, known: dict, where: str) -> None:
     fields = ("image_id", "category_id", "bbox", "score")
     missing = [f for f in fields if not isinstance(detection, dict) or f not in detection]
     if missing:
         raise InputError(f"{where} has no {', '.join(missing)}")
-    if detection["image_id"] not in known:
+    image, box = known.get(detection["image_id"]), detection["bbox"]
+    if image is None:
         raise InputError(
             f"{where} is of image {detection['image_id']}, which the annotations do not list: "
             "give the detections of this split"
         )
-    box = detection["bbox"]
-    if not isinstance(box, list) or len(box) < 4 or not (box[2] > 0 and box[3] > 0):
+    if not _is_box(box[:4] if isinstance(box, list) else box):
+        raise InputError(f"{where} has bbox {box!r}, not [x, y, width, height]")
+    if box[2] <= 0 or box[3] <= 0:
         raise InputError(f"{where}: bbox {box} has no area: remove it")
+    if not _overlap(box, image):
+        raise InputError(
+            f"{where}: bbox {box} lies outside its {image['width']} x {image['height']} image"
+        )
+    if not isinstance(detection["score"], int | float) or not np.isfinite(detection["score"]):
+        raise InputError(f"{where}: score {detection['score']!r} is no number")
 
 
 def ground_truth(

@@ -28,26 +28,39 @@ def heatmap_size(model: ModelConfig) -> tuple[int, int]:
     return height // HEATMAP_STRIDE, width // HEATMAP_STRIDE
 
 
+def uses_udp(model: ModelConfig) -> bool:
+    """Whether crop and heatmap are aligned at their corner pixels (UDP) and not by their sizes."""
+    return model.head == "heatmap" and model.heatmap_codec == "udp"
+
+
 def codec_config(model: ModelConfig) -> dict:
-    """The mmpose config of the codec: SimCCLabel (arXiv 2107.03332) or UDPHeatmap (1911.07524)."""
-    from apps.pose.mmpose_compat import SimCCLabel, UDPHeatmap
+    """The mmpose config of the codec: how keypoints become targets, and outputs keypoints.
+
+    SimCC (arXiv 2107.03332): `SimCCLabel`; the largest bin, with ``simcc_dark`` the maximum of the
+    parabola through the logarithm of the blurred probabilities there (DARK in one dimension).
+    Heatmaps, by ``heatmap_codec``:
+
+    - "udp": `UDPHeatmap` (arXiv 1911.07524). W-1 crop pixels are w-1 heatmap pixels; Gaussians at
+      the exact place; decoding refines by DARK's step in UDP's way (differences of one pixel).
+    - "dark": `MSRAHeatmap(unbiased=True)` (DARK, arXiv 1910.06278). W crop pixels are w heatmap
+      pixels; Gaussians at the exact place; decoding refines by one Newton step on the logarithm of
+      the blurred heatmap (differences of two pixels).
+    - "msra": `MSRAHeatmap` as SimpleBaseline and HRNet were published: Gaussians at the nearest
+      heatmap pixel; decoding moves the maximum a quarter of a pixel to its larger neighbour.
+    """
+    from apps.pose.mmpose_compat import MSRAHeatmap, SimCCLabel, UDPHeatmap
 
     height, width = model.image_size
+    common = {"input_size": (width, height), "sigma": float(model.sigma)}
     if model.head == "simcc":
-        return {
-            "type": SimCCLabel,
-            "input_size": (width, height),
-            "sigma": float(model.sigma),
-            "simcc_split_ratio": float(model.simcc_split),
-        }
+        split, dark = float(model.simcc_split), model.simcc_dark
+        return {"type": SimCCLabel, **common, "simcc_split_ratio": split, "use_dark": dark}
     blur = int((model.sigma * 20 - 7) // 3)  # mmpose's rule: 11 for sigma 2, 17 for sigma 3
-    return {
-        "type": UDPHeatmap,
-        "input_size": (width, height),
-        "heatmap_size": heatmap_size(model)[::-1],
-        "sigma": float(model.sigma),
-        "blur_kernel_size": max(3, blur - (blur % 2 == 0)),
-    }
+    common["heatmap_size"] = heatmap_size(model)[::-1]
+    common["blur_kernel_size"] = max(3, blur - (blur % 2 == 0))
+    if model.heatmap_codec == "udp":
+        return {"type": UDPHeatmap, **common}
+    return {"type": MSRAHeatmap, **common, "unbiased": model.heatmap_codec == "dark"}
 
 
 class Decoder:
@@ -58,7 +71,7 @@ class Decoder:
         config = codec_config(model)
         self.codec = config.pop("type")(**config)
         self.head, self.swap = model.head, list(swap)
-        self.split, self.sigma = model.simcc_split, model.sigma
+        self.split, self.sigma, self.udp = model.simcc_split, model.sigma, uses_udp(model)
 
     def __call__(
         self, outputs: dict[str, Tensor], center: Tensor, scale: Tensor
@@ -108,14 +121,16 @@ class Decoder:
     def unflip(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Outputs for mirrored images, mirrored back and left and right exchanged.
 
-        Pixel x of a mirrored image is W-1-x. UDP heatmaps mirror the same way. Bin split*x of
-        SimCC's W*split goes to split*x + (split-1) when the axis is mirrored, so the axis is moved
-        back by split-1 bins; mmpose does not, and its mean is half of that (a quarter pixel) off.
+        Pixel x of a mirrored image is W-1-x. UDP heatmaps mirror the same way. Other heatmaps come
+        out three quarters of a pixel to the left; they are moved by one, as HRNet and mmpose do,
+        and stay a quarter of a heatmap pixel (one crop pixel) off. Bin split*x of SimCC's W*split
+        goes to split*x + (split-1) when the axis is mirrored, so the axis is moved back by split-1
+        bins; mmpose does not, and its mean is half of that (a quarter pixel) off.
         """
         from apps.pose.mmpose_compat import flip_heatmaps, flip_vectors
 
         if self.head != "simcc":
-            heatmap = flip_heatmaps(outputs["heatmap"], self.swap, shift_heatmap=False)
+            heatmap = flip_heatmaps(outputs["heatmap"], self.swap, shift_heatmap=not self.udp)
             return {"heatmap": heatmap}
         x, y = flip_vectors(outputs["x"], outputs["y"], self.swap)
         shift = round(self.split - 1)

@@ -5,9 +5,7 @@ K keypoints, (H, W) the crop; points are (x, y) in pixels.
 
 from __future__ import annotations
 
-import contextlib
 import io
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,11 @@ from PIL import Image, ImageOps
 from scipy.special import ndtr, ndtri
 from torch.utils.data import Dataset
 
-from apps.pose.annotations import check_box, check_detections, keypoint_array, read_coco
-from apps.pose.codec import codec_config
+from apps.pose.coco_people import open_coco
+from apps.pose.codec import codec_config, uses_udp
 from apps.pose.config import AugmentConfig, ModelConfig
 from apps.pose.keypoints import KeypointSet
 from apps.pose.mmpose_compat import (
-    BaseDataset,
-    CocoDataset,
     GenerateTarget,
     GetBBoxCenterScale,
     LoadImage,
@@ -33,6 +29,7 @@ from apps.pose.mmpose_compat import (
     RandomHalfBody,
     TopdownAffine,
 )
+from apps.pose.mpii import open_mpii
 from core.data.loading import BadSample
 from core.errors import InputError
 
@@ -71,22 +68,22 @@ class PoseDataset(Dataset):
         model: ModelConfig,
         augment: AugmentConfig | None = None,
         train: bool = False,
+        format: str = "coco",
         boxes: str | Path | None = None,
         outside: str = "error",
     ):
         """``images`` is the folder below which the json's file names lie; ``boxes`` a detection
-        json to evaluate on in place of the annotated boxes; ``outside`` as in `keypoint_array`."""
+        json to evaluate on in place of the annotated boxes; ``outside`` as in `keypoint_array`;
+        ``format`` is "mpii" for MPII's json, all others (`DataConfig.format`) are COCO's."""
         if train and boxes:
             raise InputError(f"detection boxes ({boxes}) have no keypoints to train on")
-        content = read_coco(json_path, len(keypoints))
-        _check_images(content["images"], Path(images), json_path)
-        if boxes:
-            check_detections(boxes, (image["id"] for image in content["images"]))
+        if format == "mpii":
+            opened = open_mpii(json_path, images, keypoints, boxes)
+        else:
+            opened = open_coco(json_path, images, keypoints, boxes, outside)
         self.train, self.boxes, self.keypoints, self.model = train, boxes, keypoints, model
-        self.people = _load_people(json_path, images, keypoints, boxes, outside)
-        self.counts = _counts(content, self.people)
-        people = [c["id"] for c in content["categories"] if c.get("keypoints")]
-        self.category_id = people[0] if people else 1
+        self.people, self.counts = opened.people, opened.counts
+        self.category_id = opened.category_id
         self.transforms = _transforms(keypoints, model, augment if train else None, train)
 
     def __len__(self) -> int:
@@ -123,45 +120,6 @@ class PoseDataset(Dataset):
         return {"image": image, **target, "weight": weight}
 
 
-class _People(CocoDataset):
-    """mmpose's COCO data set, which also checks each annotation, and copies less."""
-
-    def __init__(self, outside: str, **options):
-        self.outside, self.ignored = outside, Counter()
-        super().__init__(**options)
-        self._shared = {name: self.metainfo[name] for name in _SHARED}
-
-    def load_data_list(self) -> list[dict]:
-        people = super().load_data_list()
-        if not people:
-            raise InputError(
-                f"{self.ann_file}: no usable person: each is a crowd, has no labelled keypoint or "
-                "a box without area"
-            )
-        return people
-
-    def parse_data_info(self, raw_data_info: dict) -> dict | None:
-        annotation, image = raw_data_info["raw_ann_info"], raw_data_info["raw_img_info"]
-        if not annotation.get("keypoints") or "bbox" not in annotation:
-            self.ignored["no_keypoints_or_box"] += 1
-            return None
-        check_box(annotation, self.ann_file)
-        count = self.metainfo["num_keypoints"]
-        values, wrong = keypoint_array(annotation, count, image, self.ann_file, self.outside)
-        self.ignored["outside_points"] += wrong
-        labelled = int((values[:, 2] > 0).sum())
-        annotation = {**annotation, "keypoints": values.ravel(), "num_keypoints": labelled}
-        person = super().parse_data_info({"raw_ann_info": annotation, "raw_img_info": image})
-        # Every worker unpickles what is left at every item.
-        for unused in ("raw_ann_info", "segmentation"):
-            person.pop(unused)
-        return {**person, "img_shape": (image["height"], image["width"])}
-
-    def get_data_info(self, idx: int) -> dict:
-        # The parent deep-copies the metainfo into every item; no transform changes it.
-        return {**BaseDataset.get_data_info(self, idx), **self._shared}
-
-
 class _RandomBBoxTransform(RandomBBoxTransform):
     """mmpose's transform with the same distribution drawn 50 times faster than by scipy.stats."""
 
@@ -171,53 +129,13 @@ class _RandomBBoxTransform(RandomBBoxTransform):
         return ndtri(uniform).astype(np.float32)
 
 
-def _load_people(
-    json_path: str | Path, images: str | Path, keypoints: KeypointSet, boxes, outside: str
-) -> _People:
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress
-        return _People(
-            outside,
-            ann_file=str(json_path),
-            metainfo=keypoints.metainfo(),
-            data_prefix={"img": str(images)},
-            bbox_file=str(boxes) if boxes else None,
-            data_mode="topdown",
-            test_mode=bool(boxes),  # mmpose takes detection boxes only so
-        )
-
-
-def _counts(content: dict, people: _People) -> dict[str, int]:
-    annotations = content["annotations"]
-    return {
-        "images": len(content["images"]),
-        "annotations": len(annotations),
-        "crowds": sum(bool(a.get("iscrowd")) for a in annotations),
-        "unlabelled": sum(not any((a.get("keypoints") or [])[2::3]) for a in annotations),
-        "people": len(people),
-        **people.ignored,
-    }
-
-
-def _check_images(images: list[dict], folder: Path, json_path: str | Path) -> None:
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder: check data.root and the image folder's name")
-    # Single missing files are found when they are read; here only whether this is the right folder.
-    names = [image["file_name"] for image in images[:20]]
-    if not any((folder / name).is_file() for name in names):
-        raise InputError(
-            f"{folder} has none of the first {len(names)} images of {json_path} "
-            f"({names[0]}, ...): give the folder that the json's file names are relative to"
-        )
-
-
 def _transforms(
     keypoints: KeypointSet | None, model: ModelConfig, augment: AugmentConfig | None, train: bool
 ) -> list:
     height, width = model.image_size
-    udp = model.head == "heatmap"  # UDPHeatmap's counterpart
     random = _augmentation(keypoints, augment) if augment else []
     encode = [GenerateTarget(encoder=codec_config(model))] if train else []
-    affine = TopdownAffine(input_size=(width, height), use_udp=udp)
+    affine = TopdownAffine(input_size=(width, height), use_udp=uses_udp(model))
     return [LoadImage(), GetBBoxCenterScale(), *random, affine, *encode]
 
 
@@ -254,10 +172,10 @@ def _at_least_a_pixel(person: dict) -> dict:
 
 def _read_person_image(person: dict) -> None:
     """Put the image at ``img``, where mmpose's LoadImage takes it from."""
-    path, expected = person["img_path"], person["img_shape"]
+    path, expected = person["img_path"], person.get("img_shape")  # MPII's json has no sizes
     person["img"] = read_image(path)
     height, width = person["img"].shape[:2]
-    if (height, width) != tuple(expected):
+    if expected and (height, width) != tuple(expected):
         raise BadSample(
             path, f"is {width} x {height} pixels, its json says {expected[1]} x {expected[0]}"
         )

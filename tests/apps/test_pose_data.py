@@ -89,7 +89,7 @@ def as_outputs(batch):
 
 def test_mmpose_compat_has_everything_it_names(recwarn, capfd):
     assert all(getattr(mmpose_compat, name) for name in [*mmpose_compat._HOME, "PoseVisualizer"])
-    assert importlib.reload(mmpose_compat).CocoDataset is pose_data.CocoDataset
+    assert importlib.reload(mmpose_compat).LoadImage is pose_data.LoadImage
     assert not recwarn.list
     assert capfd.readouterr() == ("", "")
     with pytest.raises(AttributeError, match="no attribute 'Datset'"):
@@ -401,7 +401,7 @@ def test_counts_and_who_is_left_out(people):
     data = dataset(folder)
     assert data.counts == {
         "images": 6, "annotations": 6, "crowds": 1, "unlabelled": 2, "people": 2,
-        "no_keypoints_or_box": 1, "outside_points": 0,
+        "no_keypoints_or_box": 1, "outside_points": 0, "boxes_without_area": 1,
     }  # fmt: skip
     assert [int(data[i]["annotation"]) for i in range(2)] == [14, 15]
 
