@@ -1,64 +1,105 @@
-"""Draw people's keypoints: python apps/pose/predict.py RUN [IMAGE or FOLDER ...] [--boxes FILE].
+"""Draw people's keypoints: python apps/pose/predict.py RUN [IMAGE, VIDEO or FOLDER ...].
 
-Without a box file a whole image is taken for one person. Without images, some people of the run's
-validation data are predicted from their annotated boxes and drawn.
+Boxes of the people come from a json (--boxes), from a detector of torchvision (--detector), or the
+whole image is taken for one person. Without inputs, some people of the run's validation data are
+predicted from their annotated boxes. --webcam INDEX records a camera until Ctrl-C; there is no
+window, as the OpenCV that is installed has none.
+
+Images give NAME.png, sheet.png and predictions.json; a video gives NAME.mp4 and NAME.json, whose
+records have the number of their frame, from 0. What cannot be read is named, the others go on, and
+the exit status is 2.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import signal
+import sys
+import threading
+import time
 from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-from rich.progress import track
-from torch.utils.data import default_collate
+from rich.progress import Progress
 
+from apps.pose.boxes import BoxFile, BoxSource, whole_image
 from apps.pose.config import PoseConfig
-from apps.pose.data import crop_box, read_image
-from apps.pose.drawing import draw_people, sheet
 from apps.pose.eval import open_run
 from apps.pose.inference import predictor
 from apps.pose.keypoints import read_json
-from apps.pose.metrics import coco_results
+from apps.pose.outputs import RESULTS, SHEET, Pictures, film, is_video, place_outputs
+from apps.pose.pipeline import Boxes
 from apps.pose.source import PoseData
+from apps.pose.stages import Stages, image_frames, video_frames
+from apps.pose.video import SUFFIX, VIDEO_SUFFIXES, Camera, VideoReader
 from core.config import entry_point
-from core.data.images import find_images
+from core.data.images import SUFFIXES, find_images
 from core.data.loading import BadSample
 from core.errors import InputError
 from core.training.session import Session, build_accelerator
 
-Boxes = list[tuple[list[float], float]]  # (x, y, width, height) in pixels, score
+
+@entry_point
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", help="folder of a run, or of one of its checkpoints")
+    parser.add_argument("inputs", nargs="*", help=f"images, videos {VIDEO_SUFFIXES} or folders")
+    parser.add_argument("--webcam", type=int, help="index of a camera to record until Ctrl-C")
+    parser.add_argument("--boxes", help="json: records of bbox and file_name, image_id or frame")
+    parser.add_argument("--detector", help="of torchvision, for example fasterrcnn_resnet50_fpn_v2")
+    parser.add_argument("--detector-weights", default="", help="a file, or: download")
+    parser.add_argument("--min-box-score", type=float, default=0.3, help="of --boxes or --detector")
+    parser.add_argument("--min-score", type=float, default=0.3, help="of a keypoint to draw")
+    parser.add_argument("--flip-test", action="store_true", help="average with mirrored images")
+    parser.add_argument("--batch-size", type=int, default=64, help="people at a time")
+    parser.add_argument("--output", type=Path, help="folder for pictures (RUN/pictures)")
+    parser.add_argument("--count", type=int, default=12, help="pictures, where no input is given")
+    _predict(parser.parse_args())
 
 
-def read_boxes(path: str, images: list[Path], minimum: float) -> dict[Path, Boxes]:
-    """Boxes of each image from a json list of {image_id or file_name, bbox, score}.
+def _predict(options: argparse.Namespace) -> None:
+    session = Session(build_accelerator())
+    config, network, checkpoint = open_run(options.run, session)
+    inputs = list(dict.fromkeys(find_images(options.inputs, SUFFIXES + VIDEO_SUFFIXES)))
+    boxes, kind = _box_source(options, inputs, session)
+    if not inputs and options.webcam is None:
+        annotated = annotated_people(config, session, options.count)
+        inputs, kind = list(annotated), "annotated boxes"
+        boxes = lambda frames: [annotated[frame.path] for frame in frames]  # noqa: E731
+    if not session.is_main:
+        return
+    predict = predictor(network, config.model, network.keypoints, options.flip_test)
 
-    A COCO image id is looked for as the number in the file's name. Boxes below ``minimum`` score
-    are left out.
-    """
-    records = read_json(path)
-    if not isinstance(records, list) or not all(
-        isinstance(r, dict) and len(r.get("bbox", ())) == 4 for r in records
-    ):
-        raise InputError(f"{path}: expected a list of records with image_id or file_name, bbox")
-    by_key = defaultdict(list)
-    for record in records:
-        key = record.get("file_name", record.get("image_id"))
-        if record.get("score", 1.0) >= minimum:
-            by_key[str(key)].append((record["bbox"], record.get("score", 1.0)))
-    boxes = {image: by_key.get(image.name) or by_key.get(_image_id(image), []) for image in images}
-    if not any(boxes.values()):
-        raise InputError(f"{path} has no box for any of the images (the first is {images[0]})")
-    return boxes
+    def on_device(batch: dict):
+        with session.accelerator.autocast():
+            return predict(session.to_device(batch))
+
+    stages = Stages(boxes, on_device, config.model, network.keypoints, _tell,
+                    options.min_score, options.batch_size)  # fmt: skip
+    output = options.output or checkpoint.parents[1] / "pictures"
+    output.mkdir(parents=True, exist_ok=True)
+    print(f"people: {kind}")
+    Job(stages, inputs, output, options.boxes).run(options.webcam)
 
 
-def _image_id(image: Path) -> str:
-    """The COCO id in a file name such as 000000000785.jpg; the name itself if it has none."""
-    digits = image.stem.rsplit("_", 1)[-1]
-    return str(int(digits)) if digits.isdigit() else image.name
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _box_source(options, inputs: list[Path], session: Session) -> tuple[BoxSource, str]:
+    """Where the boxes are from, and how to say it."""
+    if options.boxes and options.detector:
+        raise InputError("--boxes and --detector both say where the people are: give one of them")
+    if options.boxes:
+        source = BoxFile(options.boxes, inputs, options.min_box_score)
+        return source, f"boxes of {options.boxes}"
+    if options.detector:
+        from apps.pose.detector import Detector, open_detector
+
+        network = open_detector(options.detector, options.detector_weights)
+        found = Detector(network, session.device, options.min_box_score)
+        return found, f"boxes by {options.detector}"
+    return whole_image, "the whole image as the box"
 
 
 def annotated_people(config: PoseConfig, session: Session, count: int) -> dict[Path, Boxes]:
@@ -73,91 +114,90 @@ def annotated_people(config: PoseConfig, session: Session, count: int) -> dict[P
     return {folder / image["file_name"]: boxes[image["id"]] for image in images}
 
 
-class Predictor:
-    """Keypoints of the people in one picture."""
+class Job:
+    """All inputs of one command, one after another."""
 
-    def __init__(self, path: str, session: Session, flip_test: bool):
-        self.config, self.network, self.checkpoint = open_run(path, session)
-        self.session, self.keypoints = session, self.network.keypoints
-        self.predict = predictor(self.network, self.config.model, self.keypoints, flip_test)
+    def __init__(self, stages: Stages, inputs: list[Path], output: Path, boxes: str | None):
+        self.names = place_outputs(inputs, output, [boxes] if boxes else [])
+        self.stages, self.inputs, self.output = stages, inputs, output
+        self.lost: list[BadSample] = []
+        self.frames = self.people = 0
 
-    def __call__(self, image: np.ndarray, boxes: Boxes) -> tuple[np.ndarray, np.ndarray]:
-        """image (h, w, 3) uint8 RGB, N boxes -> keypoints (N, K, 2) in pixels, scores (N, K)."""
-        crops = [crop_box(image, box, self.config.model) for box, _ in boxes]
-        with self.session.accelerator.autocast():
-            return self.predict(self.session.to_device(default_collate(crops)))
-
-
-@entry_point
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", help="folder of a run, or of one of its checkpoints")
-    parser.add_argument("images", nargs="*", help="images or folders")
-    parser.add_argument("--boxes", help="json: a list of {image_id or file_name, bbox, score}")
-    parser.add_argument("--min-box-score", type=float, default=0.3, help="of --boxes")
-    parser.add_argument("--min-score", type=float, default=0.3, help="of a keypoint to draw")
-    parser.add_argument("--flip-test", action="store_true", help="average with mirrored images")
-    parser.add_argument("--output", type=Path, help="folder for pictures (RUN/pictures)")
-    parser.add_argument("--count", type=int, default=12, help="pictures, where no image is given")
-    _predict(parser.parse_args())
-
-
-def _predict(options: argparse.Namespace) -> None:
-    session = Session(build_accelerator())
-    predict = Predictor(options.run, session, options.flip_test)
-    if options.images:
-        images = find_images(options.images)
-        boxes, kind = {image: [] for image in images}, "the whole image as the box"
-        if options.boxes:
-            boxes = read_boxes(options.boxes, images, options.min_box_score)
-            kind = f"boxes of {options.boxes}"
-    else:
-        boxes, kind = annotated_people(predict.config, session, options.count), "annotated boxes"
-    if not session.is_main:
-        return
-    output = options.output or predict.checkpoint.parents[1] / "pictures"
-    output.mkdir(parents=True, exist_ok=True)
-    pictures, results = _draw_all(predict, boxes, options, output)
-    if not pictures:
-        raise InputError("none of the images could be read")
-    (output / "predictions.json").write_text(json.dumps(results))
-    Image.fromarray(sheet(pictures[:12], columns=4)).save(output / "sheet.png")
-    print(f"{len(pictures)} pictures ({kind}): {output}, an overview: {output / 'sheet.png'}")
-    print(f"keypoints in COCO's results format: {output / 'predictions.json'}")
-
-
-def _draw_all(predict: Predictor, boxes: dict[Path, Boxes], options, output: Path):
-    """Write a picture for each image; returns the pictures and the COCO results."""
-    pictures, results = [], []
-    for number, (path, people) in enumerate(track(boxes.items(), "drawing", len(boxes))):
-        try:
-            image = read_image(path)
-        except BadSample as bad:
-            print(f"left out: {bad}")
-            continue
-        whole = options.images and not options.boxes
-        people = [([0, 0, *image.shape[1::-1]], 1.0)] if whole else people
-        picture = image
-        if people:
-            points, scores = predict(image, people)
-            picture = draw_people(
-                image, points, scores, predict.keypoints, threshold=options.min_score
+    def run(self, webcam: int | None = None) -> None:
+        """Predict everything, and sum up. Raises InputError at the end if an input was bad."""
+        start = time.perf_counter()
+        with Progress() as self.progress:
+            if images := [path for path in self.inputs if not is_video(path)]:
+                self._images(images)
+            for path in filter(is_video, self.inputs):
+                self._video(path)
+            if webcam is not None:
+                self._webcam(webcam)
+        self.stages.report_unusable()
+        self._sum_up(time.perf_counter() - start)
+        if self.lost:
+            raise InputError(
+                f"{len(self.lost)} of {len(self.inputs)} inputs could not be read to their end"
             )
-            results += _records(path, number, points, scores, people)
-        Image.fromarray(picture).save(output / f"{path.stem}.png")
-        pictures.append(picture)
-    return pictures, results
 
+    def _lose(self, bad: BadSample) -> None:
+        self.lost.append(bad)
+        _tell(f"left out: {bad}")
 
-def _records(path: Path, number: int, points, scores, people: Boxes) -> list[dict]:
-    """COCO results with the file's name beside the id, which is a count where the name has none."""
-    name = _image_id(path)
-    ids = np.full(len(people), int(name) if name.isdigit() else number)
-    box_scores = np.array([score for _, score in people])
-    return [
-        {**record, "file_name": path.name}
-        for record in coco_results(points, scores, ids, box_scores)
-    ]
+    def _images(self, paths: list[Path]) -> None:
+        pictures = Pictures(self.output, self.names)
+        frames = image_frames(paths, self.stages.clock, self._lose)
+        self._work(self.stages(frames, pictures), "images", len(paths))
+        pictures.close()
+        if pictures.thumbnails:
+            place = self.output / f"{SHEET}.png"
+            print(f"pictures: {self.output}, an overview: {place}")
+            print(f"keypoints in COCO's results format: {self.output / RESULTS}.json")
+
+    def _video(self, path: Path) -> None:
+        try:
+            reader = VideoReader(path)
+            self._film(path, reader, self.output / f"{self.names[path]}{SUFFIX}")
+        except BadSample as bad:
+            self._lose(bad)
+            return
+        if missing := reader.missing():
+            kept = f"{reader.decoded} of {reader.count} frames could be decoded; these are kept"
+            self.lost.append(bad := BadSample(path, f"ends early, {missing} frames are missing"))
+            _tell(f"{bad}: {kept}")
+        last = self.stages.boxes.last_frame(path) if isinstance(self.stages.boxes, BoxFile) else 0
+        if last >= max(reader.decoded, reader.count):
+            _tell(f"{self.stages.boxes.path} has boxes up to frame {last}, but {path} has "
+                  f"{reader.decoded} frames, counted from 0")  # fmt: skip
+
+    def _webcam(self, index: int) -> None:
+        stop, name = threading.Event(), time.strftime(f"webcam-{index}-%Y%m%d-%H%M%S")
+        camera = Camera(index, stop)
+        print("recording: Ctrl-C ends it")
+        usual = signal.signal(signal.SIGINT, lambda *_: stop.set())
+        try:
+            self._film(Path(name), camera, self.output / f"{name}{SUFFIX}")
+        finally:
+            signal.signal(signal.SIGINT, usual)
+
+    def _film(self, path: Path, source: VideoReader | Camera, target: Path) -> None:
+        with film(target, source.fps) as output:
+            frames = video_frames(path, source, self.stages.clock)
+            self._work(self.stages(frames, output), path.name, source.count)
+        print(f"video: {target}, keypoints: {target.with_suffix('.json')}")
+
+    def _work(self, frames, name: str, total: int) -> None:
+        task = self.progress.add_task(name, total=total or None)
+        for frame in frames:
+            self.frames += 1
+            self.people += len(frame.boxes)
+            self.progress.advance(task)
+
+    def _sum_up(self, seconds: float) -> None:
+        rates = f"{self.frames / seconds:.1f} frames/s, {self.people / seconds:.1f} people/s"
+        print(f"{self.frames} frames, {self.people} people in {seconds:.1f} s: {rates}")
+        for line in self.stages.clock.lines(self.frames, seconds):
+            print(line)
 
 
 if __name__ == "__main__":

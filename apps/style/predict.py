@@ -12,7 +12,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from core.config import entry_point
 from core.data.images import decode, find_images
 from core.data.transforms import eval_transform
 from core.errors import InputError, first_line
+from core.files import distinct_name
 from core.models.classifier import Classifier
 from core.training.session import Session, build_accelerator
 
@@ -87,10 +87,7 @@ def read(wanted: list[Painting]) -> Iterator[tuple[str, str, Image.Image]]:
         except Exception as error:  # decoders raise many kinds
             print(f"left out: {source} cannot be read ({first_line(error)})", file=sys.stderr)
             continue
-        stem = Path(source).stem
-        numbered = (f"{stem}-{n}" for n in count(2))
-        names.add(name := next(name for name in chain([stem], numbered) if name not in names))
-        yield source, name, image
+        yield source, distinct_name(Path(source).stem, names), image
 
 
 def _one(

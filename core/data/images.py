@@ -124,16 +124,19 @@ def open_images(root: str, split: str, transform: Callable | None = None) -> Lab
     return _open_folder(_split_folder(path, split), transform)
 
 
-def find_images(paths: list[str]) -> list[Path]:
-    """The given files, and the images below the given folders. Raises InputError for neither."""
+def find_images(paths: list[str], suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
+    """The given files, and what has one of the suffixes below the given folders.
+
+    Raises InputError for neither.
+    """
     found: list[Path] = []
     for path in map(Path, paths):
         if not path.exists():
             raise InputError(f"{path} does not exist: give images or folders of images")
-        inside = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES)
+        inside = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in suffixes)
         found += inside if path.is_dir() else [path]
     if paths and not found:
-        raise InputError(f"no image in {', '.join(paths)}: known are {', '.join(SUFFIXES)}")
+        raise InputError(f"no image in {', '.join(paths)}: known are {', '.join(suffixes)}")
     return found
 
 
