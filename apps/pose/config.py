@@ -14,10 +14,12 @@ class DataConfig:
     """COCO-style keypoint data; an empty root means the embedded people (`apps/pose/people/`)."""
 
     root: str = ""  # folder that holds the jsons and the images; empty: make embedded people
+    format: Literal["coco", "crowdpose", "ochuman", "aic", "mpii"] = "coco"  # see formats.py
     train_json: str = "annotations/person_keypoints_train2017.json"
     train_images: str = "train2017"  # folder of the training images, below root
     val_json: str = "annotations/person_keypoints_val2017.json"
     val_images: str = "val2017"
+    head_boxes: str = ""  # MPII: mpii_gt_val.mat, below root, for PCKh
     outside: Literal["error", "ignore"] = "error"  # keypoints labelled outside their image
     keypoints: str = ""  # yaml with names, skeleton, flip_pairs, sigmas; empty: read the train json
     people_train: int = 3000  # embedded data: training images

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from apps.pose.annotations import read_truth
 from apps.pose.config import DataConfig, PoseConfig
 from apps.pose.data import PoseDataset
+from apps.pose.formats import keypoint_set
 from apps.pose.keypoints import KeypointSet
 from core.errors import InputError
 from core.training.session import Session
@@ -29,16 +31,21 @@ def embedded_people(data: DataConfig, session: Session) -> DataConfig:
 class PoseData:
     """The training and validation data of a run. Raises InputError where files do not fit."""
 
-    def __init__(self, config: PoseConfig, session: Session):
+    def __init__(self, config: PoseConfig, session: Session, keypoints: KeypointSet | None = None):
+        """``keypoints`` where no json tells them (images without annotations)."""
         data = config.data if config.data.root else embedded_people(config.data, session)
         self.config, self.files, self.root = config, data, Path(data.root)
         if not self.root.is_dir():
             raise InputError(f"data.root {self.root} is no folder: give the one of your data set")
         self.val_json = self.root / data.val_json
         known = self.root / data.train_json
-        self.keypoints = KeypointSet.read(
-            known if known.is_file() else self.val_json, data.keypoints
-        )
+        known = known if known.is_file() else self.val_json
+        self.keypoints = keypoints or keypoint_set(data.format, known, data.keypoints)
+        self.head_boxes = self.root / data.head_boxes
+        if data.format == "mpii" and not self.head_boxes.is_file():
+            raise InputError(
+                f"data.head_boxes {self.head_boxes} is no file: PCKh needs mpii_gt_val.mat"
+            )
 
     def train(self) -> PoseDataset:
         """People to train on, with augmentation."""
@@ -50,6 +57,7 @@ class PoseData:
             self.config.augment,
             train=True,
             outside=self.files.outside,
+            format=self.files.format,
         )
 
     def val(self, boxes: str | Path | None = None) -> PoseDataset:
@@ -61,4 +69,9 @@ class PoseData:
             self.config.model,
             boxes=boxes,
             outside=self.files.outside,
+            format=self.files.format,
         )
+
+    def truth(self) -> dict:
+        """The validation json as evaluations take it (`read_truth`); not for MPII."""
+        return read_truth(self.val_json, len(self.keypoints), self.files.outside)
