@@ -43,7 +43,7 @@ def export_program(backbone: nn.Module, path: str | Path) -> float:
     extra file metadata.json. Raises InputError where it cannot be exported, differs by more than
     TOLERANCE, or where `path` exists.
     """
-    with _new_file(Path(path)) as draft:
+    with new_file(Path(path)) as draft:
         try:
             program = torch.export.export(backbone.eval(), (noise(backbone, 2),), **_any_batch())
         except Exception as error:
@@ -60,8 +60,8 @@ def export_onnx(backbone: nn.Module, path: str | Path) -> float:
 
     Beyond 2 GB the weights are beside it, in <path>.data. Raises InputError as `export_program`.
     """
-    with _new_file(Path(path)) as draft:
-        _write_onnx(backbone, draft)
+    with new_file(Path(path)) as draft:
+        _write_backbone(backbone, draft)
         return _checked(backbone, onnx_network(draft), path)
 
 
@@ -78,9 +78,9 @@ def export_int8(
     there is nothing to quantize. Measured on the processor at hand: without VNNI instructions
     another one may round otherwise.
     """
-    with _new_file(Path(path)) as draft:
+    with new_file(Path(path)) as draft:
         plain = draft.with_name("float.onnx")
-        _write_onnx(backbone, plain)
+        _write_backbone(backbone, plain)
         _quantize(plain, draft)
         found = agreement(
             pooled(backbone, images, batch_size), pooled(onnx_network(draft), images, batch_size)
@@ -97,7 +97,9 @@ def export_int8(
 
 def onnx_network(path: str | Path) -> Network:
     """An ONNX file as a function from images to tokens, on the CPU."""
-    session = _onnx("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = import_onnx("onnxruntime").InferenceSession(
+        str(path), providers=["CPUExecutionProvider"]
+    )
 
     def network(images: Tensor) -> Tensor:
         return torch.from_numpy(session.run(["tokens"], {"images": images.numpy()})[0])
@@ -130,27 +132,38 @@ def metadata(backbone: nn.Module) -> dict[str, str]:
     return {name: json.dumps(value) for name, value in values.items()}
 
 
-def _write_onnx(backbone: nn.Module, path: Path) -> None:
+def _write_backbone(backbone: nn.Module, path: Path) -> None:
+    write_onnx(backbone, noise(backbone, 2), path, "images", ["tokens"], metadata(backbone))
+
+
+def write_onnx(
+    network: nn.Module,
+    example: Tensor,
+    path: Path,
+    input_name: str,
+    output_names: list[str],
+    about: dict[str, str],
+) -> None:
+    """Write a network of one input as ONNX, for batches of any size; ``about``: its metadata.
+
+    Beyond 2 GB the weights are beside it, in <path>.data. Raises InputError where the network, or
+    a package that is not installed, does not let it.
+    """
     for package in ("onnx", "onnxscript"):
-        _onnx(package)
-    names = {"input_names": ["images"], "output_names": ["tokens"]}
+        import_onnx(package)
+    names = {"input_names": [input_name], "output_names": output_names}
     try:
         program = torch.onnx.export(
-            backbone.eval(),
-            (noise(backbone, 2),),
-            dynamo=True,
-            verbose=False,
-            **names,
-            **_any_batch(),
+            network.eval(), (example,), dynamo=True, verbose=False, **names, **_any_batch()
         )
     except Exception as error:
         raise InputError(f"torch.onnx cannot take this network: {first_line(error)}") from error
-    program.model.metadata_props.update(metadata(backbone))
-    program.save(path, external_data=_is_large(backbone))
+    program.model.metadata_props.update(about)
+    program.save(path, external_data=_is_large(network))
 
 
 def _quantize(plain: Path, path: Path) -> None:
-    onnx, quantization = _onnx("onnx"), _onnx("onnxruntime.quantization")
+    onnx, quantization = import_onnx("onnx"), import_onnx("onnxruntime.quantization")
     options = {"per_channel": True, "weight_type": quantization.QuantType.QInt8}
     large = plain.with_name(plain.name + ".data").exists()
     logging.disable(logging.WARNING)  # it advises shape inference, which the exporter has done
@@ -200,7 +213,8 @@ def _is_large(backbone: nn.Module) -> bool:
     return sum(p.numel() * p.element_size() for p in backbone.parameters()) > LARGEST_PROTOBUF
 
 
-def _onnx(package: str):
+def import_onnx(package: str):
+    """onnx, onnxscript or onnxruntime. Raises InputError where it is not installed."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
@@ -214,8 +228,11 @@ def check_new(path: Path) -> None:
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[Path]:
-    """A path to write to; what is there and beside it at the end is moved to where it belongs."""
+def new_file(path: Path) -> Iterator[Path]:
+    """A path to write to; what is there and beside it at the end is moved to where it belongs.
+
+    Raises InputError where there is something at ``path``.
+    """
     check_new(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:

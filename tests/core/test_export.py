@@ -58,7 +58,7 @@ def square(onnx_files, monkeypatch):
     def copy(backbone, path):
         path.write_bytes((onnx_files / "square.onnx").read_bytes())
 
-    monkeypatch.setattr(exporters, "_write_onnx", copy)
+    monkeypatch.setattr(exporters, "_write_backbone", copy)
     return network("square")
 
 
