@@ -1,11 +1,11 @@
-"""Everything a pose run can be told, and the presets."""
+"""Everything a pose run can be told; `apps/pose/presets.py` has the presets."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
-from core.training.optim import OptimConfig, ScheduleConfig
+from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
 
@@ -42,11 +42,17 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A backbone and a keypoint head."""
+    """A backbone, MLP-Pose's parts (`apps/pose/mlp_pose.py`; off by default), a keypoint head."""
 
     backbone: str = "mixer_b16"  # any name of core.create_backbone
     image_size: tuple[int, int] = (256, 192)  # height, width of the crop around a person
     weights: str = ""  # a file, folder or run to start the backbone from
+    freeze: bool = False  # do not train the backbone
+    levels: tuple[int, ...] = ()  # of the backbone's pyramid, 0 the finest; none: its one map
+    fuse: bool = False  # the intra-level fuse module, in each level
+    mixer_depth: int = 0  # blocks of the MLP-Mixer behind it; 0: none
+    mixer_width: int = 256  # its hidden width
+    mixer_tokens: Literal["grid", "keypoints"] = "grid"  # what it relates: places or keypoints
     stochastic_depth: float = 0.0  # not for timm:*
     grad_checkpointing: bool = False  # not for timm:*
     head: Literal["simcc", "heatmap"] = "simcc"
@@ -75,88 +81,3 @@ class PoseConfig:
     optim: OptimConfig = OptimConfig()
     eval: EvalConfig = EvalConfig()
     run: RunConfig = field(default_factory=RunConfig)
-
-
-def demo() -> PoseConfig:
-    """Embedded people, a small Mixer, 2 CPU cores: AP 0.51 in about 9 minutes, drawing included."""
-    return PoseConfig(
-        data=DataConfig(people_train=4000),
-        model=ModelConfig(
-            backbone="mixer_c128_l2_p16",
-            image_size=(128, 96),
-            simcc_maps=16,
-            simcc_split=1.0,
-            sigma=2.5,
-        ),
-        augment=AugmentConfig(half_body=0.0, scale=(0.9, 1.1), rotation=0.0, shift=0.03),
-        optim=OptimConfig(lr=8e-3),
-        eval=EvalConfig(flip_test=True),
-        run=RunConfig(
-            folder="runs/pose/demo",
-            steps=3600,
-            batch_size=32,
-            ema=0.995,
-            log_every=50,
-            eval_every=1200,
-            save_every=600,
-            best="AP",
-        ),
-    )
-
-
-def debug() -> PoseConfig:
-    """A few embedded people and 2 steps: does everything run? Seconds on any machine."""
-    return replace(
-        demo(),
-        data=DataConfig(people_train=8, people_val=4, workers=0),
-        model=ModelConfig(backbone="mixer_c32_l2_p16", image_size=(64, 48), sigma=3.0),
-        eval=EvalConfig(batch_size=4),
-        run=RunConfig(
-            folder="runs/pose/debug", steps=2, batch_size=4, log_every=1, best="AP", trackers=()
-        ),
-    )
-
-
-def coco_mixer_b16_256x192() -> PoseConfig:
-    """COCO train2017, Mixer-B/16 and SimCC at 256x192; needs --data.root. Not run yet.
-
-    No 2-D COCO model with an all-MLP backbone is published, so there is no figure to expect. The
-    schedule (210 epochs, batch 512, SimCC with sigma 6 and 2 bins a pixel) is that of mmpose's
-    SimCC configs; the optimizer is AdamW with the Mixer's clipping and stochastic depth.
-    """
-    return PoseConfig(
-        model=ModelConfig(stochastic_depth=0.1),
-        optim=OptimConfig(lr=5e-4, weight_decay=0.1),
-        eval=EvalConfig(flip_test=True),
-        run=RunConfig(
-            folder="runs/pose/coco_mixer_b16_256x192",
-            epochs=210,
-            batch_size=512,
-            schedule=ScheduleConfig("step", warmup=500, milestones=(170 / 210, 200 / 210)),
-            ema=0.9998,
-            log_every=50,
-            eval_every=2924,  # 10 epochs of 149,813 people
-            save_every=2924,
-            best="AP",
-        ),
-    )
-
-
-def coco_resnet50_heatmap_256x192() -> PoseConfig:
-    """COCO train2017, SimpleBaseline (ResNet-50, three deconvolutions); needs --data.root. Not run.
-
-    Reported for this network by mmpose: 71.8 AP with detection boxes.
-    """
-    base = coco_mixer_b16_256x192()
-    return replace(
-        base,
-        model=ModelConfig(backbone="timm:resnet50", weights="timm", head="heatmap", sigma=2.0),
-        optim=OptimConfig(name="adam", lr=5e-4, weight_decay=0.0),
-        run=replace(base.run, folder="runs/pose/coco_resnet50_heatmap_256x192"),
-    )
-
-
-PRESETS = {
-    make.__name__: make
-    for make in (demo, debug, coco_mixer_b16_256x192, coco_resnet50_heatmap_256x192)
-}

@@ -1,6 +1,6 @@
-"""A backbone and a keypoint head.
+"""A backbone, what MLP-Pose puts on it where that is asked for, and a keypoint head.
 
-Legend: B people, (H, W) the crop, C channels, (h, w) the backbone's map, K keypoints.
+Legend: B people, (H, W) the crop, C channels, (h, w) the head's map, K keypoints.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from apps.pose.codec import HEATMAP_STRIDE
 from apps.pose.config import ModelConfig
 from apps.pose.keypoints import KeypointSet
+from apps.pose.levels import level_maps, measure
+from apps.pose.mlp_pose import KeypointMixer, MLPPoseNeck, patch_of
 from core import InputError, create_backbone
 from core.config import build, to_plain
 from core.models.backbone import backbone_from_description
@@ -26,6 +28,7 @@ class SimCCHead(nn.Module):
     A 1x1 convolution gives each keypoint ``maps`` maps; flattened, they give the logits of both
     axes by one linear layer each, shared by the keypoints. The paper has one map. More of them are
     ours: on the coarse grid of a small Mixer, h*w numbers say too little of a place within a patch.
+    A Mixer over the keypoints (``mixer_depth`` blocks of ``mixer_width``) may come between.
     """
 
     def __init__(
@@ -35,12 +38,16 @@ class SimCCHead(nn.Module):
         keypoints: int,
         bins: tuple[int, int],
         maps: int = 1,
+        mixer_depth: int = 0,
+        mixer_width: int = 256,
     ):
         super().__init__()
-        self.keypoints = keypoints
+        self.keypoints, numbers = keypoints, maps * grid[0] * grid[1]
         self.to_keypoints = nn.Conv2d(channels, keypoints * maps, 1)
-        self.x = nn.Linear(maps * grid[0] * grid[1], bins[0])
-        self.y = nn.Linear(maps * grid[0] * grid[1], bins[1])
+        mixer = (keypoints, numbers, mixer_depth, mixer_width)
+        self.mix = KeypointMixer(*mixer) if mixer_depth else None
+        self.x = nn.Linear(numbers, bins[0])
+        self.y = nn.Linear(numbers, bins[1])
         for layer in (self.x, self.y):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
@@ -49,6 +56,7 @@ class SimCCHead(nn.Module):
         """(B, C, h, w) -> logits {"x": (B, K, W*split), "y": (B, K, H*split)}."""
         maps = self.to_keypoints(features).flatten(1)
         maps = maps.unflatten(1, (self.keypoints, -1))  # (B, K, maps*h*w)
+        maps = self.mix(maps) if self.mix else maps
         return {"x": self.x(maps), "y": self.y(maps)}
 
 
@@ -89,7 +97,12 @@ def _doublings(stride: tuple[int, int]) -> int:
 
 
 class PoseNet(nn.Module):
-    """Crops of people in, SimCC logits or heatmaps out."""
+    """Crops of people in, SimCC logits or heatmaps out.
+
+    backbone -> levels of its pyramid -> `MLPPoseNeck` -> head. What the levels do not need of the
+    backbone is not trained, nor is any of it with ``config.freeze``: it then also stays in
+    evaluation mode, so that its BatchNorms keep their statistics.
+    """
 
     def __init__(
         self, config: ModelConfig, keypoints: KeypointSet, backbone: nn.Module | None = None
@@ -100,12 +113,22 @@ class PoseNet(nn.Module):
         mean, std = self.backbone.normalization
         self.register_buffer("mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
-        self.head = _head(config, self.backbone, len(keypoints))
+        shapes, unused = measure(self.backbone, config.levels)
+        _freeze(self.backbone, None if config.freeze else unused)
+        stride = _stride(config, self.backbone, shapes[0][1:])
+        self.neck = _neck(config, shapes, stride)
+        self.head = _head(config, self.neck.shape, stride, len(keypoints))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """(B, 3, H, W) uint8 RGB -> the head's outputs."""
-        features = self.backbone.feature_map((images.float() - self.mean) / self.std)
-        return self.head(features)
+        images = (images.float() - self.mean) / self.std
+        return self.head(self.neck(level_maps(self.backbone, images, self.config.levels)))
+
+    def train(self, mode: bool = True) -> PoseNet:
+        """As nn.Module, but for a frozen backbone."""
+        super().train(mode)
+        self.backbone.train(mode and not self.config.freeze)
+        return self
 
     @classmethod
     def from_description(cls, info: dict[str, Any], source: str) -> PoseNet:
@@ -129,16 +152,45 @@ class PoseNet(nn.Module):
 
 
 def _backbone(config: ModelConfig) -> nn.Module:
+    if config.freeze and not config.weights:
+        raise InputError("model.freeze keeps random weights as they are: give model.weights")
     names = ("stochastic_depth", "grad_checkpointing")
     options = {name: getattr(config, name) for name in names}
     if config.backbone.startswith("timm:"):
         options = {}
+    if config.backbone.startswith("timm:hrnet"):
+        options = {"head": ""}  # its four branches and nothing behind them, as for pose
     return create_backbone(config.backbone, config.image_size, config.weights or None, **options)
 
 
-def _head(config: ModelConfig, backbone: nn.Module, keypoints: int) -> nn.Module:
+def _freeze(backbone: nn.Module, names: list[str] | None) -> None:
+    """Let these parameters be; None: all."""
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_(names is not None and name not in names)
+
+
+def _stride(config: ModelConfig, backbone: nn.Module, grid: tuple[int, ...]) -> tuple[int, int]:
+    """Crop pixels for a position of the finest level."""
+    if not config.levels:
+        return backbone.stride
+    height, width = config.image_size
+    return round(height / grid[0]), round(width / grid[1])
+
+
+def _neck(config: ModelConfig, shapes: list[tuple[int, int, int]], stride) -> MLPPoseNeck:
+    depth = config.mixer_depth if config.mixer_tokens == "grid" else 0
+    patch = patch_of(stride, shapes[0][1:]) if depth else 1
+    return MLPPoseNeck(shapes, config.fuse, depth, config.mixer_width, patch)
+
+
+def _head(config: ModelConfig, shape: tuple[int, int, int], stride, keypoints: int) -> nn.Module:
+    depth = config.mixer_depth if config.mixer_tokens == "keypoints" else 0
+    channels, *grid = shape
     if config.head == "heatmap":
-        return HeatmapHead(backbone.num_features, backbone.stride, keypoints)
+        if depth:
+            raise InputError('model.mixer_tokens "keypoints" is for model.head simcc')
+        return HeatmapHead(channels, stride, keypoints)
     height, width = config.image_size
     bins = round(width * config.simcc_split), round(height * config.simcc_split)
-    return SimCCHead(backbone.num_features, backbone.grid, keypoints, bins, config.simcc_maps)
+    mixer = depth, config.mixer_width
+    return SimCCHead(channels, grid, keypoints, bins, config.simcc_maps, *mixer)

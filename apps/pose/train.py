@@ -5,18 +5,19 @@ No words at all: the `demo` preset, on people that the app draws itself.
 
 from __future__ import annotations
 
-from apps.pose.config import PRESETS, PoseConfig
+from apps.pose.config import PoseConfig
 from apps.pose.eval import evaluate
 from apps.pose.loss import pose_losses
 from apps.pose.model import PoseNet
+from apps.pose.presets import PRESETS
 from apps.pose.source import PoseData
 from core.config import cli, entry_point
 from core.training.optim import create_optimizer
 from core.training.run import Run
 
 
-def train(config: PoseConfig) -> None:
-    """Run the whole training that ``config`` describes."""
+def train(config: PoseConfig, more: bool = False) -> Run:
+    """Run the whole training that ``config`` describes; more: this process will do others."""
     run = Run(config.run, config)
     data = PoseData(config, run.session)
     loader = run.loader(data.train(), workers=config.data.workers, skip_bad=config.data.skip_bad)
@@ -33,7 +34,8 @@ def train(config: PoseConfig) -> None:
         if run.due("save"):
             run.save()
 
-    run.finish()
+    run.finish(more)
+    return run
 
 
 @entry_point

@@ -18,7 +18,9 @@ from core.models.weights import build_backbone, load_strictly, read_weights
 class TimmBackbone(nn.Module, HubMixin):
     """A model of timm, without its classifier, as a backbone.
 
-    It is built for one `image_size`; None is the size that timm has the model's weights at.
+    It is built for one `image_size`; None is the size that timm has the model's weights at. An
+    HRNet with the option `head=""` lacks what timm puts on its four branches to classify: its
+    `feature_map` is then the branch of stride 4, as in HRNet's own networks for pose.
     """
 
     def __init__(self, name: str, image_size=None, pretrained: bool = False, **options):
@@ -28,7 +30,8 @@ class TimmBackbone(nn.Module, HubMixin):
         size = None if image_size is None else as_pair("image_size", image_size)
         self.model = _timm_model(name.removeprefix("timm:"), size, pretrained, options)
         data = self.model.pretrained_cfg
-        self.stride = (self.model.feature_info[-1]["reduction"],) * 2
+        last = 1 if options.get("head") == "" else -1  # of an HRNet the finest branch
+        self.stride = (self.model.feature_info[last]["reduction"],) * 2
         # timm repeats a pretrained stem over further channels in this order
         order = [i % 3 for i in range(self.in_channels)]
         self.normalization = tuple(tuple(data[key][i] for i in order) for key in ("mean", "std"))
@@ -100,6 +103,8 @@ class TimmBackbone(nn.Module, HubMixin):
 
     def _features(self, images: Tensor) -> Tensor:  # (B, C, h, w) or (B, prefix + S, C)
         features = self.model.forward_features(images)
+        if isinstance(features, list):  # the branches of an HRNet, fine to coarse
+            return features[0]
         nhwc = features.ndim == 4 and getattr(self.model, "output_fmt", "NCHW") == "NHWC"
         return features.permute(0, 3, 1, 2) if nhwc else features
 
@@ -136,6 +141,8 @@ def _load_timm_file(name: str, size: tuple[int, int], file, options: dict) -> Ti
     backbone = TimmBackbone(name, None, **options)
     heads = backbone.model.pretrained_cfg["classifier"] or ()
     heads = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
+    if options.get("head") == "":  # HRNet without what follows its branches
+        heads += ("incre_modules.", "downsamp_modules.", "final_layer.")
     state = {key: value for key, value in state.items() if not key.startswith(heads)}
     load_strictly(backbone.model, state, f"{file} (as {name})")
     backbone.set_image_size(size)

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from apps.pose.config import ModelConfig, debug
+from apps.pose.config import ModelConfig
 from apps.pose.keypoints import COCO_NAMES, KeypointSet
 from apps.pose.model import PoseNet
 from apps.pose.people.film import draw_film
 from apps.pose.people.skeleton import BONES
+from apps.pose.presets import debug
 from apps.pose.video import VideoWriter
 from core.config import save_config, to_plain
 from core.training.checkpoint import link, write_checkpoint

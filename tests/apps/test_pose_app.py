@@ -14,12 +14,13 @@ from scipy.special import rel_entr, softmax
 from apps.pose import eval as pose_eval
 from apps.pose import predict as pose_predict
 from apps.pose import train as pose_train
-from apps.pose.config import PRESETS, EvalConfig, ModelConfig, debug
+from apps.pose.config import EvalConfig, ModelConfig
 from apps.pose.inference import predict_people
 from apps.pose.keypoints import COCO_NAMES, KeypointSet
 from apps.pose.loss import pose_losses
 from apps.pose.model import PoseNet
 from apps.pose.people import make_people
+from apps.pose.presets import PRESETS, debug
 from apps.pose.source import PoseData
 from core import InputError, create_backbone
 from core.config import to_plain
