@@ -1,0 +1,80 @@
+"""From a dense, clean cloud to the sparse, noisy, irregular one that is to be reconstructed.
+
+The steps and their numbers are the protocol's (docs/pointcloud_protocol.md); PointMixer's own are
+not published. Legend: D dense points, N points of the input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from apps.pointcloud.randomness import direction, stream, uniform, weighted_order
+from core.errors import InputError
+
+GRID = 2.0**-20  # inputs are rounded to it, so that a last bit of exp or log changes no hash
+FEWEST_LEFT = 0.5  # a hole that would leave less than this share of the points is not made
+
+
+@dataclass(frozen=True)
+class CorruptionConfig:
+    """How inputs are made. Lengths are in radii of the unit sphere, for scenes in metres."""
+
+    points: int = 512  # of the input
+    noise: float = 0.02  # standard deviation of each coordinate
+    outliers: float = 0.03  # share of the points that lie anywhere in the bounding box
+    bias: float = 1.0  # of the density: exp(bias) times as dense a radius further in one direction
+    holes: int = 1  # balls without points
+    hole_radius: float = 0.2
+
+
+def corrupt(dense: np.ndarray, config: CorruptionConfig, rng: np.random.Generator) -> np.ndarray:
+    """The input (N, 3) float32 of a dense cloud (D, 3) in the same unit.
+
+    A pure function of the arguments and of the generator's state. Where fewer than N points are
+    left, they are taken again in turn. Raises InputError for settings without a meaning.
+    """
+    check(config)
+    dense = dense.astype(np.float64)
+    low, high = dense.min(0), dense.max(0)
+    away = direction(rng)
+    radius = np.linalg.norm(high - low) / 2 or 1.0
+    weights = np.exp(config.bias * ((dense - (low + high) / 2) @ away / radius))
+    left = _outside_holes(dense, config, rng)
+    order = left[weighted_order(rng, weights[left])]
+    points = dense[np.resize(order, config.points)]
+    points = points + config.noise * rng.standard_normal(points.shape)
+    lost = round(config.outliers * config.points)
+    margin = 0.1 * radius
+    points[:lost] = uniform(rng, 0, 1, (lost, 3)) * (high - low + 2 * margin) + low - margin
+    points = points[np.argsort(rng.random(len(points)), kind="stable")]
+    return (np.round(points / GRID) * GRID).astype(np.float32)
+
+
+def make_input(dense: np.ndarray, config: CorruptionConfig, seed: int, index: int) -> np.ndarray:
+    """The input of cloud `index` of a suite: a pure function of the cloud and (seed, index)."""
+    return corrupt(dense, config, stream(seed, index, 1))
+
+
+def check(config: CorruptionConfig) -> None:
+    """Raises InputError for settings without a meaning."""
+    if config.points < 1 or config.holes < 0 or not 0 <= config.outliers <= 1:
+        raise InputError(
+            f"corruption: points {config.points} (1 or more), holes {config.holes} (0 or more), "
+            f"outliers {config.outliers} (a share)"
+        )
+    if min(config.noise, config.hole_radius) < 0:
+        raise InputError(f"corruption: noise {config.noise} and hole_radius {config.hole_radius} "
+                         "are lengths, 0 or more")  # fmt: skip
+
+
+def _outside_holes(dense: np.ndarray, config: CorruptionConfig, rng) -> np.ndarray:
+    """Indices of the points that are in no hole; a hole's centre is one of the points."""
+    left = np.ones(len(dense), bool)
+    for _ in range(config.holes):
+        center = dense[int(rng.random() * len(dense))]
+        hole = ((dense - center) ** 2).sum(1) < config.hole_radius**2
+        if (left & ~hole).sum() >= FEWEST_LEFT * len(dense):
+            left &= ~hole
+    return np.flatnonzero(left)
