@@ -9,7 +9,9 @@ import contextlib
 import io
 import warnings
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,8 @@ AP_NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "AR
 SCORE_THRESHOLD = 0.2  # keypoints below it do not count in a person's score (CocoMetric)
 NMS_THRESHOLD = 0.9  # object keypoint similarity of duplicates (CocoMetric)
 TORSO = ("left_shoulder", "right_hip")
+_IMAGE_FIELDS = ("id", "file_name", "width", "height")
+_PERSON_FIELDS = ("id", "image_id", "category_id", "iscrowd", "area", "num_keypoints")
 
 
 def coco_results(
@@ -84,7 +88,10 @@ def _oks_nms(
 
 
 def coco_ap(
-    truth: str | Path | dict, results: list[dict], sigmas: tuple[float, ...]
+    truth: str | Path | dict,
+    results: list[dict],
+    sigmas: tuple[float, ...],
+    use_area: bool = True,
 ) -> dict[str, float]:
     """COCO keypoint AP and AR (cocodataset.org/#keypoints-eval), computed by hotcoco.
 
@@ -96,12 +103,60 @@ def coco_ap(
     ``truth`` is the full json: people without labels and crowds take part as COCO wants it (what
     matches them is neither right nor wrong). ``sigmas`` (K,): with others than COCO's 17 the number
     is no COCO AP but the same formula. Missing num_keypoints and iscrowd are filled in, a missing
-    area by 0.53 x box area (xtcocotools' use_area=False). Raises InputError.
+    area by 0.53 x box area; with ``use_area=False`` that is every person's area, as xtcocotools has
+    it for CrowdPose and AIC, where nobody has a segment. Raises InputError.
     """
+    content = truth if isinstance(truth, dict) else read_json(truth)
+    run = coco_eval(content, results, sigmas, use_area)
+    quietly(run.run)
+    return {name: float(value) for name, value in zip(AP_NAMES, run.stats, strict=True)}
+
+
+def crowd_ap(
+    truth: str | Path | dict, results: list[dict], sigmas: tuple[float, ...]
+) -> dict[str, float]:
+    """CrowdPose's AP, AP50, AP75, their AR, and AP of easy, medium and hard images.
+
+    As the data set's own code and xtcocotools' keypoints_crowd: areas are 0.53 x box area; an image
+    is easy below a ``crowdIndex`` of 0.2, hard from 0.8. They round the last three to 4 digits,
+    this does not. Raises InputError where an image has no crowdIndex.
+    """
+    content = truth if isinstance(truth, dict) else read_json(truth)
+    found = {"easy": [], "medium": [], "hard": []}
+    for image in content["images"]:
+        if not isinstance(index := image.get("crowdIndex"), int | float):
+            raise InputError(f"image {image['id']} has no crowdIndex: is it CrowdPose's json?")
+        found["easy" if index < 0.2 else "medium" if index < 0.8 else "hard"].append(image)
+    total = coco_ap(content, results, sigmas, use_area=False)
+    metrics = {name: total[name] for name in AP_NAMES if name[-1] not in "ML"}
+    for name, images in found.items():
+        ids = {image["id"] for image in images}
+        people = [a for a in content["annotations"] if a["image_id"] in ids]
+        part = {**content, "images": images, "annotations": people}
+        there = [result for result in results if result["image_id"] in ids]
+        metrics[f"AP {name}"] = coco_ap(part, there, sigmas, False)["AP"] if people else -1.0
+    return metrics
+
+
+def coco_eval(content: dict, results: list[dict], sigmas: tuple[float, ...], use_area: bool = True):
+    """hotcoco's COCOeval of keypoints, not yet run; arguments as for `coco_ap`."""
     import hotcoco
 
-    content = truth if isinstance(truth, dict) else read_json(truth)
-    content = {**content, "annotations": _complete(content["annotations"], len(sigmas))}
+    people = complete_people(content["annotations"], len(sigmas), use_area)
+    images = [{name: image[name] for name in _IMAGE_FIELDS} for image in content["images"]]
+    content = {"images": images, "annotations": people, "categories": content["categories"]}
+
+    def load():
+        ground_truth = hotcoco.COCO(content)
+        return hotcoco.COCOeval(ground_truth, ground_truth.loadRes(results), "keypoints")
+
+    run = quietly(load)
+    run.params.kpt_oks_sigmas = [float(s) for s in sigmas]
+    return run
+
+
+def quietly(action: Callable[[], Any]) -> Any:
+    """What ``action`` gives, without what hotcoco prints and warns of on the way."""
     report = io.StringIO()
     with (
         contextlib.redirect_stdout(report),
@@ -109,15 +164,11 @@ def coco_ap(
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # that other sigmas are not COCO's, which is meant
-        ground_truth = hotcoco.COCO(content)
-        run = hotcoco.COCOeval(ground_truth, ground_truth.loadRes(results), "keypoints")
-        run.params.kpt_oks_sigmas = [float(s) for s in sigmas]
-        run.run()
-    return {name: float(value) for name, value in zip(AP_NAMES, run.stats, strict=True)}
+        return action()
 
 
-def _complete(annotations: list[dict], count: int) -> list[dict]:
-    """The annotations with every field that the evaluation reads."""
+def complete_people(annotations: list[dict], count: int, use_area: bool) -> list[dict]:
+    """The annotations with every field that the evaluation reads, and no other."""
     complete = []
     for annotation in annotations:
         values = annotation.get("keypoints") or [0] * (3 * count)
@@ -127,12 +178,11 @@ def _complete(annotations: list[dict], count: int) -> list[dict]:
                 f"but there are {count} sigmas: give one sigma for each keypoint"
             )
         box = annotation.get("bbox") or [0, 0, 0, 0]
-        filled = {
-            "iscrowd": 0,
-            "num_keypoints": sum(v > 0 for v in values[2::3]),
-            "area": 0.53 * box[2] * box[3],
-        }
-        complete.append({**filled, **annotation, "keypoints": values, "bbox": box})
+        from_box = {"area": 0.53 * box[2] * box[3]}
+        filled = {"iscrowd": 0, "num_keypoints": sum(v > 0 for v in values[2::3]), **from_box}
+        given = {name: annotation[name] for name in _PERSON_FIELDS if name in annotation}
+        area = {} if use_area else from_box
+        complete.append({**filled, **given, **area, "keypoints": values, "bbox": box})
     return complete
 
 
