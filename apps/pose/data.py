@@ -37,9 +37,7 @@ from core.errors import InputError
 # and they do not survive a fork.
 cv2.setNumThreads(0)
 
-_SHARED = (  # what mmpose's transforms read of the metainfo
-    "flip_indices", "flip_pairs", "upper_body_ids", "lower_body_ids", "dataset_keypoint_weights",
-)  # fmt: skip
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"  # its first and last markers
 
 
 class PoseDataset(Dataset):
@@ -68,9 +66,9 @@ class PoseDataset(Dataset):
         model: ModelConfig,
         augment: AugmentConfig | None = None,
         train: bool = False,
-        format: str = "coco",
         boxes: str | Path | None = None,
         outside: str = "error",
+        format: str = "coco",
     ):
         """``images`` is the folder below which the json's file names lie; ``boxes`` a detection
         json to evaluate on in place of the annotated boxes; ``outside`` as in `keypoint_array`;
@@ -184,11 +182,17 @@ def _read_person_image(person: dict) -> None:
 def read_image(path: str | Path) -> np.ndarray:
     """(h, w, 3) uint8 RGB, upright by its EXIF tag as the annotations of COCO assume.
 
-    By Pillow and not OpenCV (mmpose's default): OpenCV decodes a truncated JPEG without a word and
-    leaves the rest grey, Pillow raises. Raises BadSample.
+    OpenCV (mmpose's default) is the faster reader of JPEG, but it decodes a truncated one without a
+    word and leaves the rest grey. So it gets those that have their end; all else Pillow reads,
+    which raises. Raises BadSample.
     """
     try:
-        with Image.open(path) as image:
+        content = Path(path).read_bytes()
+        if content.startswith(_JPEG_START) and content.endswith(_JPEG_END):
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+            if image is not None:
+                return image
+        with Image.open(io.BytesIO(content)) as image:
             image.load()
             if image.getexif().get(0x0112, 1) != 1:  # orientation
                 image = ImageOps.exif_transpose(image)
