@@ -8,26 +8,21 @@ unequal classes.
 
 from __future__ import annotations
 
-import json
-import statistics
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from apps.style.config import BALANCING, OPTIMIZERS, StyleConfig, balanced, wikiart7_small
 from apps.style.config import debug as debug_run
 from apps.style.train import train
-from core.config import cli, did_you_mean, entry_point, to_plain
+from core.config import cli, did_you_mean, entry_point
 from core.errors import InputError
+from core.evaluation.compare import Scores, check_lists, report, train_all
 from core.models.backbone import create_backbone
-from core.training.folder import read_metrics
+from core.training.run import Run
 from core.training.session import end_processes
 
-SHUFFLES = 10_000
 Metric = Literal["top1", "top5", "balanced_accuracy", "macro_f1", "calibration_error"]
-Scores = dict[str, dict[str, list[float]]]  # by model and row, one for each seed
 
 
 @dataclass(frozen=True)
@@ -81,16 +76,13 @@ PRESETS = {make.__name__: make for make in (wikiart7, wikiart7_long_tail, debug)
 def compare(config: CompareConfig) -> Scores:
     """Train what is not trained yet, print and write the table."""
     check(config)
-    scores: Scores = {model: {row: [] for row in rows(config)} for model in config.models}
-    jobs = [(m, row, s) for s in config.seeds for m in config.models for row in rows(config)]
-    for number, (model, row, seed) in enumerate(jobs):
-        run = train(one_run(config, model, row, seed), more=True)
-        value = last_metric(run.folder, config.metric)
-        scores[model][row].append(value)
-        done = f"{number + 1} of {len(jobs)}"
-        run.session.print(f"{done}: {model} {row} seed {seed}: {config.metric} {value:.4f}")
+
+    def one(model: str, row: str, seed: int) -> Run:
+        return train(one_run(config, model, row, seed), more=True)
+
+    scores, run = train_all(config.models, rows(config), config.seeds, config.metric, one)
     if run.session.is_main:
-        report(config, scores)
+        report(config.out, config, config.metric, config.seeds, scores)
     return scores
 
 
@@ -100,10 +92,8 @@ def check(config: CompareConfig) -> None:
         for name in getattr(config, kind):
             if name not in known:
                 raise InputError(f"{kind}: no {name!r}.{did_you_mean(name, known)}")
-    for name in ("models", "optimizers", "seeds", "balancing"):
-        values = getattr(config, name)
-        if (not values and name != "balancing") or len(set(values)) < len(values):
-            raise InputError(f"{name} are {values}: give one at least, and none twice")
+    names = ("models", "optimizers", "seeds", "balancing")
+    check_lists(optional=("balancing",), **{name: getattr(config, name) for name in names})
     for model in config.models:
         create_backbone(model, config.base.model.image_size)
 
@@ -122,86 +112,6 @@ def one_run(config: CompareConfig, model: str, row: str, seed: int) -> StyleConf
     run = replace(base.run, folder=str(folder), seed=seed, resume=True)
     network = replace(base.model, name=model)
     return replace(base, model=network, optim=OPTIMIZERS[optimizer], run=run)
-
-
-def last_metric(folder: Path, metric: str) -> float:
-    """The figure of a run's last evaluation."""
-    rows = [row for row in read_metrics(folder) if f"eval/{metric}" in row]
-    if not rows:
-        raise InputError(f"{folder} has no {metric}: choose one of its metrics.jsonl")
-    return rows[-1][f"eval/{metric}"]
-
-
-def noise_test(groups: list[list[float]], seed: int = 0) -> float:
-    """How often chance alone spreads the groups' means as far: a permutation test's p-value.
-
-    The statistic is the range of the means; values are dealt anew to the groups 10,000 times.
-    """
-    sizes, values = [len(group) for group in groups], np.concatenate(groups)
-    cuts, generator = np.cumsum(sizes)[:-1], np.random.default_rng(seed)
-
-    def spread(order: np.ndarray) -> float:
-        return float(np.ptp([part.mean() for part in np.split(order, cuts)]))
-
-    observed = spread(values)
-    hits = sum(spread(generator.permutation(values)) >= observed - 1e-12 for _ in range(SHUFFLES))
-    return (1 + hits) / (1 + SHUFFLES)
-
-
-def table(config: CompareConfig, scores: Scores) -> str:
-    """Percent: mean, standard deviation, and each seed."""
-    lines = [f"{config.metric}, %, seeds {', '.join(map(str, config.seeds))}"]
-    for model, found in scores.items():
-        lines.append(model)
-        for name, values in sorted(found.items(), key=lambda pair: -statistics.fmean(pair[1])):
-            spread = f"+- {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
-            each = ", ".join(f"{100 * value:.2f}" for value in values)
-            lines.append(f"  {name:20} {100 * statistics.fmean(values):6.2f} {spread:9} ({each})")
-        if len(config.seeds) > 1 and len(found) > 1:
-            lines.append(f"  {_verdict(noise_test(list(found.values())))}")
-    return "\n".join(lines)
-
-
-def _verdict(p: float) -> str:
-    what = "more than seeds do" if p < 0.05 else "no more than seeds may"
-    return f"the rows differ by {what} (permutation test of the range, p = {p:.3f})"
-
-
-def report(config: CompareConfig, scores: Scores) -> None:
-    """Print the table, write compare.json and compare.png."""
-    out = Path(config.out)
-    text = table(config, scores)
-    print(text)
-    record = {"config": to_plain(config), "scores": scores, "table": text.splitlines()}
-    partial = out / ".compare.partial"
-    partial.write_text(json.dumps(record, indent=2) + "\n")
-    partial.replace(out / "compare.json")
-    try:
-        print(draw(config, scores, out / "compare.png"))
-    except ImportError:
-        print("no picture: it needs the package matplotlib")
-
-
-def draw(config: CompareConfig, scores: Scores, path: Path) -> Path:
-    """A point for each seed and a line for each mean, the models side by side."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1.5 + 3.2 * len(scores), 3.6), layout="constrained", dpi=150)
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
-    for axes, (model, found) in zip(panels, scores.items(), strict=True):
-        for i, values in enumerate(found.values()):
-            percent = [100 * value for value in values]
-            axes.plot([i] * len(percent), percent, "o", color="#0072b2", alpha=0.6, markersize=5)
-            axes.plot([i - 0.3, i + 0.3], [statistics.fmean(percent)] * 2, color="#d55e00", lw=2)
-        axes.set_xticks(range(len(found)), found, rotation=35, ha="right", fontsize=8)
-        axes.set_title(model, loc="left", fontsize=10)
-        axes.grid(True, axis="y", alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel(f"{config.metric}, %")
-    figure.savefig(path)
-    return path
 
 
 @entry_point

@@ -423,30 +423,6 @@ def test_prediction_of_nothing(learned, tmp_path, command):
 # the comparison of optimizers
 
 
-def test_the_noise_test_against_all_permutations():
-    groups = [[0.1, 0.5], [0.7, 0.2], [0.9]]
-    values = [value for group in groups for value in group]
-
-    def spread(v):
-        means = [(v[0] + v[1]) / 2, (v[2] + v[3]) / 2, v[4]]
-        return max(means) - min(means)
-
-    ways = [spread(order) >= spread(values) - 1e-12 for order in itertools.permutations(values)]
-    assert 0.05 < np.mean(ways) < 0.95
-    assert compare.noise_test(groups) == pytest.approx(np.mean(ways), abs=0.02)
-
-
-def test_the_noise_test_tells_differences_from_noise(monkeypatch):
-    monkeypatch.setattr(compare, "SHUFFLES", 400)
-    rng = np.random.default_rng(0)
-    apart = [(mean + rng.normal(size=4) * 0.1).tolist() for mean in (0, 1, 2)]
-    assert compare.noise_test(apart) < 0.01
-    assert compare.noise_test([[0.5] * 3] * 4) == 1
-    same = [compare.noise_test(rng.normal(size=(4, 3)).tolist(), seed) for seed in range(60)]
-    assert 0.4 < np.mean(same) < 0.6  # uniform
-    assert np.mean(np.array(same) < 0.1) < 0.25
-
-
 def test_a_comparison_goes_on_where_it_stopped(paintings, tmp_path, capsys):
     base = config_of("", paintings)
     config = replace(compare.debug(), base=base, out=str(tmp_path / "out"))
