@@ -6,7 +6,7 @@ Legend: N fine points, M coarse points (M < N), k members of a coarse point's se
     up     z_j = f1(x_j) + sum over the i with j in M_i of softmax_i(t_ij) * f2(y_i)
 
 Coarse points are chosen by farthest point sampling, and M_i holds their k nearest fine points (Choe
-et al. 2022, arXiv 2111.11187, section 3.3). Scores are scalars of [p_j - p_i; feature].
+et al. 2022, arXiv 2111.11187, hierarchical-set mixing). Scores are scalars of [p_j - p_i; feature].
 
 The way up goes back over *the same* pairs (i, j): both take one `SetMap`. The released code says so
 as well, but searches neighbours again, and at the finest step fewer (8 instead of 16). Fine points
