@@ -58,7 +58,7 @@ class ModelConfig:
     head: Literal["simcc", "heatmap"] = "simcc"
     simcc_split: float = 2.0  # bins per pixel (SimCC, arXiv 2107.03332)
     simcc_maps: int = 1  # maps of a keypoint before the axes; 1 as published
-    simcc_dark: bool = False  # place the peak between bins (DARK, arXiv 1910.06278); not published
+    simcc_dark: bool = False  # place keypoints between bins (DARK); SimCC as published does not
     heatmap_codec: Literal["udp", "dark", "msra"] = "udp"  # targets and decoding, see codec.py
     sigma: float = 6.0  # of the target Gaussian: SimCC bins, or heatmap pixels (2.0 is usual)
 
