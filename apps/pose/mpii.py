@@ -17,7 +17,8 @@ from core.errors import InputError
 
 COUNT = 16
 HEAD_SHARE = 0.6  # of the head box's diagonal (evalMPII's SC_BIAS)
-PARTS = {  # PCKh tables' columns -> keypoints; pelvis (6) and thorax (7) do not count
+IN_MEAN = [k for k in range(COUNT) if k not in (6, 7)]  # pelvis and thorax do not count
+PARTS = {  # columns of PCKh tables -> keypoints; the neck (8) is in the mean alone
     "Head": (9,), "Shoulder": (12, 13), "Elbow": (11, 14), "Wrist": (10, 15), "Hip": (2, 3),
     "Knee": (1, 4), "Ankle": (0, 5),
 }  # fmt: skip
@@ -65,6 +66,8 @@ class MpiiPeople(MpiiDataset):
         for person in people:
             person["keypoints"] = person["keypoints"] - 1
             person["keypoints_visible"] = np.float32(person["keypoints_visible"])
+            # The box says the same; GetBBoxCenterScale warns where it finds these.
+            del person["bbox_center"], person["bbox_scale"]
         return people
 
     def get_data_info(self, idx: int) -> dict:
@@ -121,10 +124,11 @@ def mpii_truth(json_path: str | Path, head_boxes: str | Path) -> tuple[np.ndarra
 def head_sizes(path: str | Path) -> np.ndarray:
     """(N,) 0.6 x the diagonal of each head box (`headboxes_src`: 2 corners, x and y, N people)."""
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     try:
         corners = loadmat(path)["headboxes_src"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, MatReadError) as error:
         raise InputError(
             f"{path} is no mpii_gt_val.mat with headboxes_src ({error}): set data.head_boxes"
         ) from None
@@ -139,10 +143,9 @@ def pckh(predicted: np.ndarray, truth: np.ndarray, heads: np.ndarray) -> dict[st
     keypoint; the mean weighs every keypoint by how often it is annotated (evalMPII). At 0.1 HRNet's
     code, which others took over, counts up to 0.11.
     """
-    joints = [j for part in PARTS.values() for j in part]
     half = pck(predicted, truth, heads, 0.5)
     mean = {
-        f"PCKh@{t:g}": pck(predicted[:, joints], truth[:, joints], heads, t)["pck"]
+        f"PCKh@{t:g}": pck(predicted[:, IN_MEAN], truth[:, IN_MEAN], heads, t)["pck"]
         for t in (0.5, 0.1)
     }
     parts = {name: float(np.mean(half["per_keypoint"][list(of)])) for name, of in PARTS.items()}

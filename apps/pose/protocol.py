@@ -38,6 +38,7 @@ def tables(data: PoseData, people: People, results: list[dict]) -> list[Table]:
     """What a report shows beside the metrics: where the errors are."""
     if data.files.format == "mpii":
         names = {joint: part for part, joints in PARTS.items() for joint in joints}
+        names[8] = "in the mean"
         predicted, truth, heads = _mpii(data, people)
         at = {t: pck(predicted, truth, heads, t)["per_keypoint"] for t in (0.5, 0.1)}
         rows = [
