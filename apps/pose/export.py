@@ -1,0 +1,113 @@
+"""Export a run as ONNX, decoding included: python apps/pose/export.py RUN [--output FILE].
+
+Input `crops` (B, H, W, 3) uint8 RGB of people, any B; outputs `keypoints` (B, K, 2) in pixels of
+the crop, and `scores` (B, K). What else a user needs is in the file's metadata, as json: image_size
+[H, W], padding (of a box, before it is cut out), udp (whether corners of crop and box are pixel
+centres), names, skeleton, swap, sigmas. `onnx_runner.py` does the rest with onnxruntime and NumPy.
+
+The file is compared with the network before it gets its name. Needs onnx, onnxscript and
+onnxruntime: pip install -e '.[export]'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from apps.pose.codec import Decoder, uses_udp
+from apps.pose.eval import open_run
+from apps.pose.graph import PoseGraph
+from apps.pose.model import PoseNet
+from core.config import entry_point
+from core.errors import InputError
+from core.evaluation.exporters import import_onnx, new_file, write_onnx
+from core.training.session import Session, build_accelerator
+
+PADDING = 1.25  # of mmpose's GetBBoxCenterScale, which training and evaluation use
+CROPS = 32  # of noise, on which the file is compared with the network
+TOLERANCE = 1e-4  # largest difference of a score; of a keypoint, in heights of the crop,
+# but of this share of them: of two bins that are as high either may be the largest, and refining in
+# a flat map, which noise gives, divides by what is nearly 0
+TIES = 0.05
+
+
+def export_pose(network: PoseNet, path: str | Path) -> dict[str, float]:
+    """Write the network with its decoding; {"keypoints", "scores"}: largest difference on noise.
+
+    That of the keypoints is in heights of the crop and leaves TIES of them out. Raises InputError,
+    and leaves no file, where it cannot be exported, differs by more than TOLERANCE, or where there
+    is a file.
+    """
+    network = network.cpu().eval()
+    with new_file(Path(path)) as draft:
+        example = torch.from_numpy(noise(network, 2))
+        about = {name: json.dumps(value) for name, value in describe(network).items()}
+        write_onnx(PoseGraph(network), example, draft, "crops", ["keypoints", "scores"], about)
+        found = compare(network, draft)
+        if not max(found.values()) <= TOLERANCE:
+            raise InputError(
+                f"{path} is not kept: it differs from the network by {found['keypoints']:.2g} of "
+                f"the crop's height and {found['scores']:.2g} of a score"
+            )
+    return found
+
+
+def describe(network: PoseNet) -> dict:
+    """The metadata of the file."""
+    keypoints, model = network.keypoints, network.config
+    return {
+        "image_size": model.image_size,
+        "padding": PADDING,
+        "udp": uses_udp(model),
+        "names": keypoints.names,
+        "skeleton": keypoints.skeleton,
+        "swap": keypoints.swap,
+        "sigmas": keypoints.sigmas,
+    }
+
+
+def compare(network: PoseNet, path: Path) -> dict[str, float]:
+    """How far onnxruntime's keypoints and scores are from the network's and its decoder's."""
+    crops = noise(network, CROPS)
+    session = import_onnx("onnxruntime").InferenceSession(
+        str(path), providers=["CPUExecutionProvider"]
+    )
+    points, scores = session.run(["keypoints", "scores"], {"crops": crops})
+    with torch.inference_mode():
+        outputs = network(torch.from_numpy(crops).permute(0, 3, 1, 2))
+    wanted, wanted_scores = Decoder(network.config, network.keypoints.swap).in_crop(outputs)
+    apart = np.abs(points - wanted).max(-1) / network.config.image_size[0]
+    return {
+        "keypoints": float(np.quantile(apart, 1 - TIES)),
+        "scores": float(np.abs(scores - wanted_scores).max()),
+    }
+
+
+def noise(network: PoseNet, count: int) -> np.ndarray:
+    """Crops (B, H, W, 3) uint8 RGB, the same for the same B."""
+    size = (count, *network.config.image_size, 3)
+    return np.random.default_rng(count).integers(0, 256, size, dtype=np.uint8)
+
+
+@entry_point
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", help="folder of a run, or of one of its checkpoints")
+    parser.add_argument("--output", type=Path, help="file to write (RUN/pose.onnx)")
+    options = parser.parse_args()
+    session = Session(build_accelerator())
+    _, network, checkpoint = open_run(options.run, session)
+    if not session.is_main:
+        return
+    path = options.output or checkpoint.parents[1] / "pose.onnx"
+    found = export_pose(network, path)
+    words = ", ".join(f"{name} {value:.1e}" for name, value in found.items())
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from the network by: {words}")
+
+
+if __name__ == "__main__":
+    main()
