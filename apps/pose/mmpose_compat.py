@@ -125,7 +125,15 @@ def _answer_torch_load() -> None:
     ]
     types = {type(np.dtype(code)) for code in np.typecodes["All"]}
     torch.serialization.add_safe_globals(
-        [HistoryBuffer, (method, "builtins.getattr"), *functions, np.ndarray, np.dtype, *types]
+        [
+            HistoryBuffer,
+            (method, "builtins.getattr"),
+            *functions,
+            np.ndarray,
+            np.dtype,
+            *types,
+            bytes,
+        ]
     )
 
 

@@ -8,6 +8,7 @@ from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.registry import MODELS
 from torch import Tensor
 
+from apps.pose.levels import level_maps, measure
 from core import InputError, create_backbone
 
 
@@ -16,8 +17,9 @@ class MixerBackbone(BaseBackbone):
     """`core.create_backbone(name, image_size, **options)` as mmpose has its backbones.
 
     ``input_size`` is (width, height), as for mmpose's codecs and heads. ``out_indices`` chooses
-    levels of `pyramid`, fine to coarse; without it there is one map, that of `feature_map`.
-    ``frozen``: nothing of it is trained, and it stays in evaluation mode.
+    levels of `pyramid`, 0 the finest; without it there is one map, that of `feature_map`. What they
+    do not need of the network is not trained. ``frozen``: nothing is trained, and the network stays
+    in evaluation mode.
 
     Weights are read by `init_weights`, which the Runner calls before training, from
     ``init_cfg=dict(type="Pretrained", checkpoint=...)``: whatever create_backbone takes as
@@ -33,24 +35,23 @@ class MixerBackbone(BaseBackbone):
         self,
         name: str,
         input_size: tuple[int, int],
-        out_indices: tuple[int, ...] | None = None,
+        out_indices: tuple[int, ...] = (),
         frozen: bool = False,
         init_cfg: dict | None = None,
         **options: Any,
     ):
         super().__init__(init_cfg)
         self.name, self.options, self.frozen = name, options, frozen
-        self.out_indices = out_indices
+        self.out_indices = tuple(out_indices)
         self.net = create_backbone(name, tuple(input_size)[::-1], **options)
-        self.net.requires_grad_(not frozen)
+        _, unused = measure(self.net, self.out_indices)
+        for name, parameter in self.net.named_parameters():
+            parameter.requires_grad_(not frozen and name not in unused)
         self.train()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W), normalized -> maps (B, C, h, w)."""
-        if self.out_indices is None:
-            return (self.net.feature_map(images),)
-        levels = self.net.pyramid(images)
-        return tuple(levels[i] for i in self.out_indices)
+        return tuple(level_maps(self.net, images, self.out_indices))
 
     def train(self, mode: bool = True) -> MixerBackbone:
         """As nn.Module; what is frozen stays in evaluation mode (BatchNorm, stochastic depth)."""
@@ -71,9 +72,9 @@ class MixerBackbone(BaseBackbone):
         source = create_backbone(self.name, self.net.image_size, weights, **self.options)
         # Weights decide on a Mixer's GELU, say. Here it is the config that says what is built.
         own, theirs = self.net.describe(), source.describe()
-        if differ := {key: value for key, value in theirs.items() if own.get(key) != value}:
+        if differ := [f"{key}={value!r}" for key, value in theirs.items() if own[key] != value]:
             raise InputError(
-                f"{weights} holds {self.name} with {differ}: say so in the backbone of the config, "
-                f"dict(type='MixerBackbone', name={self.name!r}, ..., **{differ})"
+                f"{weights} holds {self.name} of {', '.join(differ)}: say so in the config's "
+                "backbone, where its name is"
             )
         self.net.load_state_dict(source.state_dict())
