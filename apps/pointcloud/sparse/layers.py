@@ -101,8 +101,10 @@ class _Convolution(torch.autograd.Function):
         ctx.pairs = pairs
         out = _zeros((pairs.count, weight.shape[2]), features)
         for cell, start, stop in pairs.runs:
-            rows = features.index_select(0, pairs.inputs[start:stop])
-            out.index_add_(0, pairs.outputs[start:stop], (rows @ weight[cell]).to(out.dtype))
+            inputs, outputs = pairs.rows(start, stop)
+            out.index_add_(
+                0, outputs, (features.index_select(0, inputs) @ weight[cell]).to(out.dtype)
+            )
         return out.to(features.dtype)
 
     @staticmethod
@@ -110,7 +112,7 @@ class _Convolution(torch.autograd.Function):
         (features, weight), pairs = ctx.saved_tensors, ctx.pairs
         of_features, of_weight = _zeros(features.shape, features), _zeros(weight.shape, weight)
         for cell, start, stop in pairs.runs:
-            inputs, outputs = pairs.inputs[start:stop], pairs.outputs[start:stop]
+            inputs, outputs = pairs.rows(start, stop)
             rows, above = features.index_select(0, inputs), gradient.index_select(0, outputs)
             of_weight[cell] += rows.t() @ above
             of_features.index_add_(0, inputs, (above @ weight[cell].t()).to(of_features.dtype))
