@@ -15,6 +15,7 @@ import os
 import shutil
 import threading
 import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -90,14 +91,22 @@ def _write(root: Path, manifest: dict, workers: int) -> None:
     every = [(s, k, n) for s in SPLITS for k in range(len(KINDS)) for n in range(manifest[s])]
     for kind in KINDS:
         (root / kind.synset).mkdir(parents=True)
-    context = multiprocessing.get_context("spawn")  # forks after threads may hang
     write = partial(_write_shape, root, manifest["seed"], manifest["points"])
-    processes = ProcessPoolExecutor(min(workers, len(every)), context, _end_with_parent)
-    with processes as pool, Progress(transient=True) as progress:
-        found = pool.map(write, every, chunksize=8)
+    with Progress(transient=True) as progress:
+        found = _each(write, every, min(workers, len(every)))
         for _ in progress.track(found, len(every), description="solids"):
             pass
     _write_lists(root, manifest)
+
+
+def _each(write: Callable, every: list, workers: int) -> Iterator:
+    """What `write` returns of each, in order, by so many processes."""
+    if workers < 2:
+        yield from map(write, every)
+        return
+    context = multiprocessing.get_context("spawn")  # forks after threads may hang
+    with ProcessPoolExecutor(workers, context, _end_with_parent) as pool:
+        yield from pool.map(write, every, chunksize=8)
 
 
 def _end_with_parent() -> None:
