@@ -77,6 +77,7 @@ def test_configs_are_complete_as_they_are():
     for path in CONFIGS.glob("*_coco_256x192.py"):
         found = Config.fromfile(path)
         assert found.default_scope == "mmpose"
+        assert (found.dataset_type, found.data_mode) == ("CocoDataset", "topdown")
         assert found.train_cfg.max_epochs == 210
         assert found.optim_wrapper.optimizer.lr == 5e-4
         assert found.model.head.decoder == found.train_pipeline[-2].encoder == found.codec
@@ -116,7 +117,7 @@ def test_training_and_validation_steps(people, name, count, lr):
     assert 0 <= metric.evaluate(size=len(val))["coco/AP"] <= 1
 
 
-def test_the_runner_trains_and_resumes(people, tmp_path):
+def test_the_runner_trains_resumes_and_predicts(people, tmp_path):
     """mmengine's checkpoints are read again, which torch refuses without apps.pose.mmpose."""
     cfg = config(MIXER, people)
     cfg.merge_from_dict({"work_dir": str(tmp_path), "train_cfg": {"max_epochs": 1}})
@@ -129,6 +130,11 @@ def test_the_runner_trains_and_resumes(people, tmp_path):
     assert (tmp_path / "epoch_2.pth").exists()
     logged = [*tmp_path.glob("*/vis_data/scalars.json")]
     assert any("coco/AP" in path.read_text() for path in logged)
+    from mmpose.apis import inference_topdown, init_model  # it needs apps.pose.mmpose before
+
+    model = init_model(cfg, str(tmp_path / "epoch_2.pth"), device="cpu")
+    (found,) = inference_topdown(model, str(next((people / "images/val").iterdir())))
+    assert found.pred_instances.keypoints.shape == (1, 17, 2)
 
 
 def test_what_is_installed_is_not_replaced(monkeypatch):

@@ -7,6 +7,9 @@ operators (mmcv-lite), or mmdet or xtcocotools do not import, it also makes mmpo
 installed and works is not replaced.
 """
 
+if __name__ == "mmpose":  # from a script or a shell in apps/pose, which sys.path has first
+    raise ImportError("this is apps.pose.mmpose, not the library mmpose: `import apps` before it")
+
 import apps.pose.mmpose_compat  # noqa: F401 - before mmpose
 from apps.pose.mmpose.backbone import MixerBackbone
 from apps.pose.mmpose.neck import MLPPoseHead, MLPPoseNeck

@@ -22,6 +22,7 @@ codec = dict(type="SimCCLabel", input_size=(192, 256), sigma=6.0, simcc_split_ra
 
 # data
 data_root = "data/coco/"
+dataset_type, data_mode = "CocoDataset", "topdown"  # mmpose's inferencers ask for these two
 train_pipeline = [
     dict(type="LoadImage"),
     dict(type="GetBBoxCenterScale"),
@@ -44,9 +45,9 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
     dataset=dict(
-        type="CocoDataset",
+        type=dataset_type,
         data_root=data_root,
-        data_mode="topdown",
+        data_mode=data_mode,
         ann_file="annotations/person_keypoints_train2017.json",
         data_prefix=dict(img="train2017/"),
         pipeline=train_pipeline,
@@ -59,9 +60,9 @@ val_dataloader = dict(
     drop_last=False,
     sampler=dict(type="DefaultSampler", shuffle=False, round_up=False),
     dataset=dict(
-        type="CocoDataset",
+        type=dataset_type,
         data_root=data_root,
-        data_mode="topdown",
+        data_mode=data_mode,
         ann_file="annotations/person_keypoints_val2017.json",
         bbox_file=data_root
         + "person_detection_results/COCO_val2017_detections_AP_H_56_person.json",
