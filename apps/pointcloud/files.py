@@ -233,20 +233,30 @@ def _by_open3d(path: Path) -> tuple[Cloud, np.ndarray]:
 
 
 def _read_pcd(path: Path) -> Cloud:
+    promised = _check_pcd(path)
     cloud = open3d(path.name).io.read_point_cloud(str(path))
     points, normals, colours = (np.asarray(rows) for rows in
                                 (cloud.points, cloud.normals, cloud.colors))  # fmt: skip
-    promised = _pcd_count(path)
     if len(points) < promised or not len(points):
         raise InputError(f"{path}: {len(points)} of {promised} points can be read: truncated?")
     rest = [rows if len(rows) == len(points) else None for rows in (normals, colours)]
     return make_cloud(points, *rest, where=str(path))
 
 
-def _pcd_count(path: Path) -> int:
+def _check_pcd(path: Path) -> int:
+    """The number of points that a PCD file promises.
+
+    Of a text file the rows are counted: Open3D makes points at the origin of those that lack.
+    """
+    promised = None
     with open(path, "rb") as file:
         for _ in range(20):
             words = file.readline(1000).split()
             if words[:1] == [b"POINTS"] and len(words) == 2 and words[1].isdigit():
-                return int(words[1])
-    raise InputError(f"{path}: not a PCD file: no line POINTS in its header")
+                promised = int(words[1])
+            if words[:1] == [b"DATA"] and promised is not None:
+                rows = sum(bool(line.strip()) for line in file) if words[1:] == [b"ascii"] else None
+                if rows is not None and rows < promised:
+                    raise InputError(f"{path}: {rows} of {promised} points can be read: truncated?")
+                return promised
+    raise InputError(f"{path}: not a PCD file: no lines POINTS and DATA in its header")
