@@ -178,11 +178,12 @@ def complete_people(annotations: list[dict], count: int, use_area: bool) -> list
                 f"but there are {count} sigmas: give one sigma for each keypoint"
             )
         box = annotation.get("bbox") or [0, 0, 0, 0]
-        from_box = {"area": 0.53 * box[2] * box[3]}
-        filled = {"iscrowd": 0, "num_keypoints": sum(v > 0 for v in values[2::3]), **from_box}
-        given = {name: annotation[name] for name in _PERSON_FIELDS if name in annotation}
-        area = {} if use_area else from_box
-        complete.append({**filled, **given, **area, "keypoints": values, "bbox": box})
+        person = {name: annotation[name] for name in _PERSON_FIELDS if name in annotation}
+        if not use_area or "area" not in person:
+            person["area"] = 0.53 * box[2] * box[3]
+        if "num_keypoints" not in person:
+            person["num_keypoints"] = sum(v > 0 for v in values[2::3])
+        complete.append({"iscrowd": 0, **person, "keypoints": values, "bbox": box})
     return complete
 
 
