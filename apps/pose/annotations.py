@@ -78,6 +78,8 @@ def _check_fields(records: list, fields: tuple[str, ...], path: str | Path, kind
         missing = [f for f in fields if not isinstance(record, dict) or f not in record]
         if missing:
             raise InputError(f"{path}: {kind} number {number} has no {', '.join(missing)}: add it")
+        if not isinstance(record["id"], int):
+            raise InputError(f"{path}: {kind} ids must be integers, got {record['id']!r}")
         if record["id"] in seen:
             raise InputError(f"{path}: two {kind}s have the id {record['id']}: make ids unique")
         seen.add(record["id"])

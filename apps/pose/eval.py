@@ -122,6 +122,7 @@ def main() -> None:
 def _evaluate(session: Session, options: argparse.Namespace) -> None:
     config, network, checkpoint = open_run(options.run, session)
     data = PoseData(_with_data(config, options), session)
+    network.keypoints.check_same(data.keypoints.names, f"{data.val_json}, unlike {checkpoint},")
     how = EvalConfig(options.batch_size, options.flip_test)
     people, results = predict(session, network, data, how, options.boxes)
     if not session.is_main:

@@ -6,6 +6,7 @@ All but MPII are COCO jsons, so mmpose's classes for them differ from CocoDatase
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,15 +22,19 @@ _CLASSES = {
 }
 
 
-def keypoint_set(format: str, json_path: str | Path, side_file: str | Path = "") -> KeypointSet:
+def keypoint_set(
+    format: str, json_path: str | Path, side_file: str | Path = "", others: Sequence[Path] = ()
+) -> KeypointSet:
     """The keypoints of a data set: "coco" reads them from the json, others are known.
+
+    ``others`` as in `KeypointSet.read`.
 
     Names, pairs, upper body and sigmas of the others are those of mmpose's
     configs/_base_/datasets/*.py. The sigmas of CrowdPose are its evaluation code's, those of AIC
     half of the deltas of AI Challenger's; MPII has none here, its metric is PCKh.
     """
     if format == "coco":
-        return KeypointSet.read(json_path, side_file)
+        return KeypointSet.read(json_path, side_file, others)
     if side_file:
         raise InputError(
             f"data.keypoints ({side_file}) goes with data.format coco; the keypoints of {format} "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class KeypointSet:
         return len(self.names)
 
     @classmethod
-    def of(cls, names: list[str], skeleton: list[tuple[int, int]] = ()) -> KeypointSet:
+    def of(cls, names: Sequence[str], skeleton: Sequence[tuple[int, int]] = ()) -> KeypointSet:
         """Pairs, upper body and (for COCO's 17) sigmas from the names alone."""
         return cls(
             tuple(names),
@@ -65,25 +66,33 @@ class KeypointSet:
         )
 
     @classmethod
-    def read(cls, json_path: str | Path, side_file: str | Path = "") -> KeypointSet:
+    def read(
+        cls, json_path: str | Path, side_file: str | Path = "", others: Sequence[str | Path] = ()
+    ) -> KeypointSet:
         """From the category of a COCO json, with whatever the yaml side file overrides.
 
         The yaml may hold `names`, `skeleton` (pairs), `flip_pairs` (pairs) and `sigmas`; a pair is
-        two names, or two 1-based numbers as in COCO's own skeleton.
-        Raises InputError for a file that is missing, unreadable or contradicts itself.
+        two names, or two 1-based numbers as in COCO's own skeleton. ``others`` are jsons that have
+        to name the same keypoints in the same order.
+        Raises InputError for a file that is missing, unreadable or contradicts itself or another.
         """
         side = _read_side_file(side_file) if side_file else {}
-        category = _category(read_json(json_path), json_path)
-        names = [str(n) for n in side.get("names") or category["keypoints"]]
-        if len(names) != len(category["keypoints"]):
+        theirs, skeleton = _category(json_path)
+        names = _names(side["names"], side_file) if "names" in side else theirs
+        if len(names) != len(theirs):
             raise InputError(
                 f"{side_file}: {len(names)} names, but the people of {json_path} have "
-                f"{len(category['keypoints'])} keypoints: name each of them"
+                f"{len(theirs)} keypoints: name each of them"
             )
-        if len(set(names)) != len(names):
-            raise InputError(f"{side_file or json_path}: two keypoints share a name in {names}")
-        skeleton = _pairs(category.get("skeleton") or [], names, f"{json_path}: skeleton")
-        return cls.of(names, skeleton)._with(side, side_file)
+        for other in others:
+            _same(theirs, _category(other)[0], f"{other}, unlike {json_path},")
+        return cls.of(names, _pairs(skeleton, names, f"{json_path}: skeleton"))._with(
+            side, side_file
+        )
+
+    def check_same(self, names: Sequence[str], source: str | Path) -> None:
+        """InputError unless these are the names of the keypoints, in the same order."""
+        _same(self.names, names, str(source))
 
     def _with(self, side: dict, source: str | Path) -> KeypointSet:
         changes: dict[str, Any] = {}
@@ -146,15 +155,45 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path} is not a json file ({error})") from None
 
 
-def _category(content: Any, path: str | Path) -> dict:
+def _category(path: str | Path) -> tuple[tuple[str, ...], list]:
+    """Names and skeleton of a json's people. Several categories must have the same keypoints."""
+    content = read_json(path)
     categories = content.get("categories") if isinstance(content, dict) else None
-    for category in categories or []:
-        if isinstance(category, dict) and category.get("keypoints"):
-            return category
-    raise InputError(
-        f"{path}: no category with `keypoints`: give a COCO keypoint json "
-        "(person_keypoints_*.json, not instances_*.json)"
-    )
+    categories = categories if isinstance(categories, list) else []
+    found = [c for c in categories if isinstance(c, dict) and c.get("keypoints")]
+    if not found:
+        raise InputError(
+            f"{path}: no category with `keypoints`: give a COCO keypoint json "
+            "(person_keypoints_*.json, not instances_*.json)"
+        )
+    names = _names(found[0]["keypoints"], path)
+    for category in found[1:]:
+        where = f"{path}: category {category.get('name', '')!r}"
+        _same(names, _names(category["keypoints"], path), where)
+    skeleton = found[0].get("skeleton") or []
+    if not isinstance(skeleton, list):
+        raise InputError(f"{path}: skeleton must be a list of pairs, got {skeleton!r}")
+    return names, skeleton
+
+
+def _names(values: Any, source: str | Path) -> tuple[str, ...]:
+    words = isinstance(values, list) and [isinstance(v, str) and bool(v.strip()) for v in values]
+    if not words or not all(words):
+        raise InputError(f"{source}: the keypoints' names must be a list of words, got {values!r}")
+    if twice := sorted({v for v in values if values.count(v) > 1}):
+        raise InputError(f"{source}: two keypoints share a name: {', '.join(twice)}")
+    return tuple(values)
+
+
+def _same(names: Sequence[str], others: Sequence[str], where: str) -> None:
+    if len(names) != len(others):
+        raise InputError(f"{where} has {len(others)} keypoints, not {len(names)}: {tuple(names)}")
+    for number, (name, other) in enumerate(zip(names, others, strict=True), start=1):
+        if name != other:
+            raise InputError(
+                f"{where} has {other!r} as keypoint {number}, not {name!r}: name and order the "
+                "keypoints of all jsons of a run alike"
+            )
 
 
 def _read_side_file(path: str | Path) -> dict:
@@ -181,25 +220,37 @@ def _index(key: Any, names: tuple[str, ...], where: str) -> int:
 
 
 def _pairs(pairs: list, names: tuple[str, ...], where: str) -> list[tuple[int, int]]:
+    found = []
     for pair in pairs:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise InputError(f"{where} has {pair!r}, which is no pair of keypoints")
-    return [(_index(a, names, where), _index(b, names, where)) for a, b in pairs]
+        a, b = _index(pair[0], names, where), _index(pair[1], names, where)
+        if a == b:
+            raise InputError(f"{where} has {names[a]!r} with itself: a pair is of two keypoints")
+        found.append((a, b))
+    return found
 
 
 def _swap_from_pairs(pairs: list, names: tuple[str, ...], source: str | Path) -> tuple[int, ...]:
-    swap = list(range(len(names)))
+    swap, by_name = list(range(len(names))), _swap_from_names(names)
     for a, b in _pairs(pairs, names, f"{source}: flip_pairs"):
-        if a == b or swap[a] != a or swap[b] != b:
-            raise InputError(
-                f"{source}: flip_pairs uses {names[a]!r} or {names[b]!r} twice: "
-                "a keypoint has one mirror image"
-            )
+        for x in (a, b):
+            if swap[x] != x:
+                raise InputError(
+                    f"{source}: flip_pairs names {names[x]!r} twice: it has one mirror image"
+                )
         swap[a], swap[b] = b, a
+    for x, partner in enumerate(by_name):
+        if pairs and swap[x] != partner != x:
+            given = f"pairs it with {names[swap[x]]!r}" if swap[x] != x else "leaves it out"
+            raise InputError(
+                f"{source}: {names[x]!r} mirrors {names[partner]!r} by its name, but flip_pairs "
+                f"{given}: correct the pair, or rename the keypoints"
+            )
     return tuple(swap)
 
 
-def _swap_from_names(names: list[str]) -> tuple[int, ...]:
+def _swap_from_names(names: Sequence[str]) -> tuple[int, ...]:
     index = {name.lower(): i for i, name in enumerate(names)}
     swap = list(range(len(names)))
     for i, name in enumerate(names):
@@ -216,8 +267,14 @@ def _sigmas(values: list, names: tuple[str, ...], source: str | Path) -> tuple[f
         raise InputError(
             f"{source}: {len(values)} sigmas for {len(names)} keypoints: give one for each"
         )
-    if not all(isinstance(v, (int, float)) and v > 0 for v in values):
-        raise InputError(f"{source}: sigmas must be numbers above 0, got {values}")
+    for name, value in zip(names, values, strict=True):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+            raise InputError(f"{source}: sigmas must be numbers above 0, {name!r} has {value!r}")
+        if not value <= 1:  # pixels; with them everything would be right
+            raise InputError(
+                f"{source}: sigmas are fractions of a person's size (COCO's are 0.025 to 0.107), "
+                f"{name!r} has {value!r}: divide pixels by the square root of the area"
+            )
     return tuple(float(v) for v in values)
 
 

@@ -38,9 +38,9 @@ class PoseData:
         if not self.root.is_dir():
             raise InputError(f"data.root {self.root} is no folder: give the one of your data set")
         self.val_json = self.root / data.val_json
-        known = self.root / data.train_json
-        known = known if known.is_file() else self.val_json
-        self.keypoints = keypoints or keypoint_set(data.format, known, data.keypoints)
+        jsons = [p for p in (self.root / data.train_json, self.val_json) if p.is_file()]
+        known, *others = jsons or [self.val_json]
+        self.keypoints = keypoints or keypoint_set(data.format, known, data.keypoints, others)
         self.head_boxes = self.root / data.head_boxes
         if data.format == "mpii" and not self.head_boxes.is_file():
             raise InputError(
