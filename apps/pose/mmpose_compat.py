@@ -18,7 +18,6 @@ import numpy as np
 
 _HOME = {  # name here -> module that defines it
     "BaseDataset": "mmengine.dataset",
-    "InstanceData": "mmengine.structures",
     "MSRAHeatmap": "mmpose.codecs",
     "SimCCLabel": "mmpose.codecs",
     "UDPHeatmap": "mmpose.codecs",
@@ -40,7 +39,6 @@ _HOME = {  # name here -> module that defines it
     "MpiiPCKAccuracy": "mmpose.evaluation.metrics",
     "flip_heatmaps": "mmpose.models.utils.tta",
     "flip_vectors": "mmpose.models.utils.tta",
-    "PoseDataSample": "mmpose.structures",
     "parse_pose_metainfo": "mmpose.datasets.datasets.utils",
 }
 
@@ -137,42 +135,13 @@ def _answer_torch_load() -> None:
     )
 
 
-def _pose_visualizer() -> type:
-    """mmpose's `PoseLocalVisualizer`, working with numpy 2.4 and with smooth lines."""
-    import cv2
-    from mmpose.visualization import PoseLocalVisualizer
-
-    class PoseVisualizer(PoseLocalVisualizer):
-        # The parent's OpenCV backend calls int() on the 1-element array that it makes of the
-        # radius: a TypeError since numpy 2.4. Its matplotlib backend works, but slowly.
-        # Subpixel coordinates (shift=4: sixteenths) and LINE_AA keep small pictures readable.
-        def draw_circles(self, center, radius, face_colors="none", **_):
-            point = tuple(round(16 * float(c)) for c in center)
-            size = round(16 * float(np.max(radius)))
-            cv2.circle(self._image, point, size, face_colors, -1, cv2.LINE_AA, shift=4)
-
-        def draw_lines(self, x_datas, y_datas, colors="g", line_widths=2, **_):
-            ends = [(int(x), int(y)) for x, y in zip(x_datas, y_datas, strict=True)]
-            cv2.line(self._image, *ends, colors, max(1, round(line_widths)), cv2.LINE_AA)
-
-        def draw_bboxes(self, bboxes, edge_colors="g", line_widths=2, **_):
-            for x1, y1, x2, y2 in np.asarray(bboxes).round().astype(int).tolist():
-                width = max(1, round(line_widths))
-                cv2.rectangle(self._image, (x1, y1), (x2, y2), edge_colors, width, cv2.LINE_AA)
-
-    return PoseVisualizer
-
-
 def __getattr__(name: str) -> Any:
-    if name not in _HOME and name != "PoseVisualizer":
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with warnings.catch_warnings():
         # mmengine warns that pkg_resources is deprecated, mmcv that it is the lite edition.
         warnings.simplefilter("ignore")
-        if name == "PoseVisualizer":
-            value = _pose_visualizer()
-        else:
-            value = getattr(import_module(_HOME[name]), name)
+        value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 

@@ -88,7 +88,7 @@ def as_outputs(batch):
 
 
 def test_mmpose_compat_has_everything_it_names(recwarn, capfd):
-    assert all(getattr(mmpose_compat, name) for name in [*mmpose_compat._HOME, "PoseVisualizer"])
+    assert all(getattr(mmpose_compat, name) for name in mmpose_compat._HOME)
     assert importlib.reload(mmpose_compat).LoadImage is pose_data.LoadImage
     assert not recwarn.list
     assert capfd.readouterr() == ("", "")
@@ -439,9 +439,9 @@ def test_detection_errors(people, content, message):
 def test_drawing(people):
     folder, _ = people
     keypoints = KeypointSet.read(folder / "people.json")
-    truth, boxes = ground_truth(read_json(folder / "people.json"), [10], 7)
+    truth, _ = ground_truth(read_json(folder / "people.json"), [10], 7)
     grey = np.full((240, 320, 3), 50, dtype=np.uint8)
-    drawn = draw_people(grey, truth[..., :2], truth[..., 2], keypoints, boxes)
+    drawn = draw_people(grey, truth[..., :2], truth[..., 2], keypoints)
     (_, left, right), size = truth[0, :3, :2].astype(int), drawn.shape
     assert drawn[left[1], left[0]].tolist() == [0, 255, 0]
     assert drawn[right[1], right[0]].tolist() == [255, 128, 0]
