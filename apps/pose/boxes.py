@@ -24,6 +24,11 @@ def whole_image(frames: list[Frame]) -> list[Boxes]:
     return [[([0, 0, *frame.image.shape[1::-1]], 1.0)] for frame in frames]
 
 
+def of_images(boxes: dict[Path, Boxes]) -> BoxSource:
+    """The boxes that are given for each image."""
+    return lambda frames: [boxes[frame.path] for frame in frames]
+
+
 class BoxFile:
     """Boxes of a json list: {bbox: [x, y, width, height], score, and whose they are}.
 

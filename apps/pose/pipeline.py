@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 Boxes = list[tuple[list[float], float]]  # (x, y, width, height) in pixels, score
 
 MOST_FRAMES = 16  # of a group, whose people go through the network together
-MOST_PIXELS = 32e6  # of a group: 35 frames of 720p, one large photograph
+MOST_PIXELS = 16e6  # of a group: 17 frames of 720p, one large photograph
 WORKERS = 2  # threads for reading images, and for drawing
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from apps.pose.boxes import BoxFile, BoxSource, whole_image
+from apps.pose.boxes import BoxFile, BoxSource, of_images, whole_image
 from apps.pose.config import PoseConfig
 from apps.pose.eval import open_run
 from apps.pose.inference import predictor
@@ -61,11 +61,11 @@ def _predict(options: argparse.Namespace) -> None:
     session = Session(build_accelerator())
     config, network, checkpoint = open_run(options.run, session)
     inputs = list(dict.fromkeys(find_images(options.inputs, SUFFIXES + VIDEO_SUFFIXES)))
-    boxes, kind = _box_source(options, inputs, session)
-    if not inputs and options.webcam is None:
+    if inputs or options.webcam is not None:
+        boxes, kind = _box_source(options, inputs, session)
+    else:
         annotated = annotated_people(config, session, options.count)
-        inputs, kind = list(annotated), "annotated boxes"
-        boxes = lambda frames: [annotated[frame.path] for frame in frames]  # noqa: E731
+        inputs, boxes, kind = list(annotated), of_images(annotated), "annotated boxes"
     if not session.is_main:
         return
     predict = predictor(network, config.model, network.keypoints, options.flip_test)

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -164,6 +166,34 @@ def test_inputs_are_not_overwritten(predict, run, tmp_path):
     assert done.returncode == 2
     assert "a.png would be overwritten: choose another --output" in done.output
     assert (tmp_path / "a.png").read_bytes() == before
+
+
+def test_a_camera_until_ctrl_c(predict, run, tmp_path, monkeypatch):
+    """The signal ends the recording and not the program; the video is whole."""
+    plain, start = cv2.VideoCapture, time.monotonic()
+
+    class Endless(FakeCapture):
+        def read(self):
+            time.sleep(0.01)
+            if time.monotonic() > start + 60:
+                return False, None
+            self.reads += 1
+            if self.reads == 15:
+                signal.raise_signal(signal.SIGINT)
+            return True, np.full((40, 60, 3), 90, np.uint8)
+
+    camera = Endless([0.0], [])
+    camera.reads = 0
+    monkeypatch.setattr(
+        video.cv2, "VideoCapture", lambda what, *api: camera if what == 0 else plain(what, *api)
+    )
+    done = predict(run, "--webcam", 0, "--output", tmp_path / "out")
+    assert done.returncode == 0, done.output
+    (recorded,) = (tmp_path / "out").glob("webcam-0-*.mp4")
+    monkeypatch.undo()
+    records = json.loads(recorded.with_suffix(".json").read_text())
+    assert len(read(recorded)[0]) == records[-1]["frame"] + 1 > 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_missing_camera(predict, run, tmp_path):
