@@ -46,7 +46,7 @@ class ModelConfig:
 
     backbone: str = "mixer_b16"  # any name of core.create_backbone
     image_size: tuple[int, int] = (256, 192)  # height, width of the crop around a person
-    weights: str = ""  # a file, folder or run to start the backbone from
+    weights: str = ""  # what to start the backbone from; a run of this app gives all that fits
     freeze: bool = False  # do not train the backbone
     levels: tuple[int, ...] = ()  # of the backbone's pyramid, 0 the finest; none: its one map
     fuse: bool = False  # the intra-level fuse module, in each level

@@ -11,6 +11,7 @@ from apps.pose.loss import pose_losses
 from apps.pose.model import PoseNet
 from apps.pose.presets import PRESETS
 from apps.pose.source import PoseData
+from apps.pose.start import start_from
 from core.config import cli, entry_point
 from core.training.optim import create_optimizer
 from core.training.run import Run
@@ -22,6 +23,7 @@ def train(config: PoseConfig, more: bool = False) -> Run:
     data = PoseData(config, run.session)
     loader = run.loader(data.train(), workers=config.data.workers, skip_bad=config.data.skip_bad)
     network = PoseNet(config.model, data.keypoints)
+    start_from(network, config.model.weights, tell=run.session.print)
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
 
     for batch in run.steps(loader):
