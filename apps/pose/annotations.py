@@ -180,7 +180,10 @@ def check_detections(path: str | Path, images: Iterable[dict]) -> None:
         _check_detection(detection, known, f"{path}: detection number {number}")
         people += detection["category_id"] == 1
     if not people:
-        raise InputError(f"{path}: no detection of a person (category_id 1)")
+        raise InputError(
+            f"{path}: no detection of a person: their category_id is 1, also where the annotations "
+            "have another"
+        )
 
 
 def _check_detection(detection: Any, known: dict, where: str) -> None:

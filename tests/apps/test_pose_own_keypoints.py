@@ -20,6 +20,7 @@ from apps.pose.keypoints import KeypointSet, read_json
 from apps.pose.metrics import box_size, pck
 from apps.pose.model import PoseNet
 from apps.pose.presets import debug
+from apps.pose.sigmas import estimate
 from apps.pose.source import PoseData
 from apps.pose.start import start_from
 from core import InputError
@@ -227,3 +228,41 @@ def test_a_run_is_evaluated_on_its_own_keypoints(fish, trained, tmp_path):
     done = launch(pose_eval.main, trained, "--data.root", other)
     assert done.returncode == 2, done.output
     assert "has 'left_fin' as keypoint 1, not 'mouth'" in done.output
+
+
+# ---- sigmas ------------------------------------------------------------------------------------
+
+
+def annotated_again(fish, path, change):
+    """The validation json with each point (N, 5, 3) of each fish changed."""
+    content = read_json(fish / "val.json")
+    points = np.array([a["keypoints"] for a in content["annotations"]]).reshape(-1, 5, 3)
+    areas = np.array([0.53 * a["bbox"][2] * a["bbox"][3] for a in content["annotations"]])
+    for a, moved in zip(content["annotations"], change(points.copy(), areas), strict=True):
+        a["keypoints"] = moved.ravel().tolist()
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_sigmas_are_the_spread_of_two_annotations_in_sizes_of_the_fish(fish, tmp_path):
+    """Each keypoint i of a fish is moved by i hundredths of the square root of its area."""
+
+    def move(points, areas):
+        points[..., 0] += np.arange(5) * np.sqrt(areas)[:, None] / 100
+        points[0, 4, 2] = 0
+        return points
+
+    again = annotated_again(fish, tmp_path / "again.json", move)
+    _, sigmas, counts = estimate(fish / "val.json", again)
+    np.testing.assert_allclose(sigmas, np.arange(5) / 100, atol=1e-6)
+    people = len(read_json(again)["annotations"])
+    assert counts.tolist() == [people] * 4 + [people - 1]
+
+
+def test_sigmas_of_a_keypoint_that_nobody_labelled_twice(fish, tmp_path):
+    def hide(points, _):
+        points[:, 3, 2] = 0
+        return points
+
+    with pytest.raises(InputError, match=r"'tail' is labelled in both .* for nobody"):
+        estimate(fish / "val.json", annotated_again(fish, tmp_path / "again.json", hide))
