@@ -43,11 +43,17 @@ class BoxFile:
         records = read_json(path)
         if not isinstance(records, list):
             raise InputError(f"{path}: expected a list of records with image_id or file_name, bbox")
-        self.path, self.boxes = path, defaultdict(list)
+        self.path, self.boxes, kinds = path, defaultdict(list), set()
         for number, record in enumerate(records):
             key, box, score = _read(record, f"{path}: record {number}")
+            kinds.add(record.get("category_id"))
             if score >= minimum:
                 self.boxes[key].append((box, score))
+        if len(kinds := kinds - {None}) > 1:
+            kept = "keep only the boxes of what the run has keypoints for"
+            raise InputError(
+                f"{path} has boxes of the categories {sorted(map(str, kinds))}: {kept}"
+            )
         if inputs:
             self._check(inputs)
 

@@ -331,6 +331,10 @@ def test_whose_box_is_it(tmp_path):
         ([{"frame": 1, "bbox": [1, 2, "3", 4]}], "must be 4 numbers"),
         ([{"frame": 1, "bbox": [1, 2, 3, 4], "score": "high"}], "score 'high'"),
         ([{"bbox": [1, 2, 3, 4]}], "is of no image"),
+        (
+            [{"frame": 1, "bbox": [1, 2, 3, 4], "category_id": c} for c in (1, 3)],
+            r"categories \['1', '3'\]: keep only",
+        ),
         ([{"file_name": "a.mp4", "bbox": [1, 2, 3, 4]}], "must be a whole number"),
         ([{"file_name": "other.mp4", "frame": 1, "bbox": [1, 2, 3, 4]}], "no box for any"),
         ([], "no box for any"),
