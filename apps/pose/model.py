@@ -156,7 +156,7 @@ def _backbone(config: ModelConfig) -> nn.Module:
         raise InputError("model.freeze keeps random weights as they are: give model.weights")
     names = ("stochastic_depth", "grad_checkpointing")
     options = {name: getattr(config, name) for name in names}
-    if config.backbone.startswith("timm:"):
+    if config.backbone.startswith(("timm:", "vit_")):
         options = {}
     if config.backbone.startswith("timm:hrnet"):
         options = {"head": ""}  # its four branches and nothing behind them, as for pose

@@ -52,12 +52,13 @@ def debug() -> PoseConfig:
 def coco_mixer_b16_256x192() -> PoseConfig:
     """COCO train2017, Mixer-B/16 and SimCC at 256x192; needs --data.root. Not run yet.
 
-    No 2-D COCO model with an all-MLP backbone is published, so there is no figure to expect. The
+    No 2-D COCO model with an all-MLP backbone is published, so there is no figure to expect. It
+    starts from the ImageNet-21k weights, which are fetched and moved to a grid of 16x12. The
     schedule (210 epochs, batch 512, SimCC with sigma 6 and 2 bins a pixel) is that of mmpose's
     SimCC configs; the optimizer is AdamW with the Mixer's clipping and stochastic depth.
     """
     return PoseConfig(
-        model=ModelConfig(stochastic_depth=0.1),
+        model=ModelConfig(weights="imagenet21k", stochastic_depth=0.1),
         optim=OptimConfig(lr=5e-4, weight_decay=0.1),
         eval=EvalConfig(flip_test=True),
         run=RunConfig(
@@ -88,7 +89,123 @@ def coco_resnet50_heatmap_256x192() -> PoseConfig:
     )
 
 
+def coco_mixer_b16_384x288() -> PoseConfig:
+    """COCO train2017, Mixer-B/16 and SimCC at 384x288; needs --data.root. Not run.
+
+    As coco_mixer_b16_256x192, on a grid of 24x18, to which the weights are moved.
+    """
+    return _at(coco_mixer_b16_256x192(), "coco_mixer_b16_384x288", image_size=(384, 288))
+
+
+def coco_mlp_pose_hrnet_w48_384x288() -> PoseConfig:
+    """COCO train2017, MLP-Pose on HRNet-W48 at 384x288; needs --data.root. Not run.
+
+    Reported by the paper of MLP-Pose: 77.0 AP (val), 76.2 (test-dev), without its backbone, its
+    crop and its schedule; this is our reconstruction (`apps/pose/mlp_pose.py`) on the likely ones.
+    Reported for HRNet-W48 and SimCC alone: 76.0 (test-dev). The schedule is that of mmpose's SimCC
+    configs: Adam at 1e-3, batch 512, 210 epochs.
+    """
+    base = coco_mixer_b16_256x192()
+    model = ModelConfig(
+        backbone="timm:hrnet_w48",
+        weights="timm",
+        image_size=(384, 288),
+        levels=(1, 2, 3, 4),  # its four branches
+        fuse=True,
+        mixer_depth=4,
+    )
+    return replace(
+        base,
+        model=model,
+        optim=OptimConfig("adam", lr=1e-3, weight_decay=0.0),
+        run=replace(base.run, folder="runs/pose/coco_mlp_pose_hrnet_w48_384x288"),
+    )
+
+
+def coco_mlp_pose_hrnet_w32_256x192() -> PoseConfig:
+    """COCO train2017, MLP-Pose on HRNet-W32 at 256x192; needs --data.root. Not run."""
+    base, name = coco_mlp_pose_hrnet_w48_384x288(), "coco_mlp_pose_hrnet_w32_256x192"
+    return _at(base, name, backbone="timm:hrnet_w32", image_size=(256, 192))
+
+
+def coco_hrnet_w32_heatmap_256x192() -> PoseConfig:
+    """COCO train2017, HRNet-W32 and heatmaps (arXiv 1902.09212); needs --data.root. Not run.
+
+    Reported for this network by mmpose: 74.9 AP with detection boxes.
+    """
+    base, name = coco_resnet50_heatmap_256x192(), "coco_hrnet_w32_heatmap_256x192"
+    return _at(base, name, backbone="timm:hrnet_w32")
+
+
+def people_mlp_pose() -> PoseConfig:
+    """Embedded people, the demo's network and MLP-Pose's parts on it, one CPU core. Not run yet."""
+    base = demo()
+    model = replace(base.model, fuse=True, mixer_depth=2, mixer_width=128)
+    run = replace(base.run, folder="runs/pose/people_mlp_pose", steps=1800)
+    return replace(base, model=model, run=run)
+
+
+def lsp_mixer_small() -> PoseConfig:
+    """LSP-extended's 14 keypoints, a small Mixer of 0.8 M parameters, one CPU core. Not run yet.
+
+    Needs --data.root, a folder with keypoints_train.json, keypoints_val.json and images/.
+    """
+    return PoseConfig(
+        data=DataConfig(
+            train_json="keypoints_train.json",
+            train_images="images",
+            val_json="keypoints_val.json",
+            val_images="images",
+            workers=1,
+        ),
+        model=ModelConfig(
+            backbone="mixer_c128_l4_p8",
+            image_size=(96, 80),
+            simcc_maps=8,
+            simcc_split=1.0,
+            sigma=2.5,
+        ),
+        augment=AugmentConfig(half_body=0.0, scale=(0.75, 1.25), rotation=30.0, shift=0.05),
+        optim=OptimConfig(lr=2e-3),
+        eval=EvalConfig(flip_test=True),
+        run=RunConfig(
+            folder="runs/pose/lsp_mixer_small",
+            steps=1200,
+            batch_size=32,
+            ema=0.995,
+            log_every=50,
+            eval_every=600,
+            save_every=600,
+            best="PCK@0.2 torso",
+        ),
+    )
+
+
+def lsp_mlp_pose_small() -> PoseConfig:
+    """LSP-extended, lsp_mixer_small with MLP-Pose's parts, 1.2 M parameters. Not run yet."""
+    base, name = lsp_mixer_small(), "lsp_mlp_pose_small"
+    return _at(base, name, fuse=True, mixer_depth=2, mixer_width=128)
+
+
+def _at(base: PoseConfig, name: str, **model) -> PoseConfig:
+    """``base`` with another network, under another name."""
+    run = replace(base.run, folder=f"runs/pose/{name}")
+    return replace(base, model=replace(base.model, **model), run=run)
+
+
 PRESETS = {
     make.__name__: make
-    for make in (demo, debug, coco_mixer_b16_256x192, coco_resnet50_heatmap_256x192)
+    for make in (
+        demo,
+        debug,
+        people_mlp_pose,
+        lsp_mixer_small,
+        lsp_mlp_pose_small,
+        coco_mixer_b16_256x192,
+        coco_mixer_b16_384x288,
+        coco_mlp_pose_hrnet_w32_256x192,
+        coco_mlp_pose_hrnet_w48_384x288,
+        coco_hrnet_w32_heatmap_256x192,
+        coco_resnet50_heatmap_256x192,
+    )
 }
