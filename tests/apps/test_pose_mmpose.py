@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import importlib
-import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -24,15 +24,14 @@ from mmpose.utils import register_all_modules
 import apps.pose.mmpose
 from apps.pose import mmpose_compat
 from apps.pose.config import ModelConfig
-from apps.pose.keypoints import COCO_NAMES, KeypointSet
 from apps.pose.mmpose import MixerBackbone
-from apps.pose.mmpose.weights import convert
+from apps.pose.mmpose.weights import convert, mmpose_state
 from apps.pose.model import PoseNet
 from apps.pose.people import make_people
+from apps.pose.presets import PRESETS
 from core import InputError, create_backbone
-from core.config import to_plain
 from core.models.weights import save_backbone
-from core.training.checkpoint import save_weights
+from tests.apps.pose_toys import COCO, make_run
 
 CONFIGS = Path(apps.pose.mmpose.__file__).parent
 MIXER, MLP_POSE = "mixer_b16_coco_256x192", "mlp_pose_coco_256x192"
@@ -73,16 +72,28 @@ def config(name, people=None):
     return found
 
 
-def test_configs_are_complete_as_they_are():
-    for path in CONFIGS.glob("*_coco_256x192.py"):
-        found = Config.fromfile(path)
-        assert found.default_scope == "mmpose"
-        assert (found.dataset_type, found.data_mode) == ("CocoDataset", "topdown")
-        assert found.train_cfg.max_epochs == 210
-        assert found.optim_wrapper.optimizer.lr == 5e-4
-        assert found.model.head.decoder == found.train_pipeline[-2].encoder == found.codec
-        assert found.val_dataloader.dataset.data_root == "data/coco/"
-    assert {path.stem for path in CONFIGS.glob("*_coco_256x192.py")} == set(SMALL)
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [(MIXER, "coco_mixer_b16_256x192"), (MLP_POSE, "coco_mlp_pose_hrnet_w32_256x192")],
+)
+def test_configs_are_complete_and_those_of_the_presets(name, preset):
+    register_all_modules(init_default_scope=True)
+    found, preset = Config.fromfile(CONFIGS / f"{name}.py"), PRESETS[preset]()
+    assert found.default_scope == "mmpose"
+    assert (found.dataset_type, found.data_mode) == ("CocoDataset", "topdown")
+    assert found.val_dataloader.dataset.data_root == "data/coco/"
+    assert found.train_cfg.max_epochs == preset.run.epochs
+    assert found.auto_scale_lr.base_batch_size == preset.run.batch_size
+    assert found.optim_wrapper.optimizer.lr == preset.optim.lr
+    assert found.optim_wrapper.optimizer.type.lower() == preset.optim.name
+    assert found.model.head.decoder == found.train_pipeline[-2].encoder == found.codec
+    assert found.codec.sigma == preset.model.sigma
+    assert found.model.backbone.init_cfg.checkpoint == preset.model.weights
+    with torch.device("meta"):  # as large as they are, without their numbers
+        ours = PoseNet(replace(preset.model, weights=""), COCO)
+        theirs = MODELS.build(found.model)
+    shapes = {name: value.shape for name, value in mmpose_state(ours, stock=True).items()}
+    assert shapes == {name: value.shape for name, value in theirs.state_dict().items()}
 
 
 @pytest.mark.parametrize(("name", "count", "lr"), [(MIXER, 8, 1e-2), (MLP_POSE, 2, 1e-3)])
@@ -217,19 +228,10 @@ def test_a_checkpoint_of_mmpose_by_its_prefix(tmp_path):
 POSE = ModelConfig("mixer_c32_l2_p16", (256, 192))
 
 
-def save_run(folder, network):
-    """The folder of a run, as far as it matters."""
-    checkpoint = folder / "checkpoints/step-00000001"
-    checkpoint.mkdir(parents=True)
-    save_weights(network.state_dict(), checkpoint / "model.safetensors")
-    (checkpoint / "config.json").write_text(json.dumps(to_plain(network.describe())))
-    return folder
-
-
 def randomized(model):
     """A network none of whose parts does nothing, as MLP-Pose's do at first."""
     torch.manual_seed(2)
-    network = PoseNet(model, KeypointSet.of(list(COCO_NAMES))).eval()
+    network = PoseNet(model, COCO).eval()
     for parameter in network.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.05)
@@ -258,7 +260,7 @@ NECK = {
 )
 def test_a_run_gives_the_same_outputs_in_mmpose(tmp_path, changes, model):
     network = randomized(ModelConfig(POSE.backbone, POSE.image_size, **changes))
-    run, out, path = save_run(tmp_path / "run", network), tmp_path / "out.pth", tmp_path / "c.py"
+    run, out, path = make_run(tmp_path / "run", network), tmp_path / "out.pth", tmp_path / "c.py"
     cfg = config(MIXER)
     if changes.get("head") == "heatmap":
         cfg.model.head = {

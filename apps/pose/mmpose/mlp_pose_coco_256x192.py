@@ -8,7 +8,7 @@ The paper reports 77.0 on val2017 and names neither backbone nor input size in w
 _base_ = ["./coco_256x192.py"]
 
 codec = _base_.codec
-optim_wrapper = dict(optimizer=dict(type="Adam", lr=5e-4))
+optim_wrapper = dict(optimizer=dict(type="Adam", lr=1e-3))
 model = dict(
     type="TopdownPoseEstimator",
     data_preprocessor=dict(
@@ -31,7 +31,7 @@ model = dict(
         strides=(4, 8, 16, 32),
         input_size=codec["input_size"],
         fuse=True,
-        depth=2,
+        depth=4,
         width=256,
     ),
     head=dict(
