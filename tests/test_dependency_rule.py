@@ -1,7 +1,7 @@
 """Who may import whom; and names in apps/ that would shadow a library.
 
 A script's own folder is first on sys.path until the script imports `apps` (apps/__init__.py; for
-what comes after see tests/test_entry_points.py). Nothing imported earlier may have a namesake there.
+what comes after see tests/test_entry_points.py). What is imported earlier has no namesake there.
 """
 
 import ast
