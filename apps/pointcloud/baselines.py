@@ -20,7 +20,8 @@ PLANE_NEIGHBOURS = 8  # of a moving least squares plane
 NORMAL_NEIGHBOURS = 12  # of Poisson's normals
 SPREAD = 0.6  # of new points around old ones, in distances to the fourth neighbour
 VOXEL = 1.0  # edge of a voxel in median distances between neighbours
-DEPTH, UNSUPPORTED = 6, 0.3  # of Poisson's octree; share of its vertices that is cut off
+DEPTH = 6  # of Poisson's octree
+REACH = 1.0  # of Poisson's surface from the points, in median distances to the fourth neighbour
 
 
 def unchanged(points: np.ndarray, count: int) -> np.ndarray:
@@ -37,7 +38,7 @@ def moving_least_squares(points: np.ndarray, count: int) -> np.ndarray:
     clean = without_outliers(points)
     tree, rng = cKDTree(clean), stream(0)
     k = min(PLANE_NEIGHBOURS, len(clean))
-    spread = tree.query(clean, min(5, len(clean)))[0].reshape(len(clean), -1)[:, -1]
+    spread = _spread(clean, tree)
     owner = np.resize(np.arange(len(clean)), count)
     moved = clean[owner] + SPREAD * spread[owner, None] * rng.standard_normal((count, 3))
     return project(moved, clean, tree, k).astype(np.float32)
@@ -48,9 +49,9 @@ def without_outliers(points: np.ndarray) -> np.ndarray:
     distance to their neighbours is some standard deviations above the mean of all."""
     points = points.astype(np.float64)
     k = min(OUTLIER_NEIGHBOURS + 1, len(points))
-    distance = cKDTree(points).query(points, k)[0].reshape(len(points), -1)[:, 1:].mean(1)
     if k < 2:
         return points
+    distance = cKDTree(points).query(points, k)[0].reshape(len(points), -1)[:, 1:].mean(1)
     return points[distance <= distance.mean() + OUTLIER_RATIO * distance.std()]
 
 
@@ -67,6 +68,11 @@ def project(moved: np.ndarray, clean: np.ndarray, tree: cKDTree, k: int) -> np.n
     return moved - height * normal
 
 
+def _spread(points: np.ndarray, tree: cKDTree) -> np.ndarray:
+    """Distances (N,) to the fourth nearest other point, or the farthest of fewer."""
+    return tree.query(points, min(5, len(points)))[0].reshape(len(points), -1)[:, -1]
+
+
 def voxel_average(points: np.ndarray, count: int) -> np.ndarray:
     """The means of voxels of the cleaned input, again and again: it denoises, and adds nothing."""
     clean = without_outliers(points)
@@ -81,21 +87,26 @@ def voxel_average(points: np.ndarray, count: int) -> np.ndarray:
 def poisson(points: np.ndarray, count: int) -> np.ndarray:
     """Screened Poisson reconstruction (Kazhdan and Hoppe 2013) by Open3D, sampled by area.
 
-    Normals are local planes', oriented by Open3D along a minimal spanning tree; the part of
-    the surface that the points support least is cut off. Raises InputError without Open3D.
+    Normals are local planes', oriented by Open3D along a minimal spanning tree; what is far
+    from all points is cut off. Where Open3D finds no orientation or no surface it is the cleaned
+    input. Raises InputError without Open3D.
     """
     o3d, clean = open3d("Poisson resampling"), without_outliers(points)
     if len(clean) < 16:
         return unchanged(clean, count)
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(clean))
     cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NORMAL_NEIGHBOURS))
-    cloud.orient_normals_consistent_tangent_plane(NORMAL_NEIGHBOURS)
+    try:
+        cloud.orient_normals_consistent_tangent_plane(NORMAL_NEIGHBOURS)
+    except RuntimeError:  # of points in a plane, on a line or at one place
+        return unchanged(clean, count)
     # One thread: with more the sums, and so the mesh, differ from run to run.
-    mesh, density = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(
+    mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(
         cloud, depth=DEPTH, n_threads=1
     )
-    support = np.asarray(density)
-    mesh.remove_vertices_by_mask(support < np.quantile(support, UNSUPPORTED))
+    tree = cKDTree(clean)
+    away = tree.query(np.asarray(mesh.vertices).reshape(-1, 3))[0]
+    mesh.remove_vertices_by_mask(away > REACH * np.median(_spread(clean, tree)))
     vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.triangles, np.int64)
     if not len(faces):
         return unchanged(clean, count)

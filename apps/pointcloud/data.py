@@ -112,12 +112,13 @@ class Reconstruction(Dataset):
         except InputError as error:
             raise BadSample(self.clouds.names[index], str(error)) from error
         if self.seed is not None:
-            rng = stream(self.seed, index, 1)
+            rng, other = stream(self.seed, index, 1), stream(self.seed, index, 2)
         else:
-            rng = stream(*np.random.randint(0, 2**31, 2).tolist())  # noqa: NPY002 - loaders seed it
-            cloud = _turned(cloud, self.turn, rng)
+            key = np.random.randint(0, 2**31, 2).tolist()  # noqa: NPY002 - the loaders seed it
+            rng, other = stream(*key, 1), stream(*key, 2)
+            cloud = _turned(cloud, self.turn, other)
         noisy = corrupt(cloud.points, self.corruption, rng)
-        target = cloud.at(_subset(len(cloud), self.outputs, rng))
+        target = cloud.at(_subset(len(cloud), self.outputs, other))
         item = {"input": noisy, "target": target.points, "center": center, "scale": scale}
         if target.normals is not None:
             item["normals"] = target.normals

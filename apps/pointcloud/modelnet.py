@@ -3,7 +3,7 @@
 meshes      <class>/{train,test}/*.off
 resampled   <class>/<class>_0001.txt (x,y,z,nx,ny,nz) and modelnet*_{train,test}.txt
 npz         points (S, D, 3) float or points_i16 (S, D, 3) of 32767; perhaps normals (S, D, 3),
-            split (S,) 0 train, 1 test, and a name of each cloud
+            split (S,) 0 train, 1 test, 2 val, and a name of each cloud
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from apps.pointcloud.cloud import Cloud, make_cloud
-from apps.pointcloud.clouds import Clouds, take_split
+from apps.pointcloud.clouds import SPLITS, Clouds, take_split
 from apps.pointcloud.files import POINTS_KEYS
 from apps.pointcloud.shapenet import mesh_clouds
 from core.errors import InputError
 
-SIDES = {"train": "train", "test": "test"}
+SIDES = ("train", "test")
+NUMBERED = {0: "train", 1: "test", 2: "val"}  # splits of an npz
 
 
 def is_meshes(root: Path) -> bool:
@@ -66,7 +67,7 @@ def open_npz(path: Path, split: str) -> Clouds:
     scale = np.float32(32767 if key == "points_i16" else 1)
     names = tuple(_names(arrays, len(points)))
     clouds = Clouds(str(path), names, partial(_load_packed, points, normals, scale))
-    return take_split(clouds, _sides(arrays, len(points)), split)
+    return take_split(clouds, _sides(arrays, len(points), path), split)
 
 
 def _load_resampled(paths: list[Path], index: int) -> Cloud:
@@ -89,8 +90,12 @@ def _names(arrays: dict, count: int) -> list[str]:
     return [f"{i:06d}" for i in range(count)]
 
 
-def _sides(arrays: dict, count: int) -> list[str]:
+def _sides(arrays: dict, count: int, path: Path) -> list[str]:
+    """The split of each cloud, "" where the file has none."""
     if "split" not in arrays:
         return [""] * count
-    known = {"0": "train", "1": "test", "2": "val", "train": "train", "test": "test", "val": "val"}
-    return [known.get(str(side), "train") for side in arrays["split"]]
+    found = arrays["split"]
+    words = [str(side) if found.dtype.kind == "U" else NUMBERED.get(int(side)) for side in found]
+    if len(words) != count or not set(words) <= set(SPLITS):
+        raise InputError(f"{path}: split has to be 0 train, 1 test or 2 val for each of {count}")
+    return words
