@@ -1,0 +1,60 @@
+"""Everything a reconstruction run can be told, and the presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from apps.pointcloud.corruption import CorruptionConfig
+from apps.pointcloud.data import DataConfig
+from apps.pointcloud.loss import LossConfig
+from apps.pointcloud.model import ModelConfig
+from apps.pointcloud.suites import SHAPES
+from core.training.optim import OptimConfig
+from core.training.run import RunConfig
+
+
+@dataclass(frozen=True)
+class PointCloudConfig:
+    """One training run of the point cloud app."""
+
+    data: DataConfig = DataConfig()
+    corruption: CorruptionConfig = SHAPES  # of inputs, as the test suites of shapes have it
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    eval_batch: int = 8  # clouds at a time in evaluation, for each process
+    optim: OptimConfig = OptimConfig(lr=2e-3, weight_decay=0.01)
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+def demo() -> PointCloudConfig:
+    """Embedded solids, PointMixer as the operator, 2 CPU cores."""
+    return PointCloudConfig(
+        model=ModelConfig(channels=32, hourglasses=1, depth=2),
+        run=RunConfig(
+            "runs/pointcloud/demo",
+            steps=600,
+            batch_size=8,
+            eval_every=300,
+            save_every=300,
+            best="chamfer_l1",
+            best_is="min",
+        ),
+    )
+
+
+def debug() -> PointCloudConfig:
+    """A few embedded solids and 2 steps: does everything run? Seconds on any machine."""
+    base = demo()
+    return replace(
+        base,
+        data=replace(base.data, outputs=256, solids_train=1, solids_val=1, workers=0),
+        corruption=replace(base.corruption, points=64),
+        model=replace(base.model, voxel_length=1 / 8, channels=16, depth=1, blocks=1),
+        run=replace(
+            base.run, folder="runs/pointcloud/debug", steps=2, batch_size=2, log_every=1,
+            eval_every=0, save_every=0, trackers=(),
+        ),
+    )  # fmt: skip
+
+
+PRESETS = {make.__name__: make for make in (demo, debug)}

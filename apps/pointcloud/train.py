@@ -1,0 +1,52 @@
+"""Train a reconstruction network: accelerate launch apps/pointcloud/train.py [PRESET] [--...].
+
+No words at all: the `demo` preset, on solids that the app makes itself.
+"""
+
+from __future__ import annotations
+
+from apps.pointcloud.config import PRESETS, PointCloudConfig
+from apps.pointcloud.data import collate
+from apps.pointcloud.eval import evaluate
+from apps.pointcloud.loss import recon_losses
+from apps.pointcloud.model import ReconNet
+from apps.pointcloud.source import CloudData
+from core.config import cli, entry_point
+from core.training.curves import report_curves
+from core.training.optim import create_optimizer
+from core.training.run import Run
+
+
+def train(config: PointCloudConfig, more: bool = False) -> Run:
+    """Run the whole training that ``config`` describes; more: this process will do others."""
+    run = Run(config.run, config)
+    data = CloudData(config, run.session)
+    clouds, val, length = data.train(), data.val(), config.model.voxel_length
+    options = {"workers": config.data.workers, "skip_bad": config.data.skip_bad}
+    loader = run.loader(clouds, collate=collate, **options)
+    network = ReconNet(config.model)
+    model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
+
+    for batch in run.steps(loader):
+        target = batch["target"], batch["target_batch"]
+        output = model(batch["input"], batch["input_batch"], *target)
+        run.backward(recon_losses(output, *target, len(batch["scale"]), length, config.loss))
+        run.step(optimizer)
+        if run.due("eval"):
+            with run.evaluating() as network:
+                run.log(evaluate(run.session, network, val, config))
+        if run.due("save"):
+            run.save()
+
+    run.finish(more)
+    return run
+
+
+@entry_point
+def main() -> None:
+    run = train(cli(PRESETS))
+    report_curves(run.session, [run.folder])
+
+
+if __name__ == "__main__":
+    main()
