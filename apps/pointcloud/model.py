@@ -71,6 +71,8 @@ class ReconNet(nn.Module):
             Hourglass(config.channels, config.depth) for _ in range(config.hourglasses)
         )
         self.refine = Refinement(config)
+        # of the training inputs (`spacing.spacing_of`), in their unit; 0 where it is not known
+        self.register_buffer("spacing", torch.zeros(()))
 
     def forward(
         self,

@@ -11,6 +11,7 @@ from apps.pointcloud.eval import evaluate
 from apps.pointcloud.loss import recon_losses
 from apps.pointcloud.model import ReconNet
 from apps.pointcloud.source import CloudData
+from apps.pointcloud.spacing import typical_spacing
 from core.config import cli, entry_point
 from core.training.curves import report_curves
 from core.training.optim import create_optimizer
@@ -25,6 +26,7 @@ def train(config: PointCloudConfig, more: bool = False) -> Run:
     options = {"workers": config.data.workers, "skip_bad": config.data.skip_bad}
     loader = run.loader(clouds, collate=collate, **options)
     network = ReconNet(config.model)
+    network.spacing.fill_(typical_spacing(val))
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
 
     for batch in run.steps(loader):

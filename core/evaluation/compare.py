@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,20 @@ from core.training.run import Run
 
 SHUFFLES = 10_000
 Scores = dict[str, dict[str, list[float]]]  # by group and row, one for each seed
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a table is of: scores times `factor` are in `unit`. A name alone: a fraction, in %."""
+
+    name: str
+    factor: float = 100.0
+    unit: str = "%"
+    lower: bool = False  # is better
+
+    def order(self, found: dict[str, list[float]]) -> list[str]:
+        """The rows, the best mean first."""
+        return sorted(found, key=lambda n: (1 if self.lower else -1) * statistics.fmean(found[n]))
 
 
 def check_lists(optional: Sequence[str] = (), **lists: Sequence) -> None:
@@ -73,18 +88,24 @@ def noise_test(groups: list[list[float]], seed: int = 0) -> float:
     return (1 + hits) / (1 + SHUFFLES)
 
 
-def table(metric: str, seeds: Sequence[int], scores: Scores) -> str:
-    """Percent: mean, standard deviation, and each seed."""
-    lines = [f"{metric}, %, seeds {', '.join(map(str, seeds))}"]
+def table(metric: Metric | str, seeds: Sequence[int], scores: Scores) -> str:
+    """Mean, standard deviation, and each seed; the best row first."""
+    metric = _metric(metric)
+    lines = [f"{metric.name}, {metric.unit}, seeds {', '.join(map(str, seeds))}"]
     for group, found in scores.items():
         lines.append(group)
-        for name, values in sorted(found.items(), key=lambda pair: -statistics.fmean(pair[1])):
-            spread = f"+- {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
-            each = ", ".join(f"{100 * value:.2f}" for value in values)
-            lines.append(f"  {name:20} {100 * statistics.fmean(values):6.2f} {spread:9} ({each})")
+        for name in metric.order(found):
+            values = [metric.factor * value for value in found[name]]
+            spread = f"+- {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+            each = ", ".join(f"{value:.2f}" for value in values)
+            lines.append(f"  {name:20} {statistics.fmean(values):6.2f} {spread:9} ({each})")
         if len(seeds) > 1 and len(found) > 1:
             lines.append(f"  {_verdict(noise_test(list(found.values())))}")
     return "\n".join(lines)
+
+
+def _metric(metric: Metric | str) -> Metric:
+    return Metric(metric) if isinstance(metric, str) else metric
 
 
 def _verdict(p: float) -> str:
@@ -95,7 +116,7 @@ def _verdict(p: float) -> str:
 def report(
     out: str | Path,
     config: Any,
-    metric: str,
+    metric: Metric | str,
     seeds: Sequence[int],
     scores: Scores,
     notes: Sequence[str] = (),
@@ -114,23 +135,24 @@ def report(
         print("no picture: it needs the package matplotlib")
 
 
-def draw(metric: str, scores: Scores, path: Path) -> Path:
+def draw(metric: Metric | str, scores: Scores, path: Path) -> Path:
     """A point for each seed and a line for each mean, the groups side by side."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(1.5 + 3.2 * len(scores), 3.6), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
+    metric = _metric(metric)
     panels = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
     for axes, (group, found) in zip(panels, scores.items(), strict=True):
         for i, values in enumerate(found.values()):
-            percent = [100 * value for value in values]
-            axes.plot([i] * len(percent), percent, "o", color="#0072b2", alpha=0.6, markersize=5)
-            axes.plot([i - 0.3, i + 0.3], [statistics.fmean(percent)] * 2, color="#d55e00", lw=2)
+            shown = [metric.factor * value for value in values]
+            axes.plot([i] * len(shown), shown, "o", color="#0072b2", alpha=0.6, markersize=5)
+            axes.plot([i - 0.3, i + 0.3], [statistics.fmean(shown)] * 2, color="#d55e00", lw=2)
         axes.set_xticks(range(len(found)), found, rotation=35, ha="right", fontsize=8)
         axes.set_title(group, loc="left", fontsize=10)
         axes.grid(True, axis="y", alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel(f"{metric}, %")
+    panels[0].set_ylabel(f"{metric.name}, {metric.unit}")
     figure.savefig(path)
     return path

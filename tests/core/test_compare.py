@@ -51,3 +51,12 @@ def test_the_last_evaluation_counts(tmp_path):
     assert compare.last_metric(tmp_path, "AP") == 0.3
     with pytest.raises(InputError, match="has no AR: choose one"):
         compare.last_metric(tmp_path, "AR")
+
+
+def test_a_metric_in_a_unit_of_its_own_where_less_is_better():
+    scores = {"shapes": {"a": [0.05], "b": [0.04]}}
+    metric = compare.Metric("Chamfer", 1000, "1e-3", lower=True)
+    first, _, best, other = compare.table(metric, (0,), scores).splitlines()
+    assert first == "Chamfer, 1e-3, seeds 0"
+    assert best.split() == ["b", "40.00", "(40.00)"]
+    assert other.split() == ["a", "50.00", "(50.00)"]
