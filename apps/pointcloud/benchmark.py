@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from torch import Tensor
 
 from apps.pointcloud.baselines import BASELINES
 from apps.pointcloud.metrics import cloud_metrics, mean_metrics
@@ -22,21 +23,22 @@ DIGITS = {"chamfer_l1": (1e3, 2), "chamfer_l2": (1e4, 2), "hausdorff": (1e3, 1),
 
 
 def evaluate(method: Method, suite: Suite) -> list[dict[str, float]]:
-    """The metrics of each item of a suite, in its unit (docs/pointcloud_protocol.md).
+    """The metrics of each item of a suite, in its unit (docs/pointcloud_protocol.md)."""
+    return [evaluate_item(method, suite, item) for item in suite]
 
-    Raises InputError where a method returns another number of points than it was asked for.
+
+def evaluate_item(method: Method, suite: Suite, item: dict[str, Tensor]) -> dict[str, float]:
+    """The metrics of one item of a suite.
+
+    Raises InputError where the method returns another number of points than it was asked for.
     """
-    rows = []
-    for item in suite:
-        target = item["target"].numpy()
-        wanted = suite.outputs or len(target)
-        predicted = method(item["input"].numpy(), wanted)
-        if len(predicted) != wanted:
-            raise InputError(f"{len(predicted)} points predicted, {wanted} are asked for")
-        normals = item["normals"].numpy() if "normals" in item else None
-        unit = suite.unit(item)
-        rows.append(cloud_metrics(predicted, target, suite.thresholds, normals, unit))
-    return rows
+    target = item["target"].numpy()
+    wanted = suite.outputs or len(target)
+    predicted = method(item["input"].numpy(), wanted)
+    if len(predicted) != wanted:
+        raise InputError(f"{len(predicted)} points predicted, {wanted} are asked for")
+    normals = item["normals"].numpy() if "normals" in item else None
+    return cloud_metrics(predicted, target, suite.thresholds, normals, suite.unit(item))
 
 
 def table(results: Mapping[str, Mapping[str, float]], metres: bool = False) -> str:

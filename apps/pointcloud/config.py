@@ -29,7 +29,8 @@ class PointCloudConfig:
 def demo() -> PointCloudConfig:
     """Embedded solids, PointMixer as the operator, 2 CPU cores."""
     return PointCloudConfig(
-        model=ModelConfig(channels=32, hourglasses=1, depth=2),
+        data=DataConfig(outputs=4096),
+        model=ModelConfig(voxel_length=1 / 12, hourglasses=1, depth=2, points=8),
         run=RunConfig(
             "runs/pointcloud/demo",
             steps=600,
@@ -57,4 +58,23 @@ def debug() -> PointCloudConfig:
     )  # fmt: skip
 
 
-PRESETS = {make.__name__: make for make in (demo, debug)}
+def solids_small() -> PointCloudConfig:
+    """Embedded solids, for comparisons: a core and about 5 minutes."""
+    base = demo()
+    run = replace(base.run, folder="runs/pointcloud/solids_small", steps=600, batch_size=4)
+    return replace(base, run=replace(run, eval_every=0, save_every=200))
+
+
+def modelnet10_small() -> PointCloudConfig:
+    """ModelNet10's clouds of 1,024 points, 256 in; set --data.root to its npz."""
+    base = solids_small()
+    return replace(
+        base,
+        data=replace(base.data, outputs=1024),
+        corruption=replace(base.corruption, points=256),
+        model=replace(base.model, voxel_length=1 / 8),
+        run=replace(base.run, folder="runs/pointcloud/modelnet10_small"),
+    )
+
+
+PRESETS = {make.__name__: make for make in (demo, debug, solids_small, modelnet10_small)}

@@ -1,14 +1,36 @@
-"""Evaluate a run."""
+"""Evaluate a run: [accelerate launch] python apps/pointcloud/eval.py RUN [--suite NAME].
+
+Chamfer L1 and L2, Hausdorff, accuracy, completeness and F1 at three thresholds and normals, beside
+the input itself and what needs no learning, on a test suite of docs/pointcloud_protocol.md; and
+pictures of some of its clouds. Without --suite: the validation clouds of the run.
+"""
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
+
+import numpy as np
+from accelerate.utils import gather_object
 from torch import nn
 from torch.utils.data import Dataset
 
+from apps.pointcloud.baselines import BASELINES
+from apps.pointcloud.benchmark import Method, evaluate_item, table
 from apps.pointcloud.config import PointCloudConfig
-from apps.pointcloud.inference import measure_all
-from apps.pointcloud.suites import SHAPE_THRESHOLDS
-from core.training.session import Session
+from apps.pointcloud.inference import measure_all, network_method
+from apps.pointcloud.metrics import mean_metrics
+from apps.pointcloud.model import ReconNet
+from apps.pointcloud.pictures import panels, render, save_picture, view_of
+from apps.pointcloud.source import CloudData
+from apps.pointcloud.suites import SHAPE_THRESHOLDS, SUITES, Suite, open_suite
+from core.config import entry_point, load_config
+from core.errors import InputError
+from core.evaluation.common import save_record
+from core.training.checkpoint import averaged_weights, find_checkpoint, load_weights, read_info
+from core.training.session import Session, build_accelerator
+
+SHOWN = 6  # clouds of a suite in its picture
 
 
 def evaluate(
@@ -18,3 +40,74 @@ def evaluate(
     data = config.data
     options = {"workers": data.workers, "skip_bad": data.skip_bad}
     return measure_all(session, network, val, SHAPE_THRESHOLDS, config.eval_batch, **options)
+
+
+def evaluate_suite(session: Session, method: Method, suite: Suite) -> dict[str, float]:
+    """Mean metrics of a method on a suite, whose items the processes share out."""
+    mine = range(session.rank, len(suite), session.world)
+    rows = [evaluate_item(method, suite, suite.items[i]) for i in mine]
+    return mean_metrics(gather_object(rows))
+
+
+def open_run(path: str, session: Session) -> tuple[PointCloudConfig, ReconNet, Path]:
+    """Configuration, network with its (averaged) weights, and checkpoint folder of a run."""
+    checkpoint = find_checkpoint(path)
+    network = ReconNet.from_description(read_info(checkpoint), str(checkpoint))
+    config = load_config(PointCloudConfig, checkpoint.parents[1] / "config.yaml")
+    load_weights(network, averaged_weights(checkpoint))
+    return config, network.to(session.device).eval(), checkpoint
+
+
+@entry_point
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", help="folder of a run, or of one of its checkpoints")
+    parser.add_argument("--suite", choices=SUITES, help="a test suite (the run's validation data)")
+    parser.add_argument("--root", default="", help="folder or file of a suite of real data")
+    parser.add_argument("--no-baselines", action="store_true", help="the network alone")
+    parser.add_argument("--output", type=Path, help="folder for figures and pictures (RUN)")
+    options = parser.parse_args()
+    session = Session(build_accelerator())
+    _report(session, options)
+    session.accelerator.end_training()
+
+
+def _report(session: Session, options: argparse.Namespace) -> None:
+    if options.root and not options.suite:
+        raise InputError("--root is of a --suite: name that too")
+    config, network, checkpoint = open_run(options.run, session)
+    suite = open_suite(options.suite, options.root) if options.suite else None
+    suite = suite or Suite("val", CloudData(config, session).val(), SHAPE_THRESHOLDS)
+    method = network_method(session, network, suite.metres)
+    methods = {config.model.operator: method} | ({} if options.no_baselines else BASELINES)
+    results = {name: evaluate_suite(session, each, suite) for name, each in methods.items()}
+    if session.is_main:
+        output = options.output or checkpoint.parents[1]
+        print(f"{checkpoint} on {suite.name}, {len(suite)} clouds\n")
+        print(table(results, suite.metres))
+        record = {"checkpoint": str(checkpoint), "suite": suite.name, "root": options.root,
+                  "clouds": len(suite), "metrics": results}  # fmt: skip
+        print(f"\nfigures: {save_record(output, f'eval-{suite.name}', record)}")
+        print(f"pictures: {draw(method, suite, output / 'pictures')}")
+
+
+def draw(method: Method, suite: Suite, folder: Path) -> Path:
+    """Input, reconstruction and truth of some clouds of a suite, side by side: a picture each."""
+    for i in np.linspace(0, len(suite) - 1, min(SHOWN, len(suite))).round().astype(int).tolist():
+        item = suite.items[i]
+        true = item["target"].numpy()
+        clouds = [
+            item["input"].numpy(),
+            method(item["input"].numpy(), suite.outputs or len(true)),
+            true,
+        ]
+        view = view_of(true)
+        titles = ["input", "reconstruction", "truth"]
+        shown = [f"{name}, {len(cloud):,}" for name, cloud in zip(titles, clouds, strict=True)]
+        picture = panels([render(cloud, view) for cloud in clouds], shown)
+        save_picture(folder / f"{suite.name}-{i:04d}.png", picture)
+    return folder
+
+
+if __name__ == "__main__":
+    main()

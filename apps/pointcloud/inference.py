@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from apps.pointcloud.benchmark import Method
 from apps.pointcloud.data import collate
 from apps.pointcloud.metrics import cloud_metrics
 from apps.pointcloud.model import ReconNet, resample
@@ -32,8 +33,8 @@ def exactly(points: Tensor, count: int) -> np.ndarray:
     return resample(points, torch.zeros(len(points), dtype=torch.int64), count)[0].numpy()
 
 
-def method(session: Session, network: ReconNet):
-    """The network as a method of `benchmark`: (input (N, 3), count) -> (count, 3)."""
+def network_method(session: Session, network: ReconNet, scenes: bool = False) -> Method:
+    """The network as a method of `benchmark`; scenes: of clouds whose size says nothing."""
 
     def reconstructed(points: np.ndarray, count: int) -> np.ndarray:
         return exactly(reconstruct(session, network, [torch.from_numpy(points)])[0], count)
