@@ -7,12 +7,14 @@ suite (docs/pointcloud_protocol.md). Legend: N points, k neighbours.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.spatial import cKDTree
 
 from apps.pointcloud.meshes import sample_mesh
 from apps.pointcloud.normals import local_frames
-from apps.pointcloud.open3d_compat import open3d
+from apps.pointcloud.open3d_compat import has_open3d, open3d
 from apps.pointcloud.randomness import stream
 
 OUTLIER_NEIGHBOURS, OUTLIER_RATIO = 8, 2.0
@@ -119,3 +121,8 @@ BASELINES = {
     "outlier removal + MLS": moving_least_squares,
     "Poisson": poisson,
 }
+
+
+def available() -> dict[str, Callable[[np.ndarray, int], np.ndarray]]:
+    """Those of BASELINES that this machine can run: Poisson needs Open3D."""
+    return {n: b for n, b in BASELINES.items() if b is not poisson or has_open3d()}

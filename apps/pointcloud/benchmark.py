@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from torch import Tensor
 
-from apps.pointcloud.baselines import BASELINES
+from apps.pointcloud.baselines import available
 from apps.pointcloud.metrics import cloud_metrics, mean_metrics
 from apps.pointcloud.suites import SUITES, Suite, open_suite
 from core.config import entry_point
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--root", default="", help="folder or file of real data")
     options = parser.parse_args()
     suite = open_suite(options.suite, options.root)
-    results = {name: mean_metrics(evaluate(method, suite)) for name, method in BASELINES.items()}
+    results = {name: mean_metrics(evaluate(method, suite)) for name, method in available().items()}
     print(f"{suite.name}, {len(suite)} clouds\n\n{table(results, suite.metres)}")
 
 

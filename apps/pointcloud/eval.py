@@ -15,7 +15,7 @@ from accelerate.utils import gather_object
 from torch import nn
 from torch.utils.data import Dataset
 
-from apps.pointcloud.baselines import BASELINES
+from apps.pointcloud.baselines import available
 from apps.pointcloud.benchmark import Method, evaluate_item, table
 from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.inference import measure_all, network_method
@@ -79,7 +79,7 @@ def _report(session: Session, options: argparse.Namespace) -> None:
     suite = open_suite(options.suite, options.root) if options.suite else None
     suite = suite or Suite("val", CloudData(config, session).val(), SHAPE_THRESHOLDS)
     method = network_method(session, network, suite.metres)
-    methods = {config.model.operator: method} | ({} if options.no_baselines else BASELINES)
+    methods = {config.model.operator: method} | ({} if options.no_baselines else available())
     results = {name: evaluate_suite(session, each, suite) for name, each in methods.items()}
     if session.is_main:
         output = options.output or checkpoint.parents[1]
