@@ -21,6 +21,7 @@ class PointCloudConfig:
     corruption: CorruptionConfig = SHAPES  # of inputs, as the test suites of shapes have it
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
+    mixer_weights: str = ""  # of an image Mixer, for the channel mixing of operator core_mixer
     eval_batch: int = 8  # clouds at a time in evaluation, for each process
     optim: OptimConfig = OptimConfig(lr=2e-3, weight_decay=0.01)
     run: RunConfig = field(default_factory=RunConfig)

@@ -10,6 +10,7 @@ from apps.pointcloud.data import collate
 from apps.pointcloud.eval import evaluate
 from apps.pointcloud.loss import recon_losses
 from apps.pointcloud.model import ReconNet
+from apps.pointcloud.operators.core_mixer import load_channel_mixing
 from apps.pointcloud.source import CloudData
 from apps.pointcloud.spacing import typical_spacing
 from core.config import cli, entry_point
@@ -25,7 +26,7 @@ def train(config: PointCloudConfig, more: bool = False) -> Run:
     clouds, val, length = data.train(), data.val(), config.model.voxel_length
     options = {"workers": config.data.workers, "skip_bad": config.data.skip_bad}
     loader = run.loader(clouds, collate=collate, **options)
-    network = ReconNet(config.model)
+    network = build_network(config)
     network.spacing.fill_(typical_spacing(val))
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
 
@@ -42,6 +43,18 @@ def train(config: PointCloudConfig, more: bool = False) -> Run:
 
     run.finish(more)
     return run
+
+
+def build_network(config: PointCloudConfig) -> ReconNet:
+    """The network with random weights, channel mixing from `mixer_weights` where they are given.
+
+    Raises InputError where these are no Mixer's, or of another width.
+    """
+    network = ReconNet(config.model)
+    if config.mixer_weights:
+        for block in network.refine.blocks:
+            load_channel_mixing(block, config.mixer_weights)
+    return network
 
 
 @entry_point

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from apps.pointcloud import eval as cloud_eval
 from apps.pointcloud import train as cloud_train
 from apps.pointcloud.baselines import available
 from apps.pointcloud.benchmark import evaluate
-from apps.pointcloud.config import PRESETS
+from apps.pointcloud.config import PRESETS, debug
 from apps.pointcloud.eval import evaluate_suite, open_run
 from apps.pointcloud.inference import exactly, measure_all, network_method, reconstruct
 from apps.pointcloud.metrics import cloud_metrics
@@ -22,7 +23,7 @@ from apps.pointcloud.solids import write_solids
 from apps.pointcloud.source import CloudData
 from apps.pointcloud.spacing import spacing_of, typical_spacing
 from apps.pointcloud.suites import SHAPE_THRESHOLDS, Suite
-from core import InputError
+from core import InputError, create_backbone
 from core.training.folder import read_metrics
 from core.training.session import Session
 from tests.core.launch import Finished, launch
@@ -116,6 +117,18 @@ def test_a_root_without_a_suite_and_a_suite_without_a_root(learned, command):
     done = command(cloud_eval.main, learned, "--suite", "icl")
     assert done.returncode == 2
     assert "give their folder or file as --root" in done.output
+
+
+def test_channel_mixing_comes_from_an_image_mixer(tmp_path):
+    mixer = create_backbone("mixer_c16_l2_p8", 32)
+    mixer.save_pretrained(tmp_path / "mixer")
+    model = replace(debug().model, operator="core_mixer", blocks=2)
+    config = replace(debug(), model=model, mixer_weights=str(tmp_path / "mixer"))
+    for block in cloud_train.build_network(config).refine.blocks:
+        for own, other in zip(block.operator.mixer.blocks, mixer.blocks, strict=True):
+            assert own.mlp_channels.fc1.weight.equal(other.mlp_channels.fc1.weight)
+    with pytest.raises(InputError, match="goes from a Mixer to core_mixer alone"):
+        cloud_train.build_network(replace(config, model=replace(model, operator="pointnet")))
 
 
 # ---- inference -------------------------------------------------------------------------------
