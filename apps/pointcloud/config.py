@@ -23,7 +23,7 @@ class PointCloudConfig:
     loss: LossConfig = LossConfig()
     mixer_weights: str = ""  # of an image Mixer, for the channel mixing of operator core_mixer
     eval_batch: int = 8  # clouds at a time in evaluation, for each process
-    optim: OptimConfig = OptimConfig(lr=2e-3, weight_decay=0.01)
+    optim: OptimConfig = OptimConfig(lr=3e-3, weight_decay=0.01)
     run: RunConfig = field(default_factory=RunConfig)
 
 
@@ -34,9 +34,9 @@ def demo() -> PointCloudConfig:
         model=ModelConfig(voxel_length=1 / 12, hourglasses=1, depth=2, points=8),
         run=RunConfig(
             "runs/pointcloud/demo",
-            steps=600,
-            batch_size=8,
-            eval_every=300,
+            steps=2400,
+            batch_size=4,
+            eval_every=600,
             save_every=300,
             best="chamfer_l1",
             best_is="min",
@@ -62,7 +62,7 @@ def debug() -> PointCloudConfig:
 def solids_small() -> PointCloudConfig:
     """Embedded solids, for comparisons: a core and about 5 minutes."""
     base = demo()
-    run = replace(base.run, folder="runs/pointcloud/solids_small", steps=600, batch_size=4)
+    run = replace(base.run, folder="runs/pointcloud/solids_small", steps=600)
     return replace(base, run=replace(run, eval_every=0, save_every=200))
 
 
