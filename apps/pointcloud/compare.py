@@ -15,9 +15,9 @@ from pathlib import Path
 from apps.pointcloud.config import PointCloudConfig, modelnet10_small, solids_small
 from apps.pointcloud.config import debug as debug_run
 from apps.pointcloud.eval import evaluate_suite, open_run
-from apps.pointcloud.inference import network_method
 from apps.pointcloud.operators import OPERATORS
 from apps.pointcloud.suites import Suite, open_suite
+from apps.pointcloud.tiles import network_method
 from apps.pointcloud.train import train
 from core.config import cli, did_you_mean, entry_point
 from core.errors import InputError

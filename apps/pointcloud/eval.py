@@ -18,12 +18,13 @@ from torch.utils.data import Dataset
 from apps.pointcloud.baselines import available
 from apps.pointcloud.benchmark import Method, evaluate_item, table
 from apps.pointcloud.config import PointCloudConfig
-from apps.pointcloud.inference import measure_all, network_method
+from apps.pointcloud.inference import measure_all
 from apps.pointcloud.metrics import mean_metrics
 from apps.pointcloud.model import ReconNet
 from apps.pointcloud.pictures import panels, render, save_picture, view_of
 from apps.pointcloud.source import CloudData
 from apps.pointcloud.suites import SHAPE_THRESHOLDS, SUITES, Suite, open_suite
+from apps.pointcloud.tiles import network_method
 from core.config import entry_point, load_config
 from core.errors import InputError
 from core.evaluation.common import save_record

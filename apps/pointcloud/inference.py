@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from apps.pointcloud.benchmark import Method
 from apps.pointcloud.data import collate
 from apps.pointcloud.metrics import cloud_metrics
-from apps.pointcloud.model import ReconNet, resample
+from apps.pointcloud.model import resample
 from apps.pointcloud.segments import pack, unpack
 from core.evaluation.common import report_bad
 from core.training.session import Session
@@ -31,15 +30,6 @@ def reconstruct(session: Session, network: nn.Module, clouds: list[Tensor]) -> l
 def exactly(points: Tensor, count: int) -> np.ndarray:
     """`count` of the points (P, 3), spread evenly: (count, 3)."""
     return resample(points, torch.zeros(len(points), dtype=torch.int64), count)[0].numpy()
-
-
-def network_method(session: Session, network: ReconNet, scenes: bool = False) -> Method:
-    """The network as a method of `benchmark`; scenes: of clouds whose size says nothing."""
-
-    def reconstructed(points: np.ndarray, count: int) -> np.ndarray:
-        return exactly(reconstruct(session, network, [torch.from_numpy(points)])[0], count)
-
-    return reconstructed
 
 
 def measure_all(

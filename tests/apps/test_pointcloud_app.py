@@ -16,13 +16,14 @@ from apps.pointcloud.baselines import available
 from apps.pointcloud.benchmark import evaluate
 from apps.pointcloud.config import PRESETS, debug
 from apps.pointcloud.eval import evaluate_suite, open_run
-from apps.pointcloud.inference import exactly, measure_all, network_method, reconstruct
+from apps.pointcloud.inference import exactly, measure_all, reconstruct
 from apps.pointcloud.metrics import cloud_metrics
 from apps.pointcloud.model import ModelConfig, ReconNet
 from apps.pointcloud.solids import write_solids
 from apps.pointcloud.source import CloudData
 from apps.pointcloud.spacing import spacing_of, typical_spacing
 from apps.pointcloud.suites import SHAPE_THRESHOLDS, Suite
+from apps.pointcloud.tiles import network_method
 from core import InputError, create_backbone
 from core.training.folder import read_metrics
 from core.training.session import Session
