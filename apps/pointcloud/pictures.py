@@ -20,6 +20,7 @@ SUPER = 2  # pixels of a side that become one
 LIGHT = np.array([-0.45, 0.65, -0.62])  # towards the light: right, up, away from the eye
 AMBIENT = 0.42
 FAR = 4.0  # of the eye, in radii of what is looked at
+LARGEST = 32  # balls have a radius of at most the picture's side divided by this
 EDGE = 14.0  # how dark the shadow behind a nearer point is
 BACKGROUND = np.array([1.0, 1.0, 1.0])
 CLAY = np.array([0.74, 0.71, 0.66])
@@ -72,7 +73,7 @@ def render(
             points, normals = points[faces], normals[faces]
             colours = None if colours is None else colours[faces]
         seen = _project(points, view, side)
-        radius = max(ball / view.radius * side / 2 * 0.92, 1.2)
+        radius = min(max(ball / view.radius * side / 2 * 0.92, 1.2), side / LARGEST)
         colours = np.broadcast_to(CLAY, points.shape) if colours is None else colours
         owner, depth, bulge = _splat(*seen, side, radius)
         picture = _shade(picture, view, owner, depth, bulge, colours, normals)
@@ -115,6 +116,7 @@ def save_picture(path: str | os.PathLike, picture: Any) -> Path:
 
 
 def _spacing(points: np.ndarray) -> float:
+    points = np.unique(points, axis=0)  # a cloud may have points twice
     if len(points) < 2:
         return 0.05
     return float(np.median(cKDTree(points).query(points, 2)[0][:, 1]))
