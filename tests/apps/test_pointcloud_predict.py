@@ -147,7 +147,7 @@ def test_a_file_that_grows_is_a_ply(tmp_path):
 
 def test_a_file_that_does_not_end_is_none(tmp_path):
     with (
-        pytest.raises(ValueError, match="broadcast|index|shape"),
+        pytest.raises(ValueError, match=r"broadcast|index|shape"),
         ply_stream(tmp_path / "a.ply", True, "x") as stream,
     ):
         stream.add(np.ones((3, 3)), np.ones((2, 3)))
