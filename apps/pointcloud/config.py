@@ -34,9 +34,9 @@ def demo() -> PointCloudConfig:
         model=ModelConfig(voxel_length=1 / 12, hourglasses=1, depth=2, points=8),
         run=RunConfig(
             "runs/pointcloud/demo",
-            steps=2400,
+            steps=3600,
             batch_size=4,
-            eval_every=600,
+            eval_every=900,
             save_every=300,
             best="chamfer_l1",
             best_is="min",
