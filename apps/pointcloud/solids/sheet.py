@@ -16,7 +16,7 @@ def contact_sheet(seed: int, columns: int, size: int) -> Any:
     """A PIL image: training shapes 0 to columns - 1 of every kind, coloured by part."""
     from PIL import Image, ImageDraw, ImageFont
 
-    margin = round(0.75 * size)
+    margin = round(0.9 * size)
     whole = Image.new("RGB", (margin + size * columns, size * len(KINDS)), "white")
     pen, font = ImageDraw.Draw(whole), ImageFont.load_default(max(10, size // 9))
     for row, kind in enumerate(KINDS):
