@@ -100,7 +100,7 @@ def test_two_processes_evaluate_as_one(learned, tmp_path):
         record = json.loads((tmp_path / f"by{ranks}/eval-val.json").read_text())
         outputs.append(record["metrics"]["pointmixer"])
         assert record["clouds"] == 11
-    assert outputs[0] == pytest.approx(outputs[1], abs=1e-9)
+    assert outputs[0] == pytest.approx(outputs[1], abs=1e-6)  # float32 sums, other threads
 
 
 def test_evaluation_beside_the_baselines(learned, command):
