@@ -37,21 +37,22 @@ class Meter:
     def restart(self) -> None:
         """Forget what was measured; training time begins now."""
         self.sums: dict[str, torch.Tensor] = {}
-        self.count: torch.Tensor | float = 0.0
+        self.counts: dict[str, torch.Tensor | float] = {}  # samples or valid elements, by loss
         self.totals: dict[int, torch.Tensor] = {}  # sum of all losses, by optimizer step
         self.norms: list[torch.Tensor] = []
-        self.samples, self.paused, self.waited = 0, 0.0, 0.0
+        self.seen: dict[str, int] = {}  # samples of this process, by loss
+        self.paused, self.waited = 0.0, 0.0
         self.started = time.perf_counter()
 
     @torch.no_grad()
     def add(self, step: int, losses: Losses, valid: torch.Tensor | None) -> None:
         """Account for one backward pass of optimizer step ``step`` (1-based). No device sync."""
         for name, loss in losses.items():
+            count = len(loss) if valid is None else valid.detach().sum().float()
             self.sums[name] = self.sums.get(name, 0) + loss.detach().sum().float()
+            self.counts[name] = self.counts.get(name, 0.0) + count
+            self.seen[name] = self.seen.get(name, 0) + len(loss)
             self.totals[step] = self.totals.get(step, 0) + loss.detach().sum().float()
-        batch = next(iter(losses.values())).shape[0]
-        self.count = self.count + (batch if valid is None else valid.detach().sum().float())
-        self.samples += batch * self.session.world
 
     def fetch(self, batches: Iterator[Any]) -> Any:
         """The next of ``batches``; the time until it comes counts as waiting."""
@@ -72,7 +73,8 @@ class Meter:
         if not self.totals:
             return {}
         norms = [float(norm) for norm in self.norms]
-        values = [*self.totals.values(), *self.sums.values(), self.count, self.waited]
+        means = [*self.sums.values(), *self.counts.values()]
+        values = [*self.totals.values(), *means, self.waited]
         values = torch.stack([torch.as_tensor(v, device=self.session.device) for v in values])
         values = self.session.sum(values.double()).tolist()
         seconds = time.perf_counter() - self.started - self.paused
@@ -84,12 +86,13 @@ class Meter:
         return row
 
     def _means(self, values: list[float], norms: list[float], seconds: float) -> dict[str, float]:
-        *sums, count, waited = values
-        row = {name: value / max(count, 1.0) for name, value in zip(self.sums, sums, strict=True)}
+        *means, waited = values
+        sums, counts = means[: len(self.sums)], means[len(self.sums) :]
+        row = {n: s / max(c, 1.0) for n, s, c in zip(self.sums, sums, counts, strict=True)}
         row["loss"] = sum(row.values())
         if norms:
             row["grad_norm"] = sum(norms) / len(norms)
         seconds = max(seconds, 1e-9)
-        row["images_per_second"] = self.samples / seconds
+        row["images_per_second"] = max(self.seen.values()) * self.session.world / seconds
         row["waiting"] = waited / self.session.world / seconds
         return row

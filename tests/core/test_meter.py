@@ -69,6 +69,19 @@ def test_of_several_processes_it_is_the_mean(clock):
     assert row["loss"] == 1.0
 
 
+def test_two_backward_passes_of_a_micro_batch(clock):
+    """Each loss is a mean over its own samples, and a sample of both counts once."""
+    session = SimpleNamespace(device="cpu", world=1, sum=lambda values: values)
+    watch = Meter(session)
+    clock.now += 2.0
+    watch.add(1, {"critic": torch.tensor([1.0, 3.0])}, None)
+    watch.add(1, {"maker": torch.tensor([10.0, 20.0]), "edges": torch.ones(2)}, None)
+    row = watch.read()
+    assert (row["critic"], row["maker"], row["edges"]) == (2.0, 15.0, 1.0)
+    assert row["loss"] == 18.0
+    assert row["images_per_second"] == pytest.approx(1.0)
+
+
 class SlowData(ToyData):
     """50 ms a sample, beside a network that takes next to nothing."""
 
