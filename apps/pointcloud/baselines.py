@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from apps.pointcloud.meshes import sample_mesh
 from apps.pointcloud.normals import local_frames
 from apps.pointcloud.open3d_compat import has_open3d, open3d
-from apps.pointcloud.randomness import stream
+from core.data.randomness import stream
 
 OUTLIER_NEIGHBOURS, OUTLIER_RATIO = 8, 2.0
 PLANE_NEIGHBOURS = 8  # of a moving least squares plane

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.pointcloud.randomness import direction, uniform, weighted_order
+from core.data.randomness import direction, uniform, weighted_order
 from core.errors import InputError
 
 GRID = 2.0**-20  # inputs are rounded to it, so that a last bit of exp or log changes no hash

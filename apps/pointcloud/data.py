@@ -24,8 +24,8 @@ from apps.pointcloud.cloud import Cloud
 from apps.pointcloud.clouds import Clouds, take_split
 from apps.pointcloud.corruption import CorruptionConfig, check, corrupt
 from apps.pointcloud.files import find_clouds, read_cloud
-from apps.pointcloud.randomness import stream
 from core.data.loading import BadSample
+from core.data.randomness import stream
 from core.errors import InputError
 
 

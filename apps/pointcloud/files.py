@@ -22,7 +22,7 @@ from apps.pointcloud.cloud import Cloud, finite_cloud, make_cloud, size_warning
 from apps.pointcloud.meshes import sample_mesh
 from apps.pointcloud.open3d_compat import open3d
 from apps.pointcloud.ply import read_ply, write_ply
-from apps.pointcloud.randomness import stream
+from core.data.randomness import stream
 from core.errors import InputError
 
 TEXT = (".xyz", ".txt", ".pts", ".csv")

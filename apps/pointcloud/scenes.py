@@ -19,7 +19,7 @@ from apps.pointcloud.corruption import CorruptionConfig, corrupt
 from apps.pointcloud.files import read_cloud
 from apps.pointcloud.normals import estimate_normals
 from apps.pointcloud.open3d_compat import open3d
-from apps.pointcloud.randomness import stream
+from core.data.randomness import stream
 from core.errors import InputError
 
 SCENES = CorruptionConfig(

@@ -21,7 +21,7 @@ from apps.pointcloud.cloud import Cloud, make_cloud
 from apps.pointcloud.clouds import SPLITS, Clouds, take_split
 from apps.pointcloud.files import read_cloud, read_mesh
 from apps.pointcloud.meshes import sample_mesh
-from apps.pointcloud.randomness import stream
+from core.data.randomness import stream
 from core.errors import InputError
 
 LISTS = "train_test_split/shuffled_{}_file_list.json"

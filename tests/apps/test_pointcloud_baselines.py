@@ -15,7 +15,7 @@ from apps.pointcloud.baselines import (
 from apps.pointcloud.corruption import CorruptionConfig, corrupt
 from apps.pointcloud.metrics import cloud_metrics
 from apps.pointcloud.open3d_compat import has_open3d
-from apps.pointcloud.randomness import stream
+from core.data.randomness import stream
 
 needs_open3d = pytest.mark.skipif(not has_open3d(), reason="Open3D cannot be imported here")
 METHODS = [pytest.param(method, id=name, marks=needs_open3d if name == "Poisson" else ())

@@ -18,10 +18,10 @@ from apps.pointcloud.clouds import drawn_side
 from apps.pointcloud.corruption import CorruptionConfig, corrupt
 from apps.pointcloud.data import DataConfig, Reconstruction, collate, embedded_clouds, open_clouds
 from apps.pointcloud.ply import write_ply
-from apps.pointcloud.randomness import stream
 from apps.pointcloud.solids import KINDS, make_shape, write_solids
 from apps.pointcloud.suites import open_suite
 from core.data.loading import BadSample, EvalLoader, TrainLoader
+from core.data.randomness import stream
 from core.errors import InputError
 
 PROTOCOL = Path(__file__).resolve().parents[2] / "docs" / "pointcloud_protocol.md"

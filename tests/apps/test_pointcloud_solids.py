@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from apps.pointcloud.pictures import View, error_colours, panels, render, save_picture
-from apps.pointcloud.randomness import pick, stream, uniform, weighted_order, whole
 from apps.pointcloud.solids import KINDS, make_shape, room_scene, write_solids
 from apps.pointcloud.solids.primitives import (
     box,
@@ -18,6 +17,7 @@ from apps.pointcloud.solids.primitives import (
     turned,
 )
 from apps.pointcloud.solids.surfaces import place, sample, z_to
+from core.data.randomness import pick, stream, uniform, weighted_order, whole
 from core.errors import InputError
 
 RANDOM = [0.7550986144138947, 0.5384766303279859]

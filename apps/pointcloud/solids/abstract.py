@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from apps.pointcloud.randomness import chance, direction, pick, uniform, whole
 from apps.pointcloud.solids.primitives import box, extrusion, superquadric, tube, turned
 from apps.pointcloud.solids.surfaces import Surface, about_z, place, z_to
+from core.data.randomness import chance, direction, pick, uniform, whole
 
 
 def superquadrics(rng: np.random.Generator) -> list[Surface]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from apps.pointcloud.randomness import chance, pick, uniform, whole
 from apps.pointcloud.solids.primitives import AROUND, box, extrusion, superquadric, tube, turned
 from apps.pointcloud.solids.surfaces import Surface, place
+from core.data.randomness import chance, pick, uniform, whole
 
 LAP = 0.005  # metres
 

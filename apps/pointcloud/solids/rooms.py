@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from apps.pointcloud.randomness import chance, pick, stream, uniform, whole
 from apps.pointcloud.solids.furniture import chair, lamp, shelf, sofa, table
 from apps.pointcloud.solids.primitives import sheet
 from apps.pointcloud.solids.surfaces import Samples, Surface, place_all, sample
+from core.data.randomness import chance, pick, stream, uniform, whole
 
 
 def room(rng: np.random.Generator) -> list[Surface]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.pointcloud.randomness import stream
 from apps.pointcloud.solids import abstract, furniture
 from apps.pointcloud.solids.rooms import room_crop
 from apps.pointcloud.solids.surfaces import sample
+from core.data.randomness import stream
 
 SPLITS = ("train", "val", "test")
 DECIMALS = 5  # of what is written, in unit spheres

@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -27,6 +26,7 @@ from PIL import Image
 
 from apps.style.paintings.styles import STYLES, artist_for, file_name, paint
 from core.config import load_config, to_plain
+from core.data.embedded import end_with_parent
 from core.errors import InputError
 
 VERSION = 1  # of the pictures: raise it when a change makes other ones
@@ -142,22 +142,12 @@ def _results(jobs: list[Callable[[], int]], workers: int) -> Iterator[int]:
         yield from (job() for job in jobs)
         return
     context = multiprocessing.get_context("spawn")  # forks after threads may hang
-    pool = ProcessPoolExecutor(workers, context, initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(workers, context, initializer=end_with_parent)
     try:
         for future in as_completed([pool.submit(job) for job in jobs]):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-
-    def watch() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _paint_files(what: Paintings, root: Path, part: list[tuple[str, int]]) -> int:
