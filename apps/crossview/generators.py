@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from apps.crossview.crossmlp import CascadeMixer
 from apps.crossview.layers import Norm, halvings, init_normal
+from apps.crossview.maps import Palette, as_palette
 from apps.crossview.mixer_generator import MixerGenerator
 from apps.crossview.selection import Selection
 from apps.crossview.unet import UNet
@@ -61,10 +62,11 @@ class Generator(nn.Module):
     "uncertainty" (B, 1, H, W). All images and maps are in [-1, 1].
     """
 
-    def __init__(self, config: ModelConfig, size: tuple[int, int], map_channels: int):
+    def __init__(self, config: ModelConfig, size: tuple[int, int], palette: Palette):
         super().__init__()
         _check(config)
-        self.config, self.size, self.map_channels = config, tuple(size), map_channels
+        self.config, self.size, self.palette = config, tuple(size), palette
+        map_channels = 3 if config.maps == "rgb" else len(palette)
         self.first = _first_stage(config, self.size, map_channels)
         self.select = self.draw_map = None
         if _has_selection(config):
@@ -87,19 +89,20 @@ class Generator(nn.Module):
 
     def describe(self) -> dict:
         """What `from_description` builds the same network from; JSON can hold it."""
-        return {"generator": asdict(self.config), "size": list(self.size),
-                "map_channels": self.map_channels}  # fmt: skip
+        colours = self.palette.colours.tolist()
+        palette = dict(zip(self.palette.names, colours, strict=True))
+        return {"generator": asdict(self.config), "size": list(self.size), "palette": palette}
 
     @classmethod
     def from_description(cls, description: dict, source: str) -> Generator:
         """A network with random weights. Raises InputError for what is no generator's."""
         try:
             config, size = description["generator"], tuple(description["size"])
-            channels = description["map_channels"]
+            palette = as_palette(description["palette"], source)
         except (KeyError, TypeError) as error:
             raise InputError(f"{source} does not hold a generator of apps/crossview") from error
         config = build(ModelConfig, {**config, "weights": ""}, source)  # they come from the run
-        return cls(config, size, channels)
+        return cls(config, size, palette)
 
 
 def _has_selection(config: ModelConfig) -> bool:

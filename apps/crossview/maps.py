@@ -77,19 +77,20 @@ def open_palette(name: str, root: Path | None = None) -> Palette:
     if not name and root is not None and (root / "palette.yaml").is_file():
         name = str(root / "palette.yaml")
     if name in PALETTES:
-        return _palette(PALETTES[name], name)
+        return as_palette(PALETTES[name], name)
     if not name.endswith((".yaml", ".yml")):
         hint = did_you_mean(name, PALETTES) if name else " Known: " + ", ".join(PALETTES)
         raise InputError(f"no palette {name!r} of the maps.{hint}, or a yaml: --data.palette")
     try:
-        return _palette(yaml.safe_load(Path(name).read_text()), name)
+        return as_palette(yaml.safe_load(Path(name).read_text()), name)
     except FileNotFoundError as error:
         raise InputError(f"{name} does not exist: it names the colours of the maps") from error
     except yaml.YAMLError as error:
         raise InputError(f"{name} is not yaml: {' '.join(str(error).split())}") from error
 
 
-def _palette(classes, source: str) -> Palette:
+def as_palette(classes: dict, source: str) -> Palette:
+    """A palette of class: [r, g, b]; source names it in the InputError for anything else."""
     try:
         colours = np.array(list(classes.values()))
         right = colours.shape == (len(classes), 3) and 0 <= colours.min() <= colours.max() <= 255

@@ -41,11 +41,6 @@ def map_input(ids: Tensor, palette: Palette, maps: str) -> Tensor:
     return palette.paint(ids) if maps == "rgb" else one_hot(ids, len(palette))
 
 
-def map_channels(palette: Palette, maps: str) -> int:
-    """Channels of what `map_input` gives."""
-    return 3 if maps == "rgb" else len(palette)
-
-
 def map_ids(drawn: Tensor, palette: Palette, maps: str) -> Tensor:
     """What a network drew (B, K or 3, H, W) as ids (B, H, W): largest channel, nearest colour."""
     if maps != "rgb":

@@ -52,6 +52,7 @@ class ScheduleConfig:
 
     name: Literal["cosine", "linear", "constant", "step"] = "cosine"
     warmup: float = 0.05  # steps if >= 1, else a fraction of the run; linear from 0
+    hold: float = 0.0  # cosine, linear: fraction of the run after which it leaves the peak
     final: float = 0.0  # cosine, linear: last factor of the peak
     milestones: tuple[float, ...] = (0.8, 0.95)  # step: fractions of the run where it drops
     gamma: float = 0.1  # step: factor of each drop
@@ -169,7 +170,8 @@ def lr_factor(config: ScheduleConfig, step: int, steps: int) -> float:
     warmup = config.warmup if config.warmup >= 1 else config.warmup * steps
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    progress = min(1.0, (step - warmup) / max(1.0, steps - warmup))
+    start = max(warmup, config.hold * steps)
+    progress = min(1.0, max(0.0, step - start) / max(1.0, steps - start))
     if config.name == "cosine":
         return config.final + (1 - config.final) * 0.5 * (1 + math.cos(math.pi * progress))
     if config.name == "linear":

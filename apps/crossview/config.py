@@ -1,0 +1,123 @@
+"""Everything a cross-view run can be told, and the presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from apps.crossview.data import DataConfig
+from apps.crossview.generators import ModelConfig
+from apps.crossview.losses import LossConfig
+from apps.crossview.views import Direction
+from core.training.optim import OptimConfig, ScheduleConfig
+from core.training.run import RunConfig
+
+
+@dataclass(frozen=True)
+class TownsConfig:
+    """The embedded towns, which are rendered where `data.root` is empty."""
+
+    train: int = 2000
+    val: int = 200
+    seed: int = 0
+    panorama: bool = False  # streets 360 degrees wide; data.size is then e.g. 64 256
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """The PatchGAN; 64 and 3 are pix2pix's 70x70 one."""
+
+    width: int = 64
+    halvings: int = 3
+
+
+ADAM = OptimConfig("adam", lr=2e-4, weight_decay=0.0, betas=(0.5, 0.999))  # as released
+
+
+@dataclass(frozen=True)
+class CrossViewConfig:
+    """One training run of the cross-view app."""
+
+    direction: Direction = "a2g"
+    data: DataConfig = DataConfig()
+    towns: TownsConfig = TownsConfig()
+    model: ModelConfig = ModelConfig()
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    loss: LossConfig = LossConfig()
+    eval_batch: int = 16  # pairs at a time in evaluation, for each process
+    optim: OptimConfig = ADAM  # of the generator
+    d_optim: OptimConfig = ADAM  # of the discriminator
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+def demo() -> CrossViewConfig:
+    """Embedded towns, 64x64, a small CrossMLP on 2 CPU cores."""
+    return CrossViewConfig(
+        data=DataConfig(size=(64, 64), enlarge=1.0, workers=1),
+        model=ModelConfig(width=16, blocks=3, depth=2, patch=2, selection_width=26),
+        discriminator=DiscriminatorConfig(width=16, halvings=2),
+        optim=replace(ADAM, lr=1e-3),
+        d_optim=replace(ADAM, lr=4e-4),
+        run=RunConfig(
+            "runs/crossview/demo",
+            steps=2000,
+            batch_size=8,
+            schedule=ScheduleConfig("linear", warmup=0.02),
+            clip=0.0,
+            ema=0.998,
+            eval_every=500,
+            save_every=250,
+            best="ssim",
+        ),
+    )
+
+
+def debug() -> CrossViewConfig:
+    """A few embedded towns and 2 steps: does everything run? Seconds on any machine."""
+    base = demo()
+    run = RunConfig("runs/crossview/debug", steps=2, batch_size=2, log_every=1, trackers=())
+    return replace(
+        base,
+        data=replace(base.data, size=(32, 32), workers=0),
+        towns=TownsConfig(train=4, val=3),
+        model=replace(base.model, width=4, blocks=1, depth=1, selection_width=4, candidates=2),
+        discriminator=DiscriminatorConfig(width=4, halvings=1),
+        run=replace(run, best="ssim", clip=0.0, ema=0.9),
+    )
+
+
+def towns_small() -> CrossViewConfig:
+    """Embedded towns, for comparisons of generators: a core and a few minutes."""
+    base = demo()
+    run = replace(base.run, folder="runs/crossview/towns_small", steps=1200, eval_every=0, ema=0.99)
+    return replace(base, run=run)
+
+
+def _released(name: str, epochs: int, hold: int, **data) -> CrossViewConfig:
+    """As CrossMLP was released: 256x256, batch 4, the learning rate held, then linear to 0."""
+    run = RunConfig(
+        f"runs/crossview/{name}",
+        epochs=epochs,
+        batch_size=4,
+        schedule=ScheduleConfig("linear", warmup=0, hold=hold / epochs),
+        clip=0.0,
+        eval_every=20_000,
+        save_every=5_000,
+        best="ssim",
+    )
+    return CrossViewConfig(data=DataConfig(flip=False, workers=8, **data), run=run)
+
+
+def dayton() -> CrossViewConfig:
+    """CrossMLP on Dayton's quadruples, 481 k steps, dealt anew by panorama; --data.root. Not run.
+
+    --data.split official is the published one, whose test images share panoramas with training.
+    """
+    return _released("dayton", 35, 20, palette="cityscapes", split="panorama")
+
+
+def cvusa() -> CrossViewConfig:
+    """CrossMLP on CVUSA's quadruples, 266 k steps; needs --data.root. Not run."""
+    return _released("cvusa", 30, 15, palette="cvusa")
+
+
+PRESETS = {make.__name__: make for make in (demo, debug, towns_small, dayton, cvusa)}

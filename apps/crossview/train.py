@@ -1,0 +1,110 @@
+"""Train a cross-view generator: accelerate launch apps/crossview/train.py [PRESET] [--...].
+
+No words at all: the `demo` preset, on towns that the app renders itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
+
+# isort: split
+import torch
+from torch import Tensor, nn
+
+from apps.crossview.config import PRESETS, CrossViewConfig
+from apps.crossview.eval import evaluate, sample_sheet
+from apps.crossview.losses import (
+    adversarial_losses,
+    discriminator_losses,
+    pixel_losses,
+    stages,
+)
+from apps.crossview.source import PairData, build_discriminator, build_generator
+from apps.crossview.views import map_input, views_of
+from core.config import cli, entry_point
+from core.training.curves import report_curves
+from core.training.optim import create_optimizer
+from core.training.run import Run
+
+
+def train(config: CrossViewConfig, more: bool = False) -> Run:
+    """Run the whole training that ``config`` describes; more: this process will do others.
+
+    Both gradients are taken at the same weights, and both steps follow. The released code steps the
+    discriminator first; with several micro-batches to a step that order would give the last
+    micro-batch another discriminator than the others.
+    """
+    run = Run(config.run, config)
+    data = PairData(config, run.session)
+    pairs, val = data.train(), data.val()
+    loader = run.loader(pairs, workers=config.data.workers, skip_bad=config.data.skip_bad)
+    generator, discriminator = build_generator(config, pairs.palette), build_discriminator(config)
+    generator, critic, optimizer, d_optimizer = run.prepare(
+        model=generator,
+        discriminator=discriminator,
+        optimizer=create_optimizer(config.optim, generator),
+        d_optimizer=create_optimizer(config.d_optim, discriminator),
+    )
+
+    for batch in run.steps(loader):
+        # what is there, and what the generator makes of it
+        views = views_of(batch, config.direction)
+        target_map = map_input(views.ids, pairs.palette, config.model.maps)
+        output = generator(views.source, target_map)
+        images = {name: output[name] for name, _ in stages(output)}
+        losses = pixel_losses(output, views.target, target_map, config.loss)
+
+        # the discriminator: real against made, all of them in one pass
+        if config.loss.adversarial:
+            fakes = [image.detach() for image in images.values()]
+            real, *made = judged(critic, views.source, [views.target, *fakes])
+            made = dict(zip(images, made, strict=True))
+            run.backward(discriminator_losses(real, made, output))
+
+            # the generator, before a discriminator that holds still
+            with frozen(discriminator), run.accelerator.autocast():
+                made = judged(discriminator, views.source, list(images.values()))
+                made = dict(zip(images, made, strict=True))
+                losses |= adversarial_losses(made, output, config.loss)
+        run.backward(losses)
+
+        run.step(d_optimizer)
+        run.step(optimizer)
+        if run.due("eval"):
+            with run.evaluating() as network:
+                run.log(evaluate(run.session, network, val, config))
+                sample_sheet(run.session, network, val, config, run.folder, run.done)
+        if run.due("save"):
+            run.save()
+
+    run.finish(more)
+    return run
+
+
+def judged(critic: nn.Module, source: Tensor, images: list[Tensor]) -> list[Tensor]:
+    """Logits of each image (B, 3, H, W) beside the source, from one pass over all of them."""
+    sources = torch.cat([source] * len(images))
+    return list(critic(sources, torch.cat(images)).chunk(len(images)))
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Without gradients of its parameters: what passes through it leaves none behind."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
+
+
+@entry_point
+def main() -> None:
+    run = train(cli(PRESETS))
+    report_curves(run.session, [run.folder])
+
+
+if __name__ == "__main__":
+    main()
