@@ -53,7 +53,9 @@ def demo() -> CrossViewConfig:
     """Embedded towns, 64x64, a small CrossMLP on 2 CPU cores."""
     return CrossViewConfig(
         data=DataConfig(size=(64, 64), enlarge=1.0, workers=1),
-        model=ModelConfig(width=16, blocks=3, depth=2, patch=2, selection_width=26),
+        model=ModelConfig(
+            width=16, blocks=3, depth=2, patch=2, selection_width=26, backbone="mixer_c128_l4_p8"
+        ),
         discriminator=DiscriminatorConfig(width=16, halvings=2),
         optim=replace(ADAM, lr=1e-3),
         d_optim=replace(ADAM, lr=4e-4),

@@ -127,19 +127,10 @@ class Pairs(Dataset):
         return {name: image.crop(box) for name, box in boxes.items()}
 
     def _ids(self, image: Image.Image, name: str, path: Path) -> Image.Image:
-        pixels = np.asarray(image)
-        if pixels.ndim == 2:
-            ids, unknown = pixels.astype(np.int64), float((pixels >= len(self.palette)).mean())
-        else:
-            ids, unknown = self.palette.ids(pixels)
-        if pixels.ndim == 2 and unknown:
-            raise BadSample(str(path), f"{name} has class {ids.max()} of {len(self.palette)}")
-        if unknown > MOST_UNKNOWN:
-            share = f"{100 * unknown:.0f} % of {name}"
-            raise BadSample(str(path), f"{share} is in no colour of the palette")
-        if ids.min() == ids.max():
-            raise BadSample(str(path), f"{name} is blank: all of it is one class")
-        return Image.fromarray(ids.astype(np.uint8))
+        try:
+            return Image.fromarray(class_ids(np.asarray(image), self.palette))
+        except ValueError as error:
+            raise BadSample(str(path), f"{name} {error}") from error
 
     def _augmentation(self) -> tuple[tuple[int, int, int, int], bool, tuple[int, int]]:
         """Box to keep (left, top, right, bottom), whether to mirror, and the size before."""
@@ -150,6 +141,27 @@ class Pairs(Dataset):
         top, left = random.randint(0, tall - height), random.randint(0, wide - width)
         mirrored = self.config.flip and random.random() < 0.5
         return (left, top, left + width, top + height), mirrored, (wide, tall)
+
+
+def class_ids(pixels: np.ndarray, palette: Palette) -> np.ndarray:
+    """A map's pixels, colours (H, W, 3) or ids (H, W), as ids, uint8 (H, W).
+
+    ValueError, whose words go on from a name, for a blank map, ids beyond the palette's, or too
+    many colours that are none of it.
+    """
+    if pixels.ndim == 2:
+        ids, unknown = pixels, 0.0
+        if ids.max() >= len(palette):
+            raise ValueError(f"has class {ids.max()}, and the palette {len(palette)} classes")
+    else:
+        ids, unknown = palette.ids(pixels)
+    if unknown > MOST_UNKNOWN:
+        raise ValueError(
+            f"is no map of this palette: {100 * unknown:.0f} % is in none of its colours"
+        )
+    if ids.min() == ids.max():
+        raise ValueError("is blank: all of it is one class")
+    return ids.astype(np.uint8)
 
 
 def _check(config: DataConfig) -> None:

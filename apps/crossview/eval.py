@@ -1,8 +1,8 @@
 """Evaluate a run: [accelerate launch] python apps/crossview/eval.py RUN [--data.root ...].
 
 Every metric in its standard definition and, where the field's tables hold another, in that one too,
-beside the floors that learn nothing; a sheet of samples. Metrics that need weights (Places, FID, KID,
-LPIPS) come where the files are (--weights); the report says which are missing.
+beside the floors that learn nothing; a sheet of samples. Metrics that need weights (Places, FID,
+KID, LPIPS) come where the files are (--weights); the report says which are missing.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -65,27 +64,3 @@ def _font(title: str, width: int):
     """The largest font, from 12 down to 6 pixels, in which the title is no wider than `width`."""
     fonts = [ImageFont.load_default(size=size) for size in range(12, 5, -1)]
     return next((font for font in fonts if font.getlength(title) <= width), fonts[-1])
-
-
-def candidates_row(output: dict[str, Tensor]) -> tuple[list[Tensor], list[str]]:
-    """What a two-stage network chose among, for one sample: pictures and titles.
-
-    Coarse image, uncertainty, and each candidate with its attention below it is for `predict`.
-    """
-    shown = [(output["coarse"], "coarse")] if "coarse" in output else []
-    if "uncertainty" in output:
-        shown.append((weights_image(output["uncertainty"][0]), "uncertainty"))
-    return [image for image, _ in shown], [title for _, title in shown]
-
-
-def attention_sheet(output: dict[str, Tensor], enlarge: int = 1) -> Image.Image:
-    """Candidates (N, 3, H, W) above their attention (N, H, W) of one sample."""
-    candidates = list(output["candidates"])
-    weights = [weights_image(one) for one in output["attention"]]
-    return sheet([candidates, weights], [str(i + 1) for i in range(len(candidates))], enlarge)
-
-
-def first(output: dict[str, Tensor], index: int = 0) -> dict[str, Tensor]:
-    """One sample of a batch of outputs, on the CPU in full precision."""
-    return {name: value[index].float().cpu() for name, value in output.items()
-            if isinstance(value, torch.Tensor)}  # fmt: skip
