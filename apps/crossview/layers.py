@@ -77,6 +77,12 @@ def check_size(size: tuple[int, int], multiple: int, who: str) -> None:
 
 
 def halvings(size: tuple[int, int], most: int = 8) -> int:
-    """How often both sides can be halved, at most `most`."""
+    """How often both sides can be halved, at most `most`. Raises InputError for less than 3."""
     common = gcd(*size)
-    return min(most, (common & -common).bit_length() - 1)
+    found = min(most, (common & -common).bit_length() - 1)
+    if found < 3:
+        raise InputError(
+            f"a U-Net: {size[0]}x{size[1]} pixels cannot be halved three times: choose multiples "
+            "of 8 as --data.size, better of a larger power of two"
+        )
+    return found
