@@ -7,7 +7,8 @@ the name without it is the standard definition.
     psnr        10 log10(1 / MSE), dB
     psnr_field  the scripts scale errors by 128 and compare them with 255: 20 log10(255 / 128) =
                 5.987 dB more
-    ssim        Wang et al. 2004, an 11x11 Gaussian of 1.5 on RGB (torchmetrics)
+    ssim        Wang et al. 2004, an 11x11 Gaussian of 1.5 on RGB, the image mirrored beyond its
+                border (torchmetrics)
     ssim_field  the same on luma, zeros beyond the border, where images then agree
     sd_field    sharpness difference (Mathieu et al. 2016), 10 log10(255^2 / e) with e = 128^2 times
                 the mean of ||dx'| - |dx|| + ||dy'| - |dy||, backward differences
