@@ -3,7 +3,7 @@
 Legend: H W the size that networks see, K classes. An item is
     "aerial", "ground"           float (3, H, W) in [-1, 1]
     "ground_map", "aerial_map"   class ids, int64 (H, W); the second one where the set has it
-    "name", "index"
+    "name"
 All panels of an item are of one size and are cropped and mirrored together, in training alone.
 """
 
@@ -72,7 +72,7 @@ class Pairs(Dataset):
         record = self.records[index]
         panels = self._open(record)
         box, mirrored, size = self._augmentation()
-        item = {"name": record.name, "index": index}
+        item = {"name": record.name}
         for name, image in panels.items():
             is_map = name.endswith("_map")
             image = image.resize(size, Image.NEAREST if is_map else Image.BICUBIC).crop(box)
