@@ -14,14 +14,19 @@ from torch import nn
 
 from core.errors import InputError
 
-Norm = Literal["instance", "batch"]
+Norm = Literal["group", "instance", "batch"]
+GROUPED = 16  # channels of a group, at least
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
-    """instance: each picture by itself, so that a step is the same whatever the picture lies beside
-    (other processes, other micro-batches); batch: as released, statistics of the micro-batch."""
+    """group, instance: each picture by itself, so that a step is the same whatever it lies beside
+    (other processes, other micro-batches). instance also takes away how bright and of what hue a
+    picture is as a whole. batch: as released, statistics of the micro-batch."""
     if norm == "batch":
         return nn.BatchNorm2d(channels)
+    if norm == "group":
+        most = max(1, channels // GROUPED)
+        return nn.GroupNorm(next(n for n in range(most, 0, -1) if channels % n == 0), channels)
     return nn.InstanceNorm2d(channels, affine=True)
 
 
@@ -58,7 +63,7 @@ def init_normal(module: nn.Module) -> None:
     """pix2pix's initialisation: N(0, 0.02), norms N(1, 0.02), biases 0. For `Module.apply`."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
-    elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d):
+    elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm):
         nn.init.normal_(module.weight, 1.0, 0.02)
     else:
         return
