@@ -50,7 +50,7 @@ class CascadeMixer(nn.Module):
     """
 
     def __init__(self, size: tuple[int, int], map_channels: int = 3, width: int = 64,
-                 blocks: int = 9, depth: int = 7, patch: int = 8, norm: Norm = "group",
+                 blocks: int = 9, depth: int = 7, patch: int = 8, norm: Norm = "batch",
                  as_released: bool = False):  # fmt: skip
         super().__init__()
         check_size(size, 4 * patch, "CrossMLP")

@@ -14,7 +14,7 @@ class PatchDiscriminator(nn.Module):
     Each logit sees 70x70 pixels where there are three halvings, 34x34 with two, 16x16 with one.
     """
 
-    def __init__(self, width: int = 64, halvings: int = 3, norm: Norm = "group"):
+    def __init__(self, width: int = 64, halvings: int = 3, norm: Norm = "batch"):
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(6, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         widths = [width * min(2**i, 8) for i in range(halvings + 1)]

@@ -38,7 +38,7 @@ class ModelConfig:
 
     generator: Name = "crossmlp"
     width: int = 64  # channels at full resolution; tokens have 2, 8 and 16 times as many
-    norm: Norm = "group"  # batch: as released
+    norm: Norm = "batch"  # as released; the others make a step the same on any processes
     # classes: a channel of -1 or 1 for each class; rgb: the palette's colours, as released
     maps: Literal["classes", "rgb"] = "classes"
     candidates: int = 10  # of attention selection

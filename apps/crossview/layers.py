@@ -14,14 +14,14 @@ from torch import nn
 
 from core.errors import InputError
 
-Norm = Literal["group", "instance", "batch"]
+Norm = Literal["batch", "group", "instance"]
 GROUPED = 16  # channels of a group, at least
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
-    """group, instance: each picture by itself, so that a step is the same whatever it lies beside
-    (other processes, other micro-batches). instance also takes away how bright and of what hue a
-    picture is as a whole. batch: as released, statistics of the micro-batch."""
+    """batch: as released, statistics of the micro-batch of a process. group, instance: each picture
+    by itself, so that a step is the same whatever it lies beside (other processes, other
+    micro-batches); instance takes away how bright and of what hue a picture is as a whole."""
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     if norm == "group":

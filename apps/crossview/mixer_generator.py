@@ -30,7 +30,7 @@ class MixerGenerator(nn.Module):
 
     def __init__(self, size: tuple[int, int], backbone: str, map_channels: int = 3,
                  width: int = 64, fusion: int = 2, weights: str = "",
-                 norm: Norm = "group"):  # fmt: skip
+                 norm: Norm = "batch"):  # fmt: skip
         super().__init__()
         self.backbone = create_backbone(backbone, size, weights or None)
         patch, channels = _patch(self.backbone), self.backbone.num_features

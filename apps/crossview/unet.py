@@ -22,7 +22,7 @@ class UNet(nn.Module):
     """
 
     def __init__(self, inputs: int, outputs: int, width: int = 64, halvings: int = 8,
-                 norm: Norm = "group", dropout: float = 0.0):  # fmt: skip
+                 norm: Norm = "batch", dropout: float = 0.0):  # fmt: skip
         super().__init__()
         widths = [width * min(2**i, 8) for i in range(halvings)]
         self.down = nn.ModuleList()

@@ -72,7 +72,7 @@ def test_a_logit_of_the_discriminator_sees_70_pixels():
     network = PatchDiscriminator(width=2).double()
     image = torch.zeros(1, 3, 128, 128, dtype=torch.double, requires_grad=True)
     for layer in network.layers:  # a norm would let it see everything
-        if isinstance(layer, nn.GroupNorm):
+        if isinstance(layer, nn.BatchNorm2d):
             layer.forward = lambda x: x
     logits = network(image, image)
     logits[0, 0, 7, 7].backward()
