@@ -57,17 +57,18 @@ def demo() -> CrossViewConfig:
             width=16, blocks=3, depth=2, patch=2, selection_width=26, backbone="mixer_c128_l4_p8"
         ),
         discriminator=DiscriminatorConfig(width=16, halvings=2),
+        loss=LossConfig(adversarial=0.2),
         optim=replace(ADAM, lr=1e-3),
         d_optim=replace(ADAM, lr=4e-4),
         run=RunConfig(
             "runs/crossview/demo",
-            steps=2000,
+            steps=1600,
             batch_size=8,
             schedule=ScheduleConfig("linear", warmup=0.02),
             clip=0.0,
             ema=0.998,
-            eval_every=500,
-            save_every=250,
+            eval_every=400,
+            save_every=200,
             best="ssim",
         ),
     )
@@ -93,7 +94,7 @@ def debug() -> CrossViewConfig:
 def towns_small() -> CrossViewConfig:
     """Embedded towns, for comparisons of generators: a core and a few minutes."""
     base = demo()
-    run = replace(base.run, folder="runs/crossview/towns_small", steps=1200, eval_every=0, ema=0.99)
+    run = replace(base.run, folder="runs/crossview/towns_small", steps=600, eval_every=0, ema=0.99)
     return replace(base, run=run)
 
 
