@@ -226,6 +226,38 @@ def test_lpips_from_a_file(tmp_path):
     torch.testing.assert_close(found, total, atol=1e-5, rtol=1e-4)
 
 
+def test_inception_and_places_from_files(tmp_path, monkeypatch):
+    """Random weights, saved as the real files are; what is measured is what the networks say."""
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3 as Network
+    from torchvision.models import alexnet
+
+    torch.manual_seed(0)
+    with monkeypatch.context() as without:  # it cannot be built without its weights
+        without.setattr(torch, "load", lambda *_, **__: {})
+        without.setattr(Network, "load_state_dict", lambda *_, **__: None)
+        without.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: {})
+        inception = Network("inception-v3-compat", ["2048"], "none").eval()
+    places = alexnet(num_classes=365).eval()
+    (tmp_path / "checkpoints").mkdir()
+    files = {name: tmp_path / "checkpoints" / file for name, (file, _) in FILES.items()}
+    torch.save(inception.state_dict(), files["inception"])
+    state = {f"features.module.{k.removeprefix('features.')}" if k.startswith("features.") else k: v
+             for k, v in places.state_dict().items()}  # fmt: skip
+    torch.save({"epoch": 90, "state_dict": state}, files["places"])
+    judges = open_judges(tmp_path)
+    assert len(judges.missing) == 1
+    made, real = torch.rand(2, 2, 3, 64, 80)
+    with torch.no_grad():
+        found = judges.measure(made, real)
+        features = inception((255 * made).round().byte())[0]
+        mean, std = (torch.tensor(v).view(3, 1, 1) for v in (
+            (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))  # fmt: skip
+        larger = torch.nn.functional.interpolate(real, (256, 320), mode="bilinear")
+        said = places((larger[:, :, 16:240, 48:272] - mean) / std).softmax(1)
+    torch.testing.assert_close(found["inception_made"], features)
+    torch.testing.assert_close(found["places_real"], said, atol=1e-5, rtol=1e-3)
+
+
 # ---- floors and the report -------------------------------------------------------------------
 
 

@@ -206,6 +206,13 @@ def test_every_generator_trains(towns, tmp_path, command, generator, direction):
     assert {"image", "d_image", "g_image"} <= rows[-1].keys()
 
 
+def test_bfloat16(towns, tmp_path, command):
+    words = ["--data.root", towns, "--run.folder", tmp_path / "run", "--run.precision", "bf16"]
+    done = command(view_train.main, "debug", *words)
+    assert done.returncode == 0, done.output
+    assert all(np.isfinite(row["loss"]) for row in read_metrics(tmp_path / "run") if "loss" in row)
+
+
 def test_learning(towns, tmp_path, command):
     """Without a discriminator, a few steps on seven towns bring the image nearer."""
     words = ["--data.root", towns, "--run.folder", tmp_path / "run", "--loss.adversarial", 0]
