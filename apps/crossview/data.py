@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from apps.crossview.maps import MOST_UNKNOWN, NO_MAP, Palette, open_palette
 from apps.crossview.panels import panel_boxes
-from apps.crossview.records import Record, find_records, panels_of
+from apps.crossview.records import Record, find_records, listed_records, panels_of
 from apps.crossview.splits import by_panorama
 from core.data.images import decode
 from core.data.loading import BadSample
@@ -35,6 +35,7 @@ class DataConfig:
     root: str = ""  # empty: embedded towns
     layout: Literal["panels", "cvusa", "cvact", "folders"] = "panels"  # records.py
     order: Literal["crossmlp", "xfork", "panogan", "pair"] = "crossmlp"  # of panels, panels.py
+    lists: str = ""  # panels: a folder of *train*.txt and *test*.txt that say who is where
     # official: the set's own folders or lists; panorama: Dayton's, dealt anew by panorama
     split: Literal["official", "panorama"] = "official"
     palette: str = ""  # of maps: cvusa, cityscapes, a yaml; empty: palette.yaml of root
@@ -169,19 +170,25 @@ def _check(config: DataConfig) -> None:
         raise InputError(f"data.size is {config.size}: at least 16 pixels high and wide")
     if config.enlarge < 1:
         raise InputError(f"data.enlarge is {config.enlarge}: at least 1")
-    if config.split == "panorama" and config.layout != "panels":
-        raise InputError("data.split panorama is for Dayton's files: --data.layout panels")
+    if (config.split == "panorama" or config.lists) and config.layout != "panels":
+        raise InputError("data.split panorama and data.lists are for --data.layout panels")
 
 
 def _records(config: DataConfig, split: str) -> list[Record]:
     if config.split == "official":
-        return find_records(config.root, config.layout, split)
-    sides = [find_records(config.root, config.layout, side) for side in ("train", "val")]
+        return _official(config, split)
+    sides = [_official(config, side) for side in ("train", "val")]
     every = {record.name: record for side in sides for record in side}
     dealt = dict(zip(("train", "val"), by_panorama(list(every), len(sides[1])), strict=True))
     if not dealt[split]:
         raise InputError(f"{config.root}: too few panoramas for a {split} side")
     return [every[name] for name in dealt[split]]
+
+
+def _official(config: DataConfig, split: str) -> list[Record]:
+    if config.lists:
+        return listed_records(config.root, config.lists, split)
+    return find_records(config.root, config.layout, split)
 
 
 def _read(path: Path, name: str, config: DataConfig) -> Image.Image:

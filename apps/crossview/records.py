@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.crossview.panels import ORDERS
+from apps.crossview.splits import read_list
 from core.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -63,6 +64,31 @@ def _panels(root: Path, split: str) -> list[Record]:
     if folder is None:
         raise InputError(f"{root} has no folder {' or '.join(_names_of(split))}")
     return [Record(path.name, {"panels": path}) for path in _images(folder)]
+
+
+def listed_records(root: str, lists: str, split: str) -> list[Record]:
+    """The panel files that lists/*<split>*.txt names, wherever below `root` they lie.
+
+    Names count without their ending, `.a2g` included, since lists and files differ in it. Raises
+    InputError for a list or files that are not there.
+    """
+    found = [
+        path for name in _names_of(split) for path in sorted(Path(lists).glob(f"*{name}*.txt"))
+    ]
+    if not found:
+        raise InputError(f"{lists} has no list *{'*.txt or *'.join(_names_of(split))}*.txt")
+    files = {_key(path.name): path for path in Path(root).expanduser().rglob("*")
+             if path.suffix.lower() in SUFFIXES}  # fmt: skip
+    names = read_list(found[0])[0]
+    if lost := [name for name in names if _key(name) not in files]:
+        some = ", ".join(lost[:SHOWN]) + (", ..." if len(lost) > SHOWN else "")
+        raise InputError(f"{found[0]}: {len(lost)} of {len(names)} files are not in {root}: {some}")
+    paths = sorted({files[_key(name)] for name in names})
+    return [Record(path.name, {"panels": path}) for path in paths]
+
+
+def _key(name: str) -> str:
+    return re.sub(r"(\.a2g)?\.\w+$", "", Path(name).name)
 
 
 def _cvusa(root: Path, split: str) -> list[Record]:

@@ -327,6 +327,23 @@ def test_files_are_dealt_by_panorama(tmp_path):
     assert [len(side) for side in sides] == [12, 6]
 
 
+def test_lists_say_who_is_where(tmp_path):
+    names = dayton(2, range(3))
+    for number, name in enumerate(names):
+        write_panels(tmp_path / "all" / name.replace(".jpg", ".a2g.png"), seed=number)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/dayton_train.txt").write_text("\n".join([".", *names[:4]]) + "\n")
+    (tmp_path / "lists/dayton_test.txt").write_text("\n".join(names[4:]) + "\n")
+    given = config(tmp_path / "all", lists=str(tmp_path / "lists"))
+    sides = [Pairs(given, side) for side in ("train", "val")]
+    assert [len(side) for side in sides] == [4, 2]
+    assert {r.name for r in sides[1].records} == {n.replace(".jpg", ".a2g.png") for n in names[4:]}
+    assert [len(Pairs(replace(given, split="panorama"), s)) for s in ("train", "val")] == [3, 3]
+    (tmp_path / "lists/dayton_test.txt").write_text("q.x1.y1.a1.jpg\n")
+    with pytest.raises(InputError, match="1 of 1 files are not in"):
+        Pairs(given, "val")
+
+
 @real_data
 @pytest.mark.parametrize(
     ("kind", "counts", "shared", "near"),

@@ -290,6 +290,30 @@ def test_floors_by_hand(towns):
 
 
 @pytest.mark.skipif(not REAL, reason="MIXER_TEST_DATA names no folder of real data")
+@pytest.mark.parametrize("kind", ["cvusa", "dayton"])
+def test_metrics_on_real_photographs(kind):
+    """Two photographs of a set, one in the place of the other's reconstruction."""
+    config = DataConfig(root=str(Path(REAL) / "crossview" / kind),
+                        palette="cvusa" if kind == "cvusa" else "cityscapes")  # fmt: skip
+    pairs = Pairs(config, "train")
+    pair = torch.stack([pairs[i]["ground"] for i in range(2)]) / 2 + 0.5
+    found = {n: v.item() for n, v in image_metrics(pair[:1], pair[1:]).items()}
+    x, y = pair.double().numpy()
+    mse = ((x - y) ** 2).mean()
+    assert found["psnr"] == pytest.approx(-10 * np.log10(mse), abs=1e-4)
+    assert found["psnr_field"] == pytest.approx(10 * np.log10(255**2 / (128**2 * mse)), abs=1e-4)
+    luma = [255 * np.tensordot([0.299, 0.587, 0.114], z, (0, 0)) for z in (x, y)]
+    assert found["ssim_field"] == pytest.approx(ssim_by_hand(*luma, 255.0, "full"), abs=1e-4)
+    whole = [np.pad(z, ((0, 0), (5, 5), (5, 5)), "reflect") for z in (x, y)]
+    expected = np.mean([ssim_by_hand(*(z[c] for z in whole), 1.0, "valid") for c in range(3)])
+    assert found["ssim"] == pytest.approx(expected, abs=1e-4)
+    dx, dy = ([abs(np.diff(z, axis=axis)) for z in (x, y)] for axis in (2, 1))
+    dx, dy = abs(dx[0] - dx[1])[:, 1:], abs(dy[0] - dy[1])[:, :, 1:]
+    error = 128**2 * (dx + dy).sum() / x.size
+    assert found["sd_field"] == pytest.approx(10 * np.log10(255**2 / error), abs=1e-3)
+
+
+@pytest.mark.skipif(not REAL, reason="MIXER_TEST_DATA names no folder of real data")
 def test_floors_on_real_samples():
     """Painting the map in mean colours is above the mean image, that above another photograph."""
     for kind, palette in (("cvusa", "cvusa"), ("dayton", "cityscapes")):
