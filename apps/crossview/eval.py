@@ -26,10 +26,10 @@ from apps.crossview.pictures import save_image, sheet
 from apps.crossview.report import table
 from apps.crossview.source import PairData
 from apps.crossview.views import Direction, Views, map_ids, map_input, views_of
-from core.config import entry_point, load_config
+from core.config import entry_point
 from core.evaluation.collect import collect
 from core.evaluation.common import save_record
-from core.training.checkpoint import averaged_weights, find_checkpoint, load_weights, read_info
+from core.training.reopen import reopen
 from core.training.session import Session, build_accelerator
 
 SHOWN = 6  # samples of a sheet
@@ -123,11 +123,7 @@ def drawn_sheet(session: Session, network: nn.Module, val: Pairs, direction: Dir
 
 def open_run(path: str, session: Session) -> tuple[CrossViewConfig, Generator, Path]:
     """Configuration, generator with its (averaged) weights, and checkpoint folder of a run."""
-    checkpoint = find_checkpoint(path)
-    network = Generator.from_description(read_info(checkpoint), str(checkpoint))
-    config = load_config(CrossViewConfig, checkpoint.parents[1] / "config.yaml")
-    load_weights(network, averaged_weights(checkpoint))
-    return config, network.to(session.device).eval(), checkpoint
+    return reopen(path, CrossViewConfig, Generator, session)
 
 
 @entry_point

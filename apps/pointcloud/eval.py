@@ -25,10 +25,10 @@ from apps.pointcloud.pictures import panels, render, save_picture, view_of
 from apps.pointcloud.source import CloudData
 from apps.pointcloud.suites import SHAPE_THRESHOLDS, SUITES, Suite, open_suite
 from apps.pointcloud.tiles import network_method
-from core.config import entry_point, load_config
+from core.config import entry_point
 from core.errors import InputError
 from core.evaluation.common import save_record
-from core.training.checkpoint import averaged_weights, find_checkpoint, load_weights, read_info
+from core.training.reopen import reopen
 from core.training.session import Session, build_accelerator
 
 SHOWN = 6  # clouds of a suite in its picture
@@ -52,11 +52,7 @@ def evaluate_suite(session: Session, method: Method, suite: Suite) -> dict[str, 
 
 def open_run(path: str, session: Session) -> tuple[PointCloudConfig, ReconNet, Path]:
     """Configuration, network with its (averaged) weights, and checkpoint folder of a run."""
-    checkpoint = find_checkpoint(path)
-    network = ReconNet.from_description(read_info(checkpoint), str(checkpoint))
-    config = load_config(PointCloudConfig, checkpoint.parents[1] / "config.yaml")
-    load_weights(network, averaged_weights(checkpoint))
-    return config, network.to(session.device).eval(), checkpoint
+    return reopen(path, PointCloudConfig, ReconNet, session)
 
 
 @entry_point

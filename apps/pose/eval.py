@@ -23,10 +23,10 @@ from apps.pose.model import PoseNet
 from apps.pose.protocol import measure, tables
 from apps.pose.source import PoseData
 from apps.pose.table import Table
-from core.config import build, entry_point, load_config, to_plain
+from core.config import build, entry_point, to_plain
 from core.errors import InputError
 from core.files import whole_file
-from core.training.checkpoint import averaged_weights, find_checkpoint, load_weights, read_info
+from core.training.reopen import reopen
 from core.training.session import Session, build_accelerator
 
 
@@ -69,12 +69,8 @@ def predict(
 
 def open_run(path: str, session: Session) -> tuple[PoseConfig, PoseNet, Path]:
     """Configuration, network with its (averaged) weights, and checkpoint folder of a run."""
-    checkpoint = find_checkpoint(path)
-    config = load_config(PoseConfig, checkpoint.parents[1] / "config.yaml")
-    network = PoseNet.from_description(read_info(checkpoint), str(checkpoint))
-    load_weights(network, averaged_weights(checkpoint))
-    config = replace(config, model=network.config)
-    return config, network.to(session.device).eval(), checkpoint
+    config, network, checkpoint = reopen(path, PoseConfig, PoseNet, session)
+    return replace(config, model=network.config), network, checkpoint
 
 
 def save_json(content: object, path: Path) -> Path:

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +25,7 @@ from core.data.loading import TrainLoader, seed_everything
 from core.training.checkpoint import find_checkpoint
 from core.training.folder import read_metrics
 from core.training.session import Session
-from tests.core.launch import Finished, launch
+from tests.core.launch import launch
 
 STEPS, BATCH, MICRO = 10, 4, 2
 WORDS = ["--run.steps", STEPS, "--run.batch-size", BATCH, "--run.eval-every", 0]
@@ -41,23 +40,6 @@ SGD += ["--model.norm", "group"]  # batch norm's statistics are those of one pas
 def towns(tmp_path_factory):
     """Seven training towns, so that epochs end inside steps."""
     return write_towns(tmp_path_factory.mktemp("towns"), 7, 3, size=32, workers=1)
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Call an entry point in this process."""
-
-    def call(main, *words):
-        monkeypatch.setattr(sys, "argv", ["main", *map(str, words)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        printed = capsys.readouterr()
-        return Finished(status, printed.out + printed.err)
-
-    return call
 
 
 def weights(run):
@@ -204,6 +186,17 @@ def test_every_generator_trains(towns, tmp_path, command, generator, direction):
     assert done.returncode == 0, done.output
     rows = [row for row in read_metrics(tmp_path / "run") if "d_real" in row]
     assert {"image", "d_image", "g_image"} <= rows[-1].keys()
+
+
+def test_batch_norm_on_two_processes(towns, tmp_path):
+    """As released; every process keeps the first one's running statistics."""
+    words = ["debug", "--data.root", towns, "--run.folder", tmp_path / "run", "--run.steps", 3]
+    done = launch(view_train.main, *words, processes=2)
+    assert done.returncode == 0, done.output
+    state = weights(tmp_path / "run")["model"]
+    means = [value for key, value in state.items() if key.endswith("running_mean")]
+    assert means
+    assert all(value.isfinite().all() and value.abs().max() > 0 for value in means)
 
 
 def test_bfloat16(towns, tmp_path, command):

@@ -1,7 +1,6 @@
 """Training, evaluation and comparison of the point cloud app, on solids of its own."""
 
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +26,7 @@ from apps.pointcloud.tiles import network_method
 from core import InputError, create_backbone
 from core.training.folder import read_metrics
 from core.training.session import Session
-from tests.core.launch import Finished, launch
+from tests.core.launch import launch
 
 
 @pytest.fixture(scope="module")
@@ -46,23 +45,6 @@ def learned(solids, tmp_path_factory):
     done = launch(cloud_train.main, "debug", *words)
     assert done.returncode == 0, done.output
     return folder
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Call an entry point in this process."""
-
-    def call(main, *words):
-        monkeypatch.setattr(sys, "argv", ["main", *map(str, words)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        printed = capsys.readouterr()
-        return Finished(status, printed.out + printed.err)
-
-    return call
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -2,7 +2,7 @@
 
 import json
 import re
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from apps.pointcloud.tiles import Frame, frame_of, reconstruct_cloud, tile
 from apps.pointcloud.train import main as train_main
 from core import InputError
 from core.training.session import Session
-from tests.core.launch import Finished, launch
+from tests.core.launch import launch
 
 CONFIG = ModelConfig(voxel_length=1 / 8, depth=2)
 
@@ -170,18 +170,8 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, words)])
-        try:
-            predict.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        printed = capsys.readouterr()
-        return Finished(status, printed.out + printed.err)
-
-    return call
+def command(command):
+    return partial(command, predict.main)
 
 
 def sphere(count, seed=0):

@@ -3,9 +3,9 @@
 import json
 import shutil
 import signal
-import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -27,7 +27,6 @@ from apps.pose.video import Camera, VideoReader, VideoWriter
 from core.data.loading import BadSample
 from core.errors import InputError
 from tests.apps.pose_toys import COCO, SIMCC, centres, cut, make_film, make_run, network
-from tests.core.launch import Finished
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +50,9 @@ def films(tmp_path_factory):
 
 
 @pytest.fixture
-def predict(monkeypatch, capsys):
+def predict(command):
     """The command in this process: its exit status and what it printed."""
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, words)])
-        try:
-            pose_predict.main()
-            status = 0
-        except SystemExit as error:
-            status = error.code
-        captured = capsys.readouterr()
-        return Finished(status, captured.out + captured.err)
-
-    return command
+    return partial(command, pose_predict.main)
 
 
 def stages(boxes, told=None, **options):

@@ -39,7 +39,7 @@ from core.training.optim import OptimConfig, create_optimizer
 from core.training.optimistic import OptimisticAdam
 from core.training.session import Session, build_accelerator
 from tests.apps.test_style_data import painting, write_artgan
-from tests.core.launch import Finished, launch
+from tests.core.launch import launch
 from tests.core.stream_toy import write_parquet
 
 STYLES, TRAIN, VAL = 12, 3, 1  # paintings of each style
@@ -61,23 +61,6 @@ def learned(paintings, tmp_path_factory):
     done = launch(style_train.main, "debug", *words)
     assert done.returncode == 0, done.output
     return folder
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Call an entry point in this process."""
-
-    def call(main, *words):
-        monkeypatch.setattr(sys, "argv", ["main", *map(str, words)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        printed = capsys.readouterr()
-        return Finished(status, printed.out + printed.err)
-
-    return call
 
 
 def complaint(done):

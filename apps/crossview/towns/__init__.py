@@ -1,8 +1,9 @@
 """Seeded small towns, from above and from the street, with exact maps of both views.
 
-classes.py  what a pixel can show         kernels.py  a ray in a town: what it meets, the light
-looks.py    colours, seasons, light       render.py   the two views
-layout.py   streets, lots, houses, trees  dataset.py  four-panel files on disk
+classes.py  what a pixel can show         kernels.py  a ray in a town: what it meets
+looks.py    colours, seasons, light       shading.py  the light there
+layout.py   streets, lots, houses, trees  render.py   the two views
+                                          dataset.py  four-panel files on disk
 """
 
 from apps.crossview.towns.classes import CLASSES, PALETTE

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.crossview.towns.kernels import draw
 from apps.crossview.towns.layout import Scene
+from apps.crossview.towns.shading import draw
 from core.errors import InputError
 
 SIDE = 56.0  # metres that the view from above shows
