@@ -99,6 +99,7 @@ def reference_loop(root, world):
                 + 5 * bce(critic(source, real), 1.0)
             )
             g_loss = bce(critic(source, coarse), 1.0) + 4 * bce(critic(source, final), 1.0)
+            g_loss = config.loss.adversarial * g_loss
             doubt = made["uncertainty"].clamp(min=1e-3)
             g_loss = g_loss + pair_loss(coarse, final, real, doubt, 100)
             g_loss = g_loss + pair_loss(made["map"], made["map_final"], given, doubt, 1)
