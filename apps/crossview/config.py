@@ -50,7 +50,7 @@ class CrossViewConfig:
 
 
 def demo() -> CrossViewConfig:
-    """Embedded towns, a small CrossMLP: 20.2 dB, SSIM 0.67 (best floor 17.9, 0.63), 14 min a core."""
+    """Embedded towns, small CrossMLP: 20.2 dB, SSIM 0.67 (best floor 17.9, 0.63); 14 min a core."""
     return CrossViewConfig(
         data=DataConfig(size=(64, 64), enlarge=1.0, workers=1),
         model=ModelConfig(
