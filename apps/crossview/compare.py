@@ -38,8 +38,8 @@ from core.training.session import Session, end_processes
 ROWS = ("crossmlp", "selectiongan", "pix2pix", "xfork", "xseq", "mixer", "mixer-pretrained")
 METRICS = (
     Metric("psnr", 1.0, "dB"),
-    Metric("ssim", 1.0, "1"),
-    Metric("vif", 1.0, "1"),
+    Metric("ssim", 100.0, "1e-2"),
+    Metric("vif", 100.0, "1e-2"),
     Metric("map_miou", 1.0, "%"),
 )
 SHOWN = 5  # pairs of the grid
