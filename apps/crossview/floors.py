@@ -4,7 +4,7 @@
     another photograph  a training image, drawn by the sample's number
     painted map         each class of the true map in its mean colour over the training images
 
-On public samples of CVUSA and Dayton the painted map has a higher SSIM than the published networks.
+The last is hard to beat in PSNR and SSIM wherever the map is given: it has every edge right.
 """
 
 from __future__ import annotations
