@@ -15,13 +15,12 @@ from pathlib import Path
 import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
 
 # isort: split
-import numpy as np
 import torch
 
 from apps.crossview import floors
 from apps.crossview.config import CrossViewConfig, towns_small
 from apps.crossview.config import debug as debug_run
-from apps.crossview.data import Pairs
+from apps.crossview.data import Pairs, some_pairs
 from apps.crossview.eval import by_floor, by_network, open_run, score
 from apps.crossview.generators import ModelConfig
 from apps.crossview.judges import Judges
@@ -153,9 +152,7 @@ def _floors(session: Session, config: CompareConfig) -> list[str]:
 def grid(session: Session, config: CompareConfig):
     """The same validation pairs as the first seed's runs draw them: a picture."""
     val = PairData(config.base, session).val()
-    places = np.linspace(0, len(val) - 1, min(SHOWN, len(val))).round().astype(int).tolist()
-    batch = torch.utils.data.default_collate([val[i] for i in places])
-    views = views_of(session.to_device(batch), config.base.direction)
+    views = views_of(session.to_device(some_pairs(val, SHOWN)), config.base.direction)
     columns = {"source": views.source, "map": val.palette.paint(views.ids)}
     for row in config.rows:
         run, network, _ = open_run(one_run(config, row, config.seeds[0]).run.folder, session)

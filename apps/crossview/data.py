@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import torch
 from PIL import Image
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from apps.crossview.maps import MOST_UNKNOWN, NO_MAP, Palette, open_palette
 from apps.crossview.panels import panel_boxes
@@ -142,6 +142,24 @@ class Pairs(Dataset):
         top, left = random.randint(0, tall - height), random.randint(0, wide - width)
         mirrored = self.config.flip and random.random() < 0.5
         return (left, top, left + width, top + height), mirrored, (wide, tall)
+
+
+def some_pairs(pairs: Pairs, count: int) -> dict:
+    """A batch of at most so many items, evenly over the set, without what cannot be read.
+
+    Raises InputError where nothing of them can be.
+    """
+    items = []
+    for index in (
+        np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int).tolist()
+    ):
+        try:
+            items.append(pairs[index])
+        except BadSample:  # the loaders name it
+            continue
+    if not items:
+        raise InputError(f"{pairs}: none of {count} pairs can be read")
+    return default_collate(items)
 
 
 def class_ids(pixels: np.ndarray, palette: Palette) -> np.ndarray:

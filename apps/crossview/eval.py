@@ -12,13 +12,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from apps.crossview import floors
 from apps.crossview.config import CrossViewConfig
-from apps.crossview.data import Pairs
+from apps.crossview.data import Pairs, some_pairs
 from apps.crossview.generators import Generator
 from apps.crossview.judges import Judges, inception_scores, open_judges, places_scores
 from apps.crossview.metrics import agreement, image_metrics, map_scores
@@ -104,10 +103,7 @@ def sample_sheet(
 
 def drawn_sheet(session: Session, network: nn.Module, val: Pairs, direction: Direction):
     """Source, map, coarse and final image, drawn map and truth of SHOWN pairs, a row each."""
-    places = np.linspace(0, len(val) - 1, min(SHOWN, len(val))).round().astype(int).tolist()
-    items = [val[i] for i in places]
-    batch = torch.utils.data.default_collate(items)
-    views = views_of(session.to_device(batch), direction)
+    views = views_of(session.to_device(some_pairs(val, SHOWN)), direction)
     maps = network.config.maps
     output = network(views.source, map_input(views.ids, val.palette, maps))
     columns = {"source": views.source, "true map": val.palette.paint(views.ids)}

@@ -73,7 +73,7 @@ def _draw_all(session: Session, network: Generator, jobs: list, output: Path) ->
     for stem, source, load in jobs:
         try:
             image, ids = load()
-        except (OSError, ValueError, SyntaxError) as error:  # what decoders raise
+        except Exception as error:  # decoders raise many kinds
             print(f"left out: {source}: {first_line(error)}", file=sys.stderr, flush=True)
             continue
         name = distinct_name(stem, taken)
@@ -92,7 +92,7 @@ def draw(session: Session, network: Generator, image: Tensor, ids: Tensor, path:
         output = network(source, map_input(ids, palette, maps))
     output = {name: value.float().cpu() for name, value in output.items()}
     columns = {"source": image}
-    if network.config.generator not in MAPLESS:
+    if _needs_map(network):
         columns["given map"] = palette.paint(ids[0].cpu())
     if "coarse" in output:
         columns["coarse"] = output["coarse"][0]
@@ -112,8 +112,12 @@ def draw(session: Session, network: Generator, image: Tensor, ids: Tensor, path:
         save_image(path.with_name(f"{path.name}-candidates.png"), page)
 
 
+def _needs_map(network: Generator) -> bool:
+    return network.config.generator not in MAPLESS and len(network.palette) > 1
+
+
 def _check_maps(network: Generator, paths: list[Path], given: Path | None) -> None:
-    if given is None and network.config.generator not in MAPLESS:
+    if given is None and _needs_map(network):
         known = ", ".join(network.palette.names)
         raise InputError(
             f"{network.config.generator} draws along a map of the view to draw: give it as --map, "

@@ -328,6 +328,25 @@ def test_bad_input_to_prediction(trained, command, photographs, tmp_path):
     assert image.read_bytes() == before
 
 
+def test_pairs_without_maps(tmp_path, command):
+    """A folder of photographs: one class, no map needed to predict, one bad file skipped."""
+    rng = np.random.default_rng(0)
+    for split, view in itertools.product(("train", "val"), ("aerial", "ground")):
+        (tmp_path / split / view).mkdir(parents=True)
+        for number in range(3):
+            pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / split / view / f"{number}.png")
+    (tmp_path / "val/ground/0.png").write_bytes(b"no image")
+    words = ["debug", "--data.root", tmp_path, "--data.layout", "folders", "--data.skip-bad", 1]
+    done = command(view_train.main, *words, "--run.folder", tmp_path / "run")
+    assert done.returncode == 0, done.output
+    done = command(predict.main, tmp_path / "run", tmp_path / "val/aerial/1.png")
+    assert done.returncode == 0, done.output
+    done = command(predict.main, tmp_path / "run", "--count", 3)
+    assert done.returncode == 2
+    assert "1 of 3 images could not be drawn" in done.output
+
+
 def test_comparison(towns, tmp_path, command):
     words = ["debug", "--base.data.root", towns, "--out", tmp_path / "c"]
     done = command(compare.main, *words)
