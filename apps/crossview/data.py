@@ -27,6 +27,8 @@ from core.data.images import decode
 from core.data.loading import BadSample
 from core.errors import InputError, first_line
 
+BLACK = 4  # levels that a panel without a map has on average, at most
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -38,6 +40,7 @@ class DataConfig:
     lists: str = ""  # panels: a folder of *train*.txt and *test*.txt that say who is where
     # official: the set's own folders or lists; panorama: Dayton's, dealt anew by panorama
     split: Literal["official", "panorama"] = "official"
+    split_seed: int = 0  # of panorama
     palette: str = ""  # of maps: cvusa, cityscapes, a yaml; empty: palette.yaml of root
     size: tuple[int, int] = (256, 256)  # height and width of every panel
     enlarge: float = 286 / 256  # training images are so much larger, then cropped; 1: no crop
@@ -96,10 +99,11 @@ class Pairs(Dataset):
         record = self.records[0]
         panels = self._panels(record)
         for name, image in panels.items():
-            ids, unknown = self.palette.ids(np.asarray(image))
-            if name == "aerial_map" and ids.min() == ids.max():
-                self.maps.remove(name)  # CVUSA's third panel is black: it has no such maps
+            pixels = np.asarray(image)
+            if name == "aerial_map" and pixels.mean() < BLACK:
+                self.maps.remove(name)  # CVUSA's third panel: it has no such maps
                 continue
+            unknown = self.palette.ids(pixels)[1]
             if (unknown > MOST_UNKNOWN) == name.endswith("_map"):
                 what = "a map of this palette" if name.endswith("_map") else "a photograph"
                 raise InputError(
@@ -128,8 +132,9 @@ class Pairs(Dataset):
         return {name: image.crop(box) for name, box in boxes.items()}
 
     def _ids(self, image: Image.Image, name: str, path: Path) -> Image.Image:
+        uniform = name == "aerial_map"  # a wood is of one class from above
         try:
-            return Image.fromarray(class_ids(np.asarray(image), self.palette))
+            return Image.fromarray(class_ids(np.asarray(image), self.palette, uniform))
         except ValueError as error:
             raise BadSample(str(path), f"{name} {error}") from error
 
@@ -162,11 +167,11 @@ def some_pairs(pairs: Pairs, count: int) -> dict:
     return default_collate(items)
 
 
-def class_ids(pixels: np.ndarray, palette: Palette) -> np.ndarray:
+def class_ids(pixels: np.ndarray, palette: Palette, uniform: bool = False) -> np.ndarray:
     """A map's pixels, colours (H, W, 3) or ids (H, W), as ids, uint8 (H, W).
 
-    ValueError, whose words go on from a name, for a blank map, ids beyond the palette's, or too
-    many colours that are none of it.
+    ValueError, whose words go on from a name, for a blank map (unless `uniform`), ids beyond the
+    palette's, or too many colours that are none of it.
     """
     if pixels.ndim == 2:
         ids, unknown = pixels, 0.0
@@ -178,7 +183,7 @@ def class_ids(pixels: np.ndarray, palette: Palette) -> np.ndarray:
         raise ValueError(
             f"is no map of this palette: {100 * unknown:.0f} % is in none of its colours"
         )
-    if ids.min() == ids.max():
+    if ids.min() == ids.max() and not uniform:
         raise ValueError("is blank: all of it is one class")
     return ids.astype(np.uint8)
 
@@ -197,7 +202,13 @@ def _records(config: DataConfig, split: str) -> list[Record]:
         return _official(config, split)
     sides = [_official(config, side) for side in ("train", "val")]
     every = {record.name: record for side in sides for record in side}
-    dealt = dict(zip(("train", "val"), by_panorama(list(every), len(sides[1])), strict=True))
+    dealt = dict(
+        zip(
+            ("train", "val"),
+            by_panorama(list(every), len(sides[1]), config.split_seed),
+            strict=True,
+        )
+    )
     if not dealt[split]:
         raise InputError(f"{config.root}: too few panoramas for a {split} side")
     return [every[name] for name in dealt[split]]
@@ -213,6 +224,6 @@ def _read(path: Path, name: str, config: DataConfig) -> Image.Image:
     """A file of its own: RGB, or a map of ids as it is."""
     if name.endswith("_map"):
         with Image.open(path) as image:
-            if image.mode in ("L", "P") and config.layout == "cvusa":
+            if image.mode == "L" or (image.mode == "P" and config.layout == "cvusa"):
                 return Image.fromarray(np.asarray(image))
     return decode(str(path))

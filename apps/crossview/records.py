@@ -6,15 +6,19 @@
               <one of streetview, panorama, ground>/NAME<_suffix>; no maps
     folders   <root>/[<split>/]aerial, ground and perhaps ground_map, aerial_map, of equal names
 
-A test split may be called test or val. A record is a name and the panels' files.
+A test split may be called test or val. Pairs in folders without folders of splits are dealt: one in
+ten, by a fixed draw, validates. A record is a name and the panels' files.
 """
 
 from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from apps.crossview.panels import ORDERS
 from apps.crossview.splits import read_list
@@ -25,6 +29,7 @@ ABOVE, STREET = ("aerial", "satview", "satellite"), ("ground", "streetview", "pa
 FOLDERS = {"aerial": ABOVE, "ground": STREET, "ground_map": ("ground_map",),
            "aerial_map": ("aerial_map",)}  # fmt: skip
 SHOWN = 4  # names in a message
+HELD = 10  # one in so many pairs validates, where a set has no splits
 
 
 @dataclass(frozen=True)
@@ -75,16 +80,28 @@ def listed_records(root: str, lists: str, split: str) -> list[Record]:
     found = [
         path for name in _names_of(split) for path in sorted(Path(lists).glob(f"*{name}*.txt"))
     ]
-    if not found:
-        raise InputError(f"{lists} has no list *{'*.txt or *'.join(_names_of(split))}*.txt")
-    files = {_key(path.name): path for path in Path(root).expanduser().rglob("*")
-             if path.suffix.lower() in SUFFIXES}  # fmt: skip
-    names = read_list(found[0])[0]
+    if len(found) != 1:
+        there = ", ".join(path.name for path in found) or "none"
+        raise InputError(f"{lists} needs one list *{'*.txt or *'.join(_names_of(split))}*.txt, and "
+                         f"has {there}: a folder with one list a side")  # fmt: skip
+    every = (p for p in Path(root).expanduser().rglob("*") if p.suffix.lower() in SUFFIXES)
+    files, names = _one_each(every, lambda path: _key(path.name)), read_list(found[0])[0]
     if lost := [name for name in names if _key(name) not in files]:
         some = ", ".join(lost[:SHOWN]) + (", ..." if len(lost) > SHOWN else "")
         raise InputError(f"{found[0]}: {len(lost)} of {len(names)} files are not in {root}: {some}")
     paths = sorted({files[_key(name)] for name in names})
     return [Record(path.name, {"panels": path}) for path in paths]
+
+
+def _one_each(paths: Iterable[Path], name_of: Callable[[Path], str]) -> dict[str, Path]:
+    """Paths by name. Raises InputError where two have one."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        name = name_of(path)
+        if name in found:
+            raise InputError(f"{found[name]} and {path} have one name: which of them is meant?")
+        found[name] = path
+    return found
 
 
 def _key(name: str) -> str:
@@ -116,14 +133,23 @@ def _folders(root: Path, split: str) -> list[Record]:
     for panel, names in FOLDERS.items():
         folder = next((base / name for name in names if (base / name).is_dir()), None)
         if folder is not None:
-            found[panel] = {_place(path.stem): path for path in _images(folder)}
+            found[panel] = _one_each(_images(folder), lambda path: _place(path.stem))
     for panel, names in (("aerial", ABOVE), ("ground", STREET)):
         if panel not in found:
             raise InputError(f"{base} has no folder {' or '.join(names)}")
     _check_pairs(base, found)
-    return [
-        Record(name, {panel: found[panel][name] for panel in found}) for name in found["aerial"]
-    ]
+    places = sorted(found["aerial"])
+    chosen = _dealt(root, places, split) if base == root else places
+    return [Record(name, {panel: found[panel][name] for panel in found}) for name in chosen]
+
+
+def _dealt(root: Path, names: list[str], split: str) -> list[str]:
+    """One side of names that come without splits."""
+    if len(names) < 2:
+        raise InputError(f"{root}: {len(names)} pairs cannot be dealt to two sides")
+    order = np.argsort(np.random.Generator(np.random.PCG64(0)).random(len(names)))
+    held = {names[i] for i in order[: max(1, len(names) // HELD)]}
+    return [name for name in names if (name in held) == (split == "val")]
 
 
 def _place(stem: str) -> str:

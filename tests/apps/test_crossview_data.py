@@ -176,6 +176,33 @@ def test_pairs_in_two_folders(tmp_path, names):
         Pairs(config(tmp_path, layout=layout), "train")
 
 
+def test_pairs_without_splits_are_dealt(tmp_path):
+    rng = np.random.default_rng(0)
+    for view in ("aerial", "ground", "ground_map"):
+        (tmp_path / view).mkdir()
+        for number in range(21):
+            pixels = rng.integers(0, 4, (SIDE, SIDE), dtype=np.uint8)
+            picture = pixels if view == "ground_map" else photograph(rng)
+            Image.fromarray(picture).save(tmp_path / view / f"{number}.png")
+    sides = [Pairs(config(tmp_path, layout="folders"), side) for side in ("train", "val")]
+    names = [{record.name for record in side.records} for side in sides]
+    assert not names[0] & names[1]
+    assert [len(side) for side in sides] == [19, 2]
+    ids = np.asarray(Image.open(tmp_path / "ground_map" / f"{sides[0].records[0].name}.png"))
+    assert np.array_equal(sides[0][0]["ground_map"], ids), "a grey map is one of ids"
+    Image.fromarray(photograph(rng)).save(tmp_path / "aerial/0.jpg")
+    with pytest.raises(InputError, match="have one name"):
+        Pairs(config(tmp_path, layout="folders"), "train")
+
+
+def test_an_aerial_map_of_one_class_is_a_map(tmp_path):
+    panels = write_panels(tmp_path / "train/0.png")
+    panels["aerial_map"][:] = CVUSA["vegetation"]
+    Image.fromarray(np.concatenate(list(panels.values()), 1)).save(tmp_path / "train/0.png")
+    pairs = Pairs(config(tmp_path), "train")
+    assert pairs[0]["aerial_map"].eq(3).all()
+
+
 def test_black_panels_are_no_maps(tmp_path):
     panels = write_panels(tmp_path / "train/0.png")
     panels["aerial_map"][:] = 3
@@ -342,6 +369,12 @@ def test_lists_say_who_is_where(tmp_path):
     (tmp_path / "lists/dayton_test.txt").write_text("q.x1.y1.a1.jpg\n")
     with pytest.raises(InputError, match="1 of 1 files are not in"):
         Pairs(given, "val")
+    write_panels(tmp_path / "all/again" / names[0].replace(".jpg", ".png"))
+    with pytest.raises(InputError, match="have one name"):
+        Pairs(given, "train")
+    (tmp_path / "lists/panorama_train.txt").write_text(names[0] + "\n")
+    with pytest.raises(InputError, match="a folder with one list a side"):
+        Pairs(given, "train")
 
 
 @real_data

@@ -361,16 +361,14 @@ def test_comparison(towns, tmp_path, command):
 
 
 def test_a_direction_needs_maps_of_what_it_draws(towns, tmp_path):
-    folder = tmp_path / "train"
     for split in ("train", "val"):
         (tmp_path / split).mkdir()
         for path in itertools.islice((towns / split).iterdir(), 2):
             panels = np.split(np.asarray(Image.open(path)).copy(), 4, axis=1)
-            panels[2][:] = panels[2][0, 0]
+            panels[2][:] = 0
             Image.fromarray(np.concatenate(panels, 1)).save(tmp_path / split / path.name)
     (tmp_path / "palette.yaml").write_text((towns / "palette.yaml").read_text())
     config = replace(debug(), direction="g2a", data=DataConfig(root=str(tmp_path), size=(32, 32)))
-    assert folder.is_dir()
     with pytest.raises(InputError, match="needs maps of the aerial images"):
         PairData(config, Session())
 
