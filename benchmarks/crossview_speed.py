@@ -22,12 +22,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from apps.crossview.cross_mixer import CrossMixer
-from apps.crossview.crossmlp import CascadeMixer
-from apps.crossview.discriminator import PatchDiscriminator
-from apps.crossview.generators import Generator, ModelConfig
-from apps.crossview.losses import LossConfig, adversarial_losses, discriminator_losses, pixel_losses
-from apps.crossview.maps import Palette, open_palette
+from apps.crossview.data.maps import Palette, open_palette
+from apps.crossview.models.cross_mixer import CrossMixer
+from apps.crossview.models.crossmlp import CascadeMixer
+from apps.crossview.models.discriminator import PatchDiscriminator
+from apps.crossview.models.losses import (
+    LossConfig,
+    adversarial_losses,
+    discriminator_losses,
+    pixel_losses,
+)
+from apps.crossview.models.network import Generator, ModelConfig
 
 
 class PlainMlp(nn.Module):

@@ -20,9 +20,9 @@ import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while t
 # isort: split
 import torch
 
-from apps.pointcloud.open3d_compat import has_open3d, open3d
-from apps.pointcloud.operators import create_operator
-from apps.pointcloud.search import farthest_points, knn
+from apps.pointcloud.data.open3d_compat import has_open3d, open3d
+from apps.pointcloud.geometry.search import farthest_points, knn
+from apps.pointcloud.models.operators import create_operator
 
 CHANNELS, NEIGHBOURS, WHOLE, CHUNK = 64, 16, 10_000, 1_000
 

@@ -22,11 +22,11 @@ import torch
 from scipy.spatial import cKDTree
 
 from apps.pointcloud.eval import open_run
-from apps.pointcloud.inference import exactly
-from apps.pointcloud.metrics import cloud_metrics
-from apps.pointcloud.model import ReconNet
-from apps.pointcloud.suites import open_suite
-from apps.pointcloud.voxelize import centres, occupied, voxelize
+from apps.pointcloud.evaluation.inference import exactly
+from apps.pointcloud.evaluation.metrics import cloud_metrics
+from apps.pointcloud.evaluation.suites import open_suite
+from apps.pointcloud.geometry.voxelize import centres, occupied, voxelize
+from apps.pointcloud.models.network import ReconNet
 from core.training.session import Session
 
 NAMES = ("all", "true voxels", "centres", "to the surface")

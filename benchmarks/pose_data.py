@@ -21,11 +21,11 @@ from pathlib import Path
 
 from torch.utils.data import default_collate
 
-from apps.pose import mmpose_compat as mmpose
-from apps.pose.codec import codec_config
 from apps.pose.config import AugmentConfig, ModelConfig
-from apps.pose.data import PoseDataset
-from apps.pose.keypoints import KeypointSet
+from apps.pose.data.codec import codec_config
+from apps.pose.data.dataset import PoseDataset
+from apps.pose.data.dataset import mmpose_compat as mmpose
+from apps.pose.data.keypoints import KeypointSet
 from core.data.loading import seed_everything
 
 BATCH, PEOPLE = 32, 256  # people of a batch, and of a round

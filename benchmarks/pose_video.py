@@ -26,19 +26,19 @@ import torch
 from rich.progress import track
 from torch.utils.data import default_collate
 
-from apps.pose.boxes import BoxFile
-from apps.pose.data import crop_box
-from apps.pose.drawing import draw_people
+from apps.pose.data.dataset import crop_box
+from apps.pose.data.keypoints import COCO_NAMES, KeypointSet
 from apps.pose.eval import open_run
-from apps.pose.inference import predictor
-from apps.pose.keypoints import COCO_NAMES, KeypointSet
-from apps.pose.model import PoseNet
-from apps.pose.outputs import Film, film
+from apps.pose.evaluation.inference import predictor
+from apps.pose.models.network import PoseNet
 from apps.pose.people.film import draw_film
 from apps.pose.people.skeleton import BONES
+from apps.pose.prediction.boxes import BoxFile
+from apps.pose.prediction.drawing import draw_people
+from apps.pose.prediction.outputs import Film, film
+from apps.pose.prediction.stages import Stages, video_frames
+from apps.pose.prediction.video import VideoReader, VideoWriter
 from apps.pose.presets import demo
-from apps.pose.stages import Stages, video_frames
-from apps.pose.video import VideoReader, VideoWriter
 from core.training.session import Session, build_accelerator
 
 FPS, SHORT, PAIRS = 25, 75, 5  # frames/s, frames of a short video, how many of them

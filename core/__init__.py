@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from core.errors import InputError
 from core.models.backbone import create_backbone
-from core.models.mixer import Mixer, MixerConfig
-from core.models.weights import load_backbone
+from core.models.networks.mixer import Mixer, MixerConfig
+from core.models.weights.reading import load_backbone
 
 __all__ = ["InputError", "Mixer", "MixerConfig", "create_backbone", "load_backbone"]

@@ -1,7 +1,8 @@
 """Evaluations of backbones: `python core/eval.py EVALUATION --model.name mixer_b16 ...`.
 
-The first word chooses a module of core/evaluation; each has a frozen dataclass `Config`, whose
-docstring says what it measures, and `run(config, session)`, which prints, writes and returns it.
+The first word chooses a module of core/evaluation or core/profiling; each has a frozen
+dataclass `Config`, whose docstring says what it measures, and `run(config, session)`, which prints,
+writes and returns it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def main(argv: list[str] | None = None) -> None:
         return
     if words[0] not in EVALUATIONS:
         raise InputError(f"no evaluation {words[0]!r}.{did_you_mean(words[0], EVALUATIONS)}")
-    module = importlib.import_module(f"core.evaluation.{words[0]}")
+    room = "profiling" if words[0] in ("throughput", "memory") else "evaluation"
+    module = importlib.import_module(f"core.{room}.{words[0]}")
     session = Session()
     module.run(cli({words[0]: module.Config}, words), session)
     session.accelerator.end_training()

@@ -2,7 +2,8 @@
 
 No words at all: the `demo` preset, a small Mixer on images drawn from formulas. Fine-tuning is the
 same with --model.weights: a grid that grows by an integer starts by the paper's exact rule, any
-other by interpolation. With --transfer.root a report on real images follows (core/transfer.py).
+other by interpolation. With --transfer.root a report on real images follows
+(core/pretraining/transfer.py).
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from core import transfer
 from core.config import cli, entry_point
 from core.data.augment import mix, train_transform
 from core.data.sources import open_training, open_validation
@@ -27,8 +27,9 @@ from core.evaluation.classification import evaluate_classifier, matched_classes
 from core.models.classifier import Classifier
 from core.models.network import NetworkConfig, build_network
 from core.models.shapes import as_pair
-from core.pretrain_config import PretrainConfig
-from core.pretrain_presets import PRESETS
+from core.pretraining import transfer
+from core.pretraining.config import PretrainConfig
+from core.pretraining.presets import PRESETS
 from core.training.curves import report_curves
 from core.training.losses import LOSSES
 from core.training.optim import create_optimizer

@@ -17,21 +17,21 @@ import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while t
 # isort: split
 import torch
 
-from apps.crossview import floors
 from apps.crossview.config import CrossViewConfig, towns_small
 from apps.crossview.config import debug as debug_run
-from apps.crossview.data import Pairs, some_pairs
+from apps.crossview.data.pairs import Pairs, some_pairs
+from apps.crossview.data.source import PairData
+from apps.crossview.data.views import map_input, views_of
 from apps.crossview.eval import by_floor, by_network, open_run, score
-from apps.crossview.generators import ModelConfig
-from apps.crossview.judges import Judges
-from apps.crossview.pictures import save_image, sheet
-from apps.crossview.source import PairData
+from apps.crossview.evaluation import baselines as floors
+from apps.crossview.evaluation.perceptual import Judges
+from apps.crossview.evaluation.pictures import save_image, sheet
+from apps.crossview.models.network import ModelConfig
 from apps.crossview.train import train
-from apps.crossview.views import map_input, views_of
+from core.app.comparing import Metric, Scores, check_lists, report, table
 from core.config import cli, did_you_mean, entry_point
 from core.errors import InputError
 from core.evaluation.common import save_record
-from core.evaluation.compare import Metric, Scores, check_lists, report, table
 from core.training.session import Session, end_processes
 
 ROWS = ("crossmlp", "selectiongan", "pix2pix", "xfork", "xseq", "mixer", "mixer-pretrained")

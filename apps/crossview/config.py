@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from apps.crossview.data import DataConfig
-from apps.crossview.generators import ModelConfig
-from apps.crossview.losses import LossConfig
-from apps.crossview.views import Direction
+from apps.crossview.data.pairs import DataConfig
+from apps.crossview.data.views import Direction
+from apps.crossview.models.losses import LossConfig
+from apps.crossview.models.network import ModelConfig
 from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
 

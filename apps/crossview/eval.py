@@ -15,20 +15,25 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from apps.crossview import floors
 from apps.crossview.config import CrossViewConfig
-from apps.crossview.data import Pairs, some_pairs
-from apps.crossview.generators import Generator
-from apps.crossview.judges import Judges, inception_scores, open_judges, places_scores
-from apps.crossview.metrics import agreement, image_metrics, map_scores
-from apps.crossview.pictures import save_image, sheet
-from apps.crossview.report import table
-from apps.crossview.source import PairData
-from apps.crossview.views import Direction, Views, map_ids, map_input, views_of
+from apps.crossview.data.pairs import Pairs, some_pairs
+from apps.crossview.data.source import PairData
+from apps.crossview.data.views import Direction, Views, map_ids, map_input, views_of
+from apps.crossview.evaluation import baselines as floors
+from apps.crossview.evaluation.metrics import agreement, image_metrics, map_scores
+from apps.crossview.evaluation.perceptual import (
+    Judges,
+    inception_scores,
+    open_judges,
+    places_scores,
+)
+from apps.crossview.evaluation.pictures import save_image, sheet
+from apps.crossview.evaluation.report import table
+from apps.crossview.models.network import Generator
+from core.app.runs import reopen
 from core.config import entry_point
 from core.evaluation.collect import collect
 from core.evaluation.common import save_record
-from core.training.reopen import reopen
 from core.training.session import Session, build_accelerator
 
 SHOWN = 6  # samples of a sheet

@@ -18,15 +18,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from apps.crossview.data import class_ids
+from apps.crossview.data.pairs import class_ids
+from apps.crossview.data.records import SUFFIXES
+from apps.crossview.data.source import PairData
+from apps.crossview.data.views import SIDES, map_ids, map_input
 from apps.crossview.eval import open_run
-from apps.crossview.generators import Generator
-from apps.crossview.pictures import save_image, sheet, weights_image
-from apps.crossview.records import SUFFIXES
-from apps.crossview.source import PairData
-from apps.crossview.views import SIDES, map_ids, map_input
+from apps.crossview.evaluation.pictures import save_image, sheet, weights_image
+from apps.crossview.models.network import Generator
 from core.config import entry_point
-from core.data.images import decode, find_images
+from core.data.images.labelled import decode, find_images
 from core.errors import InputError, first_line
 from core.files import distinct_name
 from core.training.session import Session, build_accelerator

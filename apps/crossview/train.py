@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from apps.crossview.config import PRESETS, CrossViewConfig
+from apps.crossview.data.source import PairData, build_discriminator, build_generator
+from apps.crossview.data.views import map_input, views_of
 from apps.crossview.eval import evaluate, sample_sheet
-from apps.crossview.losses import (
+from apps.crossview.models.losses import (
     adversarial_losses,
     discriminator_losses,
     pixel_losses,
     stages,
 )
-from apps.crossview.source import PairData, build_discriminator, build_generator
-from apps.crossview.views import map_input, views_of
 from core.config import cli, entry_point
 from core.training.curves import report_curves
 from core.training.optim import create_optimizer

@@ -15,14 +15,14 @@ from pathlib import Path
 from apps.pointcloud.config import PointCloudConfig, modelnet10_small, solids_small
 from apps.pointcloud.config import debug as debug_run
 from apps.pointcloud.eval import evaluate_suite, open_run
-from apps.pointcloud.operators import OPERATORS
-from apps.pointcloud.suites import Suite, open_suite
-from apps.pointcloud.tiles import network_method
+from apps.pointcloud.evaluation.suites import Suite, open_suite
+from apps.pointcloud.models.operators import OPERATORS
+from apps.pointcloud.prediction.tiles import network_method
 from apps.pointcloud.train import train
+from core.app.comparing import Metric, Scores, check_lists, report, table
 from core.config import cli, did_you_mean, entry_point
 from core.errors import InputError
 from core.evaluation.common import save_record
-from core.evaluation.compare import Metric, Scores, check_lists, report, table
 from core.training.session import Session, end_processes
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from apps.pointcloud.corruption import CorruptionConfig
-from apps.pointcloud.data import DataConfig
-from apps.pointcloud.loss import LossConfig
-from apps.pointcloud.model import ModelConfig
-from apps.pointcloud.suites import SHAPES
+from apps.pointcloud.data.corruption import CorruptionConfig
+from apps.pointcloud.data.dataset import DataConfig
+from apps.pointcloud.evaluation.suites import SHAPES
+from apps.pointcloud.models.losses import LossConfig
+from apps.pointcloud.models.network import ModelConfig
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 

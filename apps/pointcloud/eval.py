@@ -15,20 +15,20 @@ from accelerate.utils import gather_object
 from torch import nn
 from torch.utils.data import Dataset
 
-from apps.pointcloud.baselines import available
-from apps.pointcloud.benchmark import Method, evaluate_item, table
 from apps.pointcloud.config import PointCloudConfig
-from apps.pointcloud.inference import measure_all
-from apps.pointcloud.metrics import mean_metrics
-from apps.pointcloud.model import ReconNet
-from apps.pointcloud.pictures import panels, render, save_picture, view_of
-from apps.pointcloud.source import CloudData
-from apps.pointcloud.suites import SHAPE_THRESHOLDS, SUITES, Suite, open_suite
-from apps.pointcloud.tiles import network_method
+from apps.pointcloud.data.source import CloudData
+from apps.pointcloud.evaluation.baselines import available
+from apps.pointcloud.evaluation.benchmark import Method, evaluate_item, table
+from apps.pointcloud.evaluation.inference import measure_all
+from apps.pointcloud.evaluation.metrics import mean_metrics
+from apps.pointcloud.evaluation.suites import SHAPE_THRESHOLDS, SUITES, Suite, open_suite
+from apps.pointcloud.models.network import ReconNet
+from apps.pointcloud.prediction.pictures import panels, render, save_picture, view_of
+from apps.pointcloud.prediction.tiles import network_method
+from core.app.runs import reopen
 from core.config import entry_point
 from core.errors import InputError
 from core.evaluation.common import save_record
-from core.training.reopen import reopen
 from core.training.session import Session, build_accelerator
 
 SHOWN = 6  # clouds of a suite in its picture

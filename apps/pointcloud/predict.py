@@ -21,18 +21,18 @@ import numpy as np
 from rich.progress import Progress
 from scipy.spatial import cKDTree
 
-from apps.pointcloud.cloud import Cloud, make_cloud
 from apps.pointcloud.config import PointCloudConfig
+from apps.pointcloud.data.files import find_clouds, read_cloud, write_cloud
+from apps.pointcloud.data.plystream import ply_stream
+from apps.pointcloud.data.source import CloudData
 from apps.pointcloud.eval import open_run
-from apps.pointcloud.files import find_clouds, read_cloud, write_cloud
-from apps.pointcloud.inference import exactly
-from apps.pointcloud.model import ReconNet
-from apps.pointcloud.pictures import panels, render, save_picture, view_of
-from apps.pointcloud.plystream import ply_stream
-from apps.pointcloud.source import CloudData
-from apps.pointcloud.spacing import thinned
-from apps.pointcloud.tiles import Frame, frame_of, reconstruct_cloud
-from apps.pointcloud.viewer import SHOWN, write_page
+from apps.pointcloud.evaluation.inference import exactly
+from apps.pointcloud.geometry.cloud import Cloud, make_cloud
+from apps.pointcloud.geometry.spacing import thinned
+from apps.pointcloud.models.network import ReconNet
+from apps.pointcloud.prediction.pictures import panels, render, save_picture, view_of
+from apps.pointcloud.prediction.tiles import Frame, frame_of, reconstruct_cloud
+from apps.pointcloud.prediction.viewer import SHOWN, write_page
 from core.config import entry_point
 from core.errors import InputError
 from core.evaluation.common import save_record

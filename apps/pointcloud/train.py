@@ -6,13 +6,13 @@ No words at all: the `demo` preset, on solids that the app makes itself.
 from __future__ import annotations
 
 from apps.pointcloud.config import PRESETS, PointCloudConfig
-from apps.pointcloud.data import collate
+from apps.pointcloud.data.dataset import collate
+from apps.pointcloud.data.source import CloudData
 from apps.pointcloud.eval import evaluate
-from apps.pointcloud.loss import recon_losses
-from apps.pointcloud.model import ReconNet
-from apps.pointcloud.operators.core_mixer import load_channel_mixing
-from apps.pointcloud.source import CloudData
-from apps.pointcloud.spacing import typical_spacing
+from apps.pointcloud.geometry.spacing import typical_spacing
+from apps.pointcloud.models.losses import recon_losses
+from apps.pointcloud.models.network import ReconNet
+from apps.pointcloud.models.operators.core_mixer import load_channel_mixing
 from core.config import cli, entry_point
 from core.training.curves import report_curves
 from core.training.optim import create_optimizer

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from apps.pose.config import ModelConfig, PoseConfig
-from apps.pose.model import PoseNet
+from apps.pose.models.network import PoseNet
 from apps.pose.presets import debug as debug_run
 from apps.pose.presets import lsp_mlp_pose_small, people_mlp_pose
 from apps.pose.train import train
+from core.app.comparing import Scores, check_lists, report, train_all
 from core.config import cli, did_you_mean, entry_point
 from core.errors import InputError
-from core.evaluation.compare import Scores, check_lists, report, train_all
 from core.training.checkpoint import find_checkpoint, read_info
 from core.training.run import Run
 from core.training.session import end_processes

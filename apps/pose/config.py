@@ -42,7 +42,7 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A backbone, MLP-Pose's parts (`apps/pose/mlp_pose.py`; off by default), a keypoint head."""
+    """A backbone, MLP-Pose's parts (models/mlp_pose.py; off by default), a keypoint head."""
 
     backbone: str = "mixer_b16"  # any name of core.create_backbone
     image_size: tuple[int, int] = (256, 192)  # height, width of the crop around a person

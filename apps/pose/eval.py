@@ -17,16 +17,16 @@ from zipfile import ZIP_DEFLATED, ZipFile
 from torch import nn
 
 from apps.pose.config import DataConfig, EvalConfig, PoseConfig
-from apps.pose.inference import People, predict_people
-from apps.pose.metrics import coco_results
-from apps.pose.model import PoseNet
-from apps.pose.protocol import measure, tables
-from apps.pose.source import PoseData
-from apps.pose.table import Table
+from apps.pose.data.source import PoseData
+from apps.pose.evaluation.inference import People, predict_people
+from apps.pose.evaluation.metrics import coco_results
+from apps.pose.evaluation.protocol import measure, tables
+from apps.pose.evaluation.table import Table
+from apps.pose.models.network import PoseNet
+from core.app.runs import reopen
 from core.config import build, entry_point, to_plain
 from core.errors import InputError
 from core.files import whole_file
-from core.training.reopen import reopen
 from core.training.session import Session, build_accelerator
 
 

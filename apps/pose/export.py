@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from apps.pose.codec import Decoder, uses_udp
+from apps.pose.data.codec import Decoder, uses_udp
 from apps.pose.eval import open_run
-from apps.pose.graph import PoseGraph
-from apps.pose.model import PoseNet
+from apps.pose.exported.graph import PoseGraph
+from apps.pose.models.network import PoseNet
 from core.config import entry_point
 from core.errors import InputError
 from core.evaluation.exporters import import_onnx, new_file, write_onnx

@@ -22,18 +22,18 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from apps.pose.boxes import BoxFile, BoxSource, of_images, whole_image
 from apps.pose.config import PoseConfig
+from apps.pose.data.keypoints import read_json
+from apps.pose.data.source import PoseData
 from apps.pose.eval import open_run
-from apps.pose.inference import predictor
-from apps.pose.keypoints import read_json
-from apps.pose.outputs import RESULTS, SHEET, Pictures, film, is_video, place_outputs
-from apps.pose.pipeline import Boxes
-from apps.pose.source import PoseData
-from apps.pose.stages import Stages, image_frames, video_frames
-from apps.pose.video import SUFFIX, VIDEO_SUFFIXES, Camera, VideoReader
+from apps.pose.evaluation.inference import predictor
+from apps.pose.prediction.boxes import BoxFile, BoxSource, of_images, whole_image
+from apps.pose.prediction.outputs import RESULTS, SHEET, Pictures, film, is_video, place_outputs
+from apps.pose.prediction.pipeline import Boxes
+from apps.pose.prediction.stages import Stages, image_frames, video_frames
+from apps.pose.prediction.video import SUFFIX, VIDEO_SUFFIXES, Camera, VideoReader
 from core.config import entry_point
-from core.data.images import SUFFIXES, find_images
+from core.data.images.labelled import SUFFIXES, find_images
 from core.data.loading import BadSample
 from core.errors import InputError
 from core.training.session import Session, build_accelerator
@@ -94,7 +94,7 @@ def _box_source(options, inputs: list[Path], session: Session) -> tuple[BoxSourc
         source = BoxFile(options.boxes, inputs, options.min_box_score)
         return source, f"boxes of {options.boxes}"
     if options.detector:
-        from apps.pose.detector import Detector, open_detector
+        from apps.pose.prediction.detector import Detector, open_detector
 
         network = open_detector(options.detector, options.detector_weights)
         found = Detector(network, session.device, options.min_box_score)

@@ -102,7 +102,7 @@ def coco_mlp_pose_hrnet_w48_384x288() -> PoseConfig:
     """COCO train2017, MLP-Pose on HRNet-W48 at 384x288; needs --data.root. Not run.
 
     Reported by the paper of MLP-Pose: 77.0 AP (val), 76.2 (test-dev), without its backbone, its
-    crop and its schedule; this is our reconstruction (`apps/pose/mlp_pose.py`) on the likely ones.
+    crop and its schedule; this is our reconstruction (models/mlp_pose.py) on the likely ones.
     Reported for HRNet-W48 and SimCC alone: 76.0 (test-dev). The schedule is that of mmpose's SimCC
     configs: Adam at 1e-3, batch 512, 210 epochs.
     """

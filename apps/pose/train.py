@@ -6,12 +6,12 @@ No words at all: the `demo` preset, on people that the app draws itself.
 from __future__ import annotations
 
 from apps.pose.config import PoseConfig
+from apps.pose.data.source import PoseData
 from apps.pose.eval import evaluate
-from apps.pose.loss import pose_losses
-from apps.pose.model import PoseNet
+from apps.pose.models.losses import pose_losses
+from apps.pose.models.network import PoseNet
+from apps.pose.models.start import start_from
 from apps.pose.presets import PRESETS
-from apps.pose.source import PoseData
-from apps.pose.start import start_from
 from core.config import cli, entry_point
 from core.training.optim import create_optimizer
 from core.training.run import Run

@@ -15,9 +15,9 @@ from typing import Literal
 from apps.style.config import BALANCING, OPTIMIZERS, StyleConfig, balanced, wikiart7_small
 from apps.style.config import debug as debug_run
 from apps.style.train import train
+from core.app.comparing import Scores, check_lists, report, train_all
 from core.config import cli, did_you_mean, entry_point
 from core.errors import InputError
-from core.evaluation.compare import Scores, check_lists, report, train_all
 from core.models.backbone import create_backbone
 from core.training.run import Run
 from core.training.session import end_processes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from apps.style.data import DataConfig
-from apps.style.loss import LossConfig
+from apps.style.data.dataset import DataConfig
+from apps.style.losses import LossConfig
 from core.data.augment import AugmentConfig
 from core.models.network import NetworkConfig
 from core.training.optim import OptimConfig, ScheduleConfig
@@ -31,7 +31,7 @@ class StyleConfig:
     paintings: PaintingsConfig = PaintingsConfig()
     model: NetworkConfig = NetworkConfig()
     augment: AugmentConfig = AugmentConfig(crop_area=(0.25, 1.0))
-    sampling: Literal["plain", "square_root"] = "plain"  # apps/style/sampling.py
+    sampling: Literal["plain", "square_root"] = "plain"  # apps/style/data/sampling.py
     loss: LossConfig = LossConfig()
     protocol: str = "squash"  # of evaluation, core/data/transforms.py
     eval_batch: int = 64  # paintings at a time in evaluation, for each process

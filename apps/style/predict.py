@@ -20,12 +20,12 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from apps.style.config import StyleConfig
+from apps.style.data.source import StyleData
 from apps.style.eval import open_run, painting
-from apps.style.explanation import explained, save
-from apps.style.inference import occlusion_map
-from apps.style.source import StyleData
+from apps.style.evaluation.explanation import explained, save
+from apps.style.evaluation.inference import occlusion_map
 from core.config import entry_point
-from core.data.images import decode, find_images
+from core.data.images.labelled import decode, find_images
 from core.data.transforms import eval_transform
 from core.errors import InputError, first_line
 from core.files import distinct_name

@@ -1,9 +1,9 @@
 """What a classifier is trained and evaluated on, behind one call.
 
 fractals                            drawn from formulas (`core.data.fractals`)
-<root>/<split>-*.tar, ....tar       tar shards, streamed (`core.data.shards`)
-hub:<name> with `stream`            a Hub data set, streamed (`core.data.hub_stream`)
-folders, hub:<name>, packed .npz    by index (`core.data.images`)
+<root>/<split>-*.tar, ....tar       tar shards, streamed (`core.data.streams.shards`)
+hub:<name> with `stream`            a Hub data set, streamed (`core.data.streams.hub`)
+folders, hub:<name>, packed .npz    by index (`core.data.images.labelled`)
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import replace
 from torch.utils.data import Dataset
 
 from core.data.fractals import FractalImages, FractalsConfig
-from core.data.images import ImagesConfig, open_images
-from core.data.shards import holds_shards, open_shards
-from core.data.streams import LabelledStream, is_stream, open_stream
+from core.data.images.labelled import ImagesConfig, open_images
+from core.data.streams.labelled import LabelledStream, is_stream, open_stream
+from core.data.streams.shards import holds_shards, open_shards
 from core.errors import InputError
 
 FRACTALS = "fractals"  # the root that stands for formula-driven images

@@ -16,14 +16,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from core.data.images import ImagesConfig, LabelledImages, open_images
+from core.data.images.labelled import ImagesConfig, LabelledImages, open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.collect import collect
 from core.evaluation.common import ModelConfig, save_record
 from core.models.classifier import Classifier, create_classifier, load_classifier
-from core.models.formats import first_line
-from core.models.timm_backbone import is_timm, timm_name
+from core.models.networks.timm_backbone import is_timm, timm_name
+from core.models.weights.formats import first_line
 from core.training.session import Session
 
 SYNSET = re.compile(r"n\d{8}")

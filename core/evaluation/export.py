@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.data.images import ImagesConfig, open_images
+from core.data.images.labelled import ImagesConfig, open_images
 from core.data.loading import BadSample
 from core.data.transforms import eval_transform
 from core.errors import InputError

@@ -1,7 +1,7 @@
 """One network at many image sizes: what becomes of its features, by each way to resize.
 
 Token mixing is moved from the grid of the weights to each size's by each method of
-`core.models.resize`, with no training after. Agreement compares the pooled features (N, C) of the
+`resize`, with no training after. Agreement compares the pooled features (N, C) of the
 same images at the two sizes: the mean cosine after the mean over the images at the weights' own
 size was subtracted from both, since raw features share most of their direction. 1 is equality.
 """
@@ -18,15 +18,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Subset
 
-from core.data.images import ImagesConfig, LabelledImages, open_images
+from core.data.images.labelled import ImagesConfig, LabelledImages, open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.classification import matched_classes
 from core.evaluation.common import ModelConfig, open_backbone, save_record
 from core.evaluation.features import pooled_features
 from core.models.classifier import Classifier, load_classifier
-from core.models.mixer import Mixer
-from core.models.weights import read_head
+from core.models.networks.mixer import Mixer
+from core.models.weights.reading import read_head
 from core.training.session import Session
 
 OWN = "own"  # no resizing: the weights' own size, or a network trained at any size

@@ -26,13 +26,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.data.images import ImagesConfig, open_images
+from core.data.images.labelled import ImagesConfig, open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation import fewshot
 from core.evaluation.common import ModelConfig, open_backbone, save_record
 from core.evaluation.mixing import save_picture, tile, titled
-from core.models.mixer import Mixer
+from core.models.networks.mixer import Mixer
 from core.training.session import Session
 
 UNDONE = "patches, weights permuted"

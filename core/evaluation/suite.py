@@ -17,13 +17,13 @@ from typing import Literal
 import yaml
 
 from core.config import build, did_you_mean
-from core.data.images import LabelledImages, open_images
+from core.data.images.labelled import LabelledImages, open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.classification import evaluate_classifier, matched_classes
 from core.evaluation.common import save_record
 from core.models.classifier import Classifier, load_classifier
-from core.models.formats import first_line
+from core.models.weights.formats import first_line
 from core.training.session import Session
 
 

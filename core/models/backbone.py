@@ -22,19 +22,25 @@ from pathlib import Path
 from torch import nn
 
 from core.errors import InputError
-from core.models.convmlp import CONVMLPS, ConvMLP, ConvMLPConfig, convmlp_config, from_official
-from core.models.mixer import Mixer
-from core.models.mixer_config import SPECS, MixerConfig, free_config, spec_config
-from core.models.s2mlp import S2MLP, S2MLPS, S2MLPConfig, s2mlp_config
-from core.models.shapes import as_pair, config_from, times
-from core.models.timm_backbone import (
+from core.models.networks.convmlp import (
+    CONVMLPS,
+    ConvMLP,
+    ConvMLPConfig,
+    convmlp_config,
+    from_official,
+)
+from core.models.networks.mixer import Mixer
+from core.models.networks.mixer_config import SPECS, MixerConfig, free_config, spec_config
+from core.models.networks.s2mlp import S2MLP, S2MLPS, S2MLPConfig, s2mlp_config
+from core.models.networks.timm_backbone import (
     TimmBackbone,
     create_timm,
     is_timm,
     read_timm_mixer,
     timm_name,
 )
-from core.models.weights import (
+from core.models.shapes import as_pair, config_from, times
+from core.models.weights.reading import (
     build_backbone,
     find_weights,
     naming,
@@ -60,7 +66,7 @@ def create_backbone(
 
     weights: None (random), a path that `load_backbone` opens (for `timm:` names a state dict of
     that model too, for `convmlp_` names a .pth of its authors), or one of these names:
-        "imagenet1k" "imagenet21k" "sam" "gsam"    an official set (`core.models.download`)
+        "imagenet1k" "imagenet21k" "sam" "gsam"    an official set (`core.models.weights.download`)
         "timm"                the weights that timm prefers for the model; for a Mixer its `_224`
         "timm:<tag>"          others, e.g. "timm:goog_in21k"; name.tag does it for `timm:` names
         "hub:<user>/<name>"   a repository that `push_to_hub` wrote
@@ -70,7 +76,7 @@ def create_backbone(
     options: fields of the network's config (MixerConfig, S2MLPConfig, ConvMLPConfig), or what
     timm's model takes (drop_path_rate, ...).
     resize: how a Mixer's token mixing comes to another grid than its weights', "auto", "exact",
-    "pi", "area" or "bilinear" (`core.models.resize`); the other networks move by themselves.
+    "pi", "area" or "bilinear" (`networks/resize.py`); the other networks move by themselves.
     The weights decide on the GELU of a Mixer, on its D_S and on `any_size`, unless options do.
     Raises InputError where name and weights disagree.
     """

@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core.errors import InputError
-from core.models.weights import find_checkpoint as find_checkpoint
+from core.models.weights.reading import find_checkpoint as find_checkpoint
 
 STEP = re.compile(r"step-(\d{8,})")
 

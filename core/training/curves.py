@@ -1,7 +1,11 @@
-"""Learning curves of runs as one picture: loss, learning rate and evaluations over the steps."""
+"""Learning curves of runs as one picture: loss, learning rate and evaluations over the steps.
+
+python -m core.training.curves RUN [RUN ...] [--out FILE]
+"""
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 from collections.abc import Sequence
@@ -9,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.config import entry_point
 from core.errors import InputError
 from core.training.folder import read_metrics
 from core.training.session import Session
@@ -175,3 +180,18 @@ def _save(figure, out: Path) -> Path:
     figure.savefig(partial, format=kind)
     os.replace(partial, out)
     return out
+
+
+@entry_point
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "--out", default="", help=".png, .pdf or .svg; of one run: RUN/pictures/curves.png"
+    )
+    options = parser.parse_args()
+    print(draw_curves(options.runs, options.out))
+
+
+if __name__ == "__main__":
+    main()

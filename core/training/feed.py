@@ -12,9 +12,9 @@ import torch
 import torch.distributed as dist
 
 from core.data.loading import TrainLoader
-from core.data.stream_loading import StreamLoader
-from core.data.stream_order import Layout
-from core.data.streams import StreamEnded
+from core.data.streams.labelled import StreamEnded
+from core.data.streams.loading import StreamLoader
+from core.data.streams.order import Layout
 from core.errors import InputError
 from core.training.session import Session
 

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from core.config import did_you_mean
 from core.errors import InputError, first_line
-from core.models.timm_backbone import TimmBackbone
+from core.models.networks.timm_backbone import TimmBackbone
 from core.training.optimistic import OptimisticAdam
 
 # torch's own definitions: timm's `sgd` is Nesterov, its `rmsprop` has momentum 0.9

@@ -33,8 +33,8 @@ from torch.utils.data import Dataset
 
 from core.config import flatten
 from core.data.loading import TrainLoader, seed_everything
-from core.data.stream_loading import StreamLoader
-from core.data.streams import StreamEnded
+from core.data.streams.labelled import StreamEnded
+from core.data.streams.loading import StreamLoader
 from core.errors import InputError
 from core.training import checkpoint, folder, state
 from core.training.feed import describe_order, feed, follow_order

@@ -18,8 +18,8 @@ from accelerate.utils import (
 from torch.utils.data import Dataset, default_collate
 
 from core.data.loading import EvalLoader, TrainLoader
-from core.data.stream_loading import StreamLoader
-from core.data.streams import LabelledStream
+from core.data.streams.labelled import LabelledStream
+from core.data.streams.loading import StreamLoader
 from core.errors import InputError
 
 Precision = Literal["launch", "no", "bf16", "fp16"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.pointcloud.pictures import save_picture
+from apps.pointcloud.prediction.pictures import save_picture
 from apps.pointcloud.solids.dataset import write_solids
 from apps.pointcloud.solids.sheet import contact_sheet
 from core.config import cli, entry_point

@@ -57,7 +57,7 @@ class FractalImages(Dataset):
     Samples are ordered by class: i = label * instances + number. With `instances` 0 there is one
     sample a class, and every draw of it is another image, chosen by torch's global generator (the
     training loader seeds it by (seed, epoch, index)). classes, labels, names, source: as in
-    `core.data.images.LabelledImages`; labels and names are computed where they are read. Systems
+    `LabelledImages`; labels and names are computed where they are read. Systems
     are found when first asked for and kept by each process.
 
     Raises InputError for a field out of range, and where numba is not installed.

@@ -1,6 +1,6 @@
 """Fractal images as files: an image folder, or tar shards.
 
-    folder  <root>/<split>/<class>/<instance>.png           what `core.data.images` opens
+    folder  <root>/<split>/<class>/<instance>.png           what `core.data.images.labelled` opens
     shards  <root>/<split>-00000.tar, ...: <key>.png and <key>.cls (the label), as webdataset reads
 
 <root>/<split>.yaml records the settings. Writing again with the same ones goes on where it stopped:

@@ -1,0 +1,1 @@
+"""Pairs of views and their maps: files, layouts, splits."""

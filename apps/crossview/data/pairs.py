@@ -1,0 +1,229 @@
+"""Pairs of an aerial and a ground image with their maps, as tensors.
+
+Legend: H W the size that networks see, K classes. An item is
+    "aerial", "ground"           float (3, H, W) in [-1, 1]
+    "ground_map", "aerial_map"   class ids, int64 (H, W); the second one where the set has it
+    "name"
+All panels of an item are of one size and are cropped and mirrored together, in training alone.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset, default_collate
+
+from apps.crossview.data.maps import MOST_UNKNOWN, NO_MAP, Palette, open_palette
+from apps.crossview.data.panels import panel_boxes
+from apps.crossview.data.records import Record, find_records, listed_records, panels_of
+from apps.crossview.data.splits import by_panorama
+from core.data.images.labelled import decode
+from core.data.loading import BadSample
+from core.errors import InputError, first_line
+
+BLACK = 4  # levels that a panel without a map has on average, at most
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the pairs lie, and how they are prepared."""
+
+    root: str = ""  # empty: embedded towns
+    layout: Literal["panels", "cvusa", "cvact", "folders"] = "panels"  # records.py
+    order: Literal["crossmlp", "xfork", "panogan", "pair"] = "crossmlp"  # of panels, panels.py
+    lists: str = ""  # panels: a folder of *train*.txt and *test*.txt that say who is where
+    # official: the set's own folders or lists; panorama: Dayton's, dealt anew by panorama
+    split: Literal["official", "panorama"] = "official"
+    split_seed: int = 0  # of panorama
+    palette: str = ""  # of maps: cvusa, cityscapes, a yaml; empty: palette.yaml of root
+    size: tuple[int, int] = (256, 256)  # height and width of every panel
+    enlarge: float = 286 / 256  # training images are so much larger, then cropped; 1: no crop
+    flip: bool = True  # mirror half of the training items, all panels of an item alike
+    workers: int = 2
+    skip_bad: int = 0  # files that may be unreadable
+
+
+class Pairs(Dataset):
+    """The items of one side of a split. Raises InputError for a data set that is not as said.
+
+    palette: names and colours of the classes; without maps one class, "none".
+    """
+
+    def __init__(self, config: DataConfig, split: str, training: bool = False):
+        self.config, self.training = config, training
+        _check(config)
+        self.records = _records(config, split)
+        first = panels_of(self.records[0], config.order)
+        self.maps = [name for name in first if name.endswith("_map")]
+        self.palette = self._palette()
+        if config.layout == "panels" and self.maps:
+            self._look_at_first()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __repr__(self) -> str:
+        known = ", ".join(self.maps) or "no maps"
+        return f"{self.config.root} ({len(self):,} pairs, {known})"
+
+    def __getitem__(self, index: int) -> dict:
+        record = self.records[index]
+        panels = self._open(record)
+        box, mirrored, size = self._augmentation()
+        item = {"name": record.name}
+        for name, image in panels.items():
+            is_map = name.endswith("_map")
+            image = image.resize(size, Image.NEAREST if is_map else Image.BICUBIC).crop(box)
+            image = image.transpose(Image.FLIP_LEFT_RIGHT) if mirrored else image
+            pixels = torch.from_numpy(np.array(image))
+            item[name] = pixels.long() if is_map else pixels.movedim(-1, 0) / 127.5 - 1
+        if not self.maps:
+            item["ground_map"] = torch.zeros(self.config.size, dtype=torch.int64)
+        return item
+
+    def _palette(self) -> Palette:
+        if not self.maps:
+            return Palette((NO_MAP,), np.zeros((1, 3), np.uint8))
+        if self.config.layout == "cvusa":
+            return open_palette(self.config.palette or "cvusa")
+        return open_palette(self.config.palette, Path(self.config.root).expanduser())
+
+    def _look_at_first(self) -> None:
+        """Say at once, and not in a loader, what is wrong with all files; drop a black panel."""
+        record = self.records[0]
+        panels = self._panels(record)
+        for name, image in panels.items():
+            pixels = np.asarray(image)
+            if name == "aerial_map" and pixels.mean() < BLACK:
+                self.maps.remove(name)  # CVUSA's third panel: it has no such maps
+                continue
+            unknown = self.palette.ids(pixels)[1]
+            if (unknown > MOST_UNKNOWN) == name.endswith("_map"):
+                what = "a map of this palette" if name.endswith("_map") else "a photograph"
+                raise InputError(
+                    f"{record.files['panels']}: the panel {name} of order {self.config.order!r} "
+                    f"does not look like {what} ({100 * unknown:.0f} % of it in no colour of the "
+                    "palette): another --data.order or --data.palette?"
+                )
+
+    def _open(self, record: Record) -> dict[str, Image.Image]:
+        """Photographs as RGB, maps as ids in an 8-bit image. Raises BadSample for a bad file."""
+        path = next(iter(record.files.values()))
+        try:
+            panels = self._panels(record)
+        except InputError as error:  # a width that does not fit
+            raise BadSample(str(path), first_line(error)) from error
+        except Exception as error:  # decoders raise many kinds
+            raise BadSample(str(path), f"cannot be read ({first_line(error)})") from error
+        kept = {n: i for n, i in panels.items() if not n.endswith("_map") or n in self.maps}
+        return {n: self._ids(i, n, path) if n in self.maps else i for n, i in kept.items()}
+
+    def _panels(self, record: Record) -> dict[str, Image.Image]:
+        if "panels" not in record.files:
+            return {name: _read(path, name, self.config) for name, path in record.files.items()}
+        image = decode(str(record.files["panels"]))
+        boxes = panel_boxes(image.size, self.config.order, str(record.files["panels"]))
+        return {name: image.crop(box) for name, box in boxes.items()}
+
+    def _ids(self, image: Image.Image, name: str, path: Path) -> Image.Image:
+        uniform = name == "aerial_map"  # a wood is of one class from above
+        try:
+            return Image.fromarray(class_ids(np.asarray(image), self.palette, uniform))
+        except ValueError as error:
+            raise BadSample(str(path), f"{name} {error}") from error
+
+    def _augmentation(self) -> tuple[tuple[int, int, int, int], bool, tuple[int, int]]:
+        """Box to keep (left, top, right, bottom), whether to mirror, and the size before."""
+        height, width = self.config.size
+        if not self.training:
+            return (0, 0, width, height), False, (width, height)
+        tall, wide = (round(side * self.config.enlarge) for side in (height, width))
+        top, left = random.randint(0, tall - height), random.randint(0, wide - width)
+        mirrored = self.config.flip and random.random() < 0.5
+        return (left, top, left + width, top + height), mirrored, (wide, tall)
+
+
+def some_pairs(pairs: Pairs, count: int) -> dict:
+    """A batch of at most so many items, evenly over the set, without what cannot be read.
+
+    Raises InputError where nothing of them can be.
+    """
+    items = []
+    for index in (
+        np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int).tolist()
+    ):
+        try:
+            items.append(pairs[index])
+        except BadSample:  # the loaders name it
+            continue
+    if not items:
+        raise InputError(f"{pairs}: none of {count} pairs can be read")
+    return default_collate(items)
+
+
+def class_ids(pixels: np.ndarray, palette: Palette, uniform: bool = False) -> np.ndarray:
+    """A map's pixels, colours (H, W, 3) or ids (H, W), as ids, uint8 (H, W).
+
+    ValueError, whose words go on from a name, for a blank map (unless `uniform`), ids beyond the
+    palette's, or too many colours that are none of it.
+    """
+    if pixels.ndim == 2:
+        ids, unknown = pixels, 0.0
+        if ids.max() >= len(palette):
+            raise ValueError(f"has class {ids.max()}, and the palette {len(palette)} classes")
+    else:
+        ids, unknown = palette.ids(pixels)
+    if unknown > MOST_UNKNOWN:
+        raise ValueError(
+            f"is no map of this palette: {100 * unknown:.0f} % is in none of its colours"
+        )
+    if ids.min() == ids.max() and not uniform:
+        raise ValueError("is blank: all of it is one class")
+    return ids.astype(np.uint8)
+
+
+def _check(config: DataConfig) -> None:
+    if min(config.size) < 16:
+        raise InputError(f"data.size is {config.size}: at least 16 pixels high and wide")
+    if config.enlarge < 1:
+        raise InputError(f"data.enlarge is {config.enlarge}: at least 1")
+    if (config.split == "panorama" or config.lists) and config.layout != "panels":
+        raise InputError("data.split panorama and data.lists are for --data.layout panels")
+
+
+def _records(config: DataConfig, split: str) -> list[Record]:
+    if config.split == "official":
+        return _official(config, split)
+    sides = [_official(config, side) for side in ("train", "val")]
+    every = {record.name: record for side in sides for record in side}
+    dealt = dict(
+        zip(
+            ("train", "val"),
+            by_panorama(list(every), len(sides[1]), config.split_seed),
+            strict=True,
+        )
+    )
+    if not dealt[split]:
+        raise InputError(f"{config.root}: too few panoramas for a {split} side")
+    return [every[name] for name in dealt[split]]
+
+
+def _official(config: DataConfig, split: str) -> list[Record]:
+    if config.lists:
+        return listed_records(config.root, config.lists, split)
+    return find_records(config.root, config.layout, split)
+
+
+def _read(path: Path, name: str, config: DataConfig) -> Image.Image:
+    """A file of its own: RGB, or a map of ids as it is."""
+    if name.endswith("_map"):
+        with Image.open(path) as image:
+            if image.mode == "L" or (image.mode == "P" and config.layout == "cvusa"):
+                return Image.fromarray(np.asarray(image))
+    return decode(str(path))

@@ -1,0 +1,172 @@
+"""Which files belong together, for each layout that cross-view sets come in.
+
+    panels    <root>/<split>/*.png|jpg, several panels in a file (panels.py)
+    cvusa     <root>/splits/<split>-19zl.csv or <root>/<split>.csv: aerial, panorama, ids 0 to 3
+    cvact     <root>/[<split>/]<one of satview, satellite, aerial>/NAME<_suffix> with
+              <one of streetview, panorama, ground>/NAME<_suffix>; no maps
+    folders   <root>/[<split>/]aerial, ground and perhaps ground_map, aerial_map, of equal names
+
+A test split may be called test or val. Pairs in folders without folders of splits are dealt: one in
+ten, by a fixed draw, validates. A record is a name and the panels' files.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from apps.crossview.data.panels import ORDERS
+from apps.crossview.data.splits import read_list
+from core.errors import InputError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+ABOVE, STREET = ("aerial", "satview", "satellite"), ("ground", "streetview", "panorama")
+FOLDERS = {"aerial": ABOVE, "ground": STREET, "ground_map": ("ground_map",),
+           "aerial_map": ("aerial_map",)}  # fmt: skip
+SHOWN = 4  # names in a message
+HELD = 10  # one in so many pairs validates, where a set has no splits
+
+
+@dataclass(frozen=True)
+class Record:
+    """One place: its name, and a file for each panel or one file for all ("panels")."""
+
+    name: str
+    files: dict[str, Path]
+
+
+def find_records(root: str, layout: str, split: str) -> list[Record]:
+    """The records of a split ("train" or "val"), by name. InputError where there are none."""
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"{root} is no folder: give the data set as --data.root")
+    finders = {"panels": _panels, "cvusa": _cvusa, "cvact": _folders, "folders": _folders}
+    records = finders[layout](folder, split)
+    if not records:
+        raise InputError(f"{root}: no {split} images in layout {layout!r}; another --data.layout?")
+    return sorted(records, key=lambda record: record.name)
+
+
+def _names_of(split: str) -> tuple[str, ...]:
+    return ("train",) if split == "train" else ("val", "test")
+
+
+def _split_folder(root: Path, split: str) -> Path | None:
+    return next((root / name for name in _names_of(split) if (root / name).is_dir()), None)
+
+
+def _images(folder: Path) -> list[Path]:
+    return [p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES]
+
+
+def _panels(root: Path, split: str) -> list[Record]:
+    folder = _split_folder(root, split)
+    if folder is None:
+        raise InputError(f"{root} has no folder {' or '.join(_names_of(split))}")
+    return [Record(path.name, {"panels": path}) for path in _images(folder)]
+
+
+def listed_records(root: str, lists: str, split: str) -> list[Record]:
+    """The panel files that lists/*<split>*.txt names, wherever below `root` they lie.
+
+    Names count without their ending, `.a2g` included, since lists and files differ in it. Raises
+    InputError for a list or files that are not there.
+    """
+    found = [
+        path for name in _names_of(split) for path in sorted(Path(lists).glob(f"*{name}*.txt"))
+    ]
+    if len(found) != 1:
+        there = ", ".join(path.name for path in found) or "none"
+        raise InputError(f"{lists} needs one list *{'*.txt or *'.join(_names_of(split))}*.txt, and "
+                         f"has {there}: a folder with one list a side")  # fmt: skip
+    every = (p for p in Path(root).expanduser().rglob("*") if p.suffix.lower() in SUFFIXES)
+    files, names = _one_each(every, lambda path: _key(path.name)), read_list(found[0])[0]
+    if lost := [name for name in names if _key(name) not in files]:
+        some = ", ".join(lost[:SHOWN]) + (", ..." if len(lost) > SHOWN else "")
+        raise InputError(f"{found[0]}: {len(lost)} of {len(names)} files are not in {root}: {some}")
+    paths = sorted({files[_key(name)] for name in names})
+    return [Record(path.name, {"panels": path}) for path in paths]
+
+
+def _one_each(paths: Iterable[Path], name_of: Callable[[Path], str]) -> dict[str, Path]:
+    """Paths by name. Raises InputError where two have one."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        name = name_of(path)
+        if name in found:
+            raise InputError(f"{found[name]} and {path} have one name: which of them is meant?")
+        found[name] = path
+    return found
+
+
+def _key(name: str) -> str:
+    return re.sub(r"(\.a2g)?\.\w+$", "", Path(name).name)
+
+
+def _cvusa(root: Path, split: str) -> list[Record]:
+    names = [f"{folder}{name}{end}.csv" for name in _names_of(split)
+             for folder in ("splits/", "") for end in ("-19zl", "")]  # fmt: skip
+    listed = next((root / name for name in names if (root / name).is_file()), None)
+    if listed is None:
+        raise InputError(f"{root} has none of the lists {', '.join(names)}")
+    with listed.open(newline="") as file:
+        rows = [row for row in csv.reader(file) if row]
+    return [_triple(root, listed, number, row) for number, row in enumerate(rows, start=1)]
+
+
+def _triple(root: Path, listed: Path, number: int, row: list[str]) -> Record:
+    if len(row) != 3:
+        raise InputError(f"{listed}, line {number}: {len(row)} columns, expected aerial image, "
+                         "panorama and annotation")  # fmt: skip
+    files = [root / cell.strip() for cell in row]
+    return Record(row[1], dict(zip(("aerial", "ground", "ground_map"), files, strict=True)))
+
+
+def _folders(root: Path, split: str) -> list[Record]:
+    base = _split_folder(root, split) or root
+    found = {}
+    for panel, names in FOLDERS.items():
+        folder = next((base / name for name in names if (base / name).is_dir()), None)
+        if folder is not None:
+            found[panel] = _one_each(_images(folder), lambda path: _place(path.stem))
+    for panel, names in (("aerial", ABOVE), ("ground", STREET)):
+        if panel not in found:
+            raise InputError(f"{base} has no folder {' or '.join(names)}")
+    _check_pairs(base, found)
+    places = sorted(found["aerial"])
+    chosen = _dealt(root, places, split) if base == root else places
+    return [Record(name, {panel: found[panel][name] for panel in found}) for name in chosen]
+
+
+def _dealt(root: Path, names: list[str], split: str) -> list[str]:
+    """One side of names that come without splits."""
+    if len(names) < 2:
+        raise InputError(f"{root}: {len(names)} pairs cannot be dealt to two sides")
+    order = np.argsort(np.random.Generator(np.random.PCG64(0)).random(len(names)))
+    held = {names[i] for i in order[: max(1, len(names) // HELD)]}
+    return [name for name in names if (name in held) == (split == "val")]
+
+
+def _place(stem: str) -> str:
+    """A file's name without what CVACT adds for the view."""
+    return re.sub(r"_(grdView|satView_polish|satView)$", "", stem)
+
+
+def _check_pairs(base: Path, found: dict[str, dict[str, Path]]) -> None:
+    names = set(found["aerial"])
+    for panel, files in found.items():
+        only = sorted(names ^ set(files))
+        if only:
+            some = ", ".join(only[:SHOWN]) + (", ..." if len(only) > SHOWN else "")
+            raise InputError(f"{base}: {len(only)} names are in only one of aerial and {panel}: "
+                             f"{some}. Remove them or complete the pairs")  # fmt: skip
+
+
+def panels_of(record: Record, order: str) -> tuple[str, ...]:
+    """Names of the panels of a record."""
+    return ORDERS[order] if "panels" in record.files else tuple(record.files)

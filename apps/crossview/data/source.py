@@ -1,0 +1,64 @@
+"""From a configuration to the pairs of a run, and to its networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from apps.crossview.config import CrossViewConfig
+from apps.crossview.data.maps import Palette
+from apps.crossview.data.pairs import Pairs
+from apps.crossview.data.views import SIDES
+from apps.crossview.models.discriminator import PatchDiscriminator
+from apps.crossview.models.network import Generator
+from apps.crossview.towns import write_towns
+from core.errors import InputError
+from core.training.session import Session
+
+
+class PairData:
+    """The training and validation pairs of a run; the embedded towns are rendered if need be."""
+
+    def __init__(self, config: CrossViewConfig, session: Session):
+        self.config, self.data = config, config.data
+        if not config.data.root:
+            root = embedded_towns(config, session)
+            self.data = replace(config.data, root=str(root), layout="panels", order="crossmlp")
+        target = SIDES[config.direction][1]
+        maps = self.val().maps
+        if maps and f"{target}_map" not in maps:
+            raise InputError(
+                f"direction {config.direction} needs maps of the {target} images, and "
+                f"{self.data.root} has none: another data set or --direction"
+            )
+
+    def train(self) -> Pairs:
+        return Pairs(self.data, "train", training=True)
+
+    def val(self) -> Pairs:
+        return Pairs(self.data, "val")
+
+
+def embedded_towns(config: CrossViewConfig, session: Session) -> Path:
+    """The folder of the embedded towns, which are rendered by the main process if need be."""
+    wanted, (height, width) = config.towns, config.data.size
+    if (width != height * (4 if wanted.panorama else 1)) or height < 16:
+        raise InputError(f"data.size is {height}x{width}: embedded towns are square, or 1 to 4 "
+                         "with --towns.panorama")  # fmt: skip
+    kind = "panorama-" if wanted.panorama else ""
+    counts = f"{kind}{wanted.train}-{wanted.val}-{height}px-seed{wanted.seed}"
+    root = Path("data") / f"crossview-towns-{counts}"
+    if session.is_main:
+        write_towns(root, wanted.train, wanted.val, wanted.seed, height, wanted.panorama)
+    session.wait()
+    return root
+
+
+def build_generator(config: CrossViewConfig, palette: Palette) -> Generator:
+    """The generator for maps of this palette."""
+    return Generator(config.model, config.data.size, palette)
+
+
+def build_discriminator(config: CrossViewConfig) -> PatchDiscriminator:
+    settings = config.discriminator
+    return PatchDiscriminator(settings.width, settings.halvings, config.model.norm)

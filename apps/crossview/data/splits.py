@@ -1,0 +1,132 @@
+"""Splits of Dayton by panorama, and how much the official one gives away.
+
+python -m apps.crossview.data.splits TRAIN.txt TEST.txt [--out FOLDER] [--seed 0]
+
+Dayton's names are <panorama>.x<column>.y<row>.a<heading>.jpg: about nine crops come from one
+panorama, and the official lists deal crops, not panoramas, so that nearly every test image shows
+what training has seen at another angle. Ours deals whole panoramas, by a seed, until the test side
+has as many images as the official one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from core.config import entry_point
+from core.errors import InputError
+from core.files import whole_file
+
+NAME = re.compile(r"(?P<pano>.+)\.x-?\d+\.y-?\d+\.a(?P<heading>-?\d+)(\.a2g)?\.(jpg|png)")
+WITHIN = (10, 20, 45)  # degrees
+
+
+def panorama_of(name: str) -> str:
+    """The panorama that a file of Dayton was cut from. Raises InputError for another name."""
+    return _match(name)["pano"]
+
+
+def _match(name: str) -> re.Match:
+    found = NAME.fullmatch(Path(name).name)
+    if found is None:
+        raise InputError(f"{name!r} is no name of Dayton: <panorama>.x<..>.y<..>.a<heading>.jpg; "
+                         "--data.split official needs no such names")  # fmt: skip
+    return found
+
+
+def read_list(path: str | Path) -> tuple[list[str], int]:
+    """Names of a list, and how many lines were none (`.` and `..` in the ablation lists)."""
+    try:
+        lines = Path(path).read_text().split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as a list of names: {error}") from error
+    words = [line.strip() for line in lines if line.strip()]
+    names = [word for word in words if word not in (".", "..")]
+    if not names:
+        raise InputError(f"{path} names no image")
+    return names, len(words) - len(names)
+
+
+def by_panorama(names: Sequence[str], test: int, seed: int = 0) -> tuple[list[str], list[str]]:
+    """Train and test names that share no panorama; about `test` names on the test side.
+
+    Panoramas are dealt in a random order of the seed, as they come, until `test` names are there.
+    """
+    crops: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(names):
+        crops[panorama_of(name)].append(name)
+    panoramas = sorted(crops)
+    order = np.argsort(np.random.Generator(np.random.PCG64(seed)).random(len(panoramas)))
+    counts = np.cumsum([len(crops[panoramas[i]]) for i in order])
+    cut = int(np.abs(counts - test).argmin()) + 1
+    sides = [[panoramas[i] for i in order[cut:]], [panoramas[i] for i in order[:cut]]]
+    train, held = ([name for pano in side for name in crops[pano]] for side in sides)
+    return train, held
+
+
+def leak(train: Sequence[str], test: Sequence[str]) -> dict[str, float]:
+    """How many test names share a panorama with training, and how near a training heading is.
+
+    "shared" and "share" of the test names; "within N" degrees, a share of all test names.
+    """
+    headings: dict[str, list[int]] = defaultdict(list)
+    for name in train:
+        found = _match(name)
+        headings[found["pano"]].append(int(found["heading"]) % 360)
+    for turns in headings.values():
+        turns.sort()
+    apart = []
+    for name in test:
+        found = _match(name)
+        apart.append(_nearest(headings.get(found["pano"], []), int(found["heading"]) % 360))
+    known = np.isfinite(apart)
+    near = {f"within {d}": float(np.mean(np.array(apart) <= d)) for d in WITHIN}
+    return {"shared": int(known.sum()), "share": float(known.mean()), **near}
+
+
+def _nearest(turns: list[int], heading: int) -> float:
+    """Degrees to the nearest of sorted headings; infinite without any."""
+    if not turns:
+        return float("inf")
+    place = bisect_left(turns, heading)
+    beside = (turns[place - 1], turns[place % len(turns)])
+    return min(min(abs(heading - t), 360 - abs(heading - t)) for t in beside)
+
+
+@entry_point
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Dayton's lists: what they share, and a fair split."
+    )
+    parser.add_argument("train")
+    parser.add_argument("test")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="folder for panorama_train.txt and _test.txt")
+    options = parser.parse_args()
+    (train, bad_train), (test, bad_test) = read_list(options.train), read_list(options.test)
+    print(f"official: {len(train):,} + {len(test):,} names; {bad_train + bad_test} lines are none")
+    _tell("official", leak(train, test))
+    fair = by_panorama([*train, *test], len(test), options.seed)
+    print(f"by panorama, seed {options.seed}: {len(fair[0]):,} + {len(fair[1]):,} names")
+    _tell("by panorama", leak(*fair))
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        for name, names in zip(("train", "test"), fair, strict=True):
+            with whole_file(options.out / f"panorama_{name}.txt") as partial:
+                partial.write_text("\n".join(names) + "\n")
+
+
+def _tell(name: str, found: dict[str, float]) -> None:
+    near = ", ".join(f"{k} degrees {100 * v:.1f} %" for k, v in found.items() if "within" in k)
+    print(f"  {name}: {found['shared']:,} test images ({100 * found['share']:.1f} %) share a "
+          f"panorama with training; a training crop lies {near}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

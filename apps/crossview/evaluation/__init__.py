@@ -1,0 +1,1 @@
+"""What a made image is worth: metrics, baselines, pictures."""

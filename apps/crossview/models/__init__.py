@@ -1,0 +1,1 @@
+"""Generators, the discriminator and their losses."""

@@ -1,0 +1,1 @@
+"""Clouds from files and public sets, and the inputs made of them."""

@@ -1,0 +1,128 @@
+"""Reconstruction without learning: what a network has to be better than.
+
+Each takes an input (N, 3) in a unit sphere and a count, and returns (count, 3) float32, the same
+for the same input. Their settings were chosen on the embedded validation shapes, not on a test
+suite (docs/pointcloud_protocol.md). Legend: N points, k neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from apps.pointcloud.data.meshes import sample_mesh
+from apps.pointcloud.data.open3d_compat import has_open3d, open3d
+from apps.pointcloud.geometry.normals import local_frames
+from core.data.randomness import stream
+
+OUTLIER_NEIGHBOURS, OUTLIER_RATIO = 8, 2.0
+PLANE_NEIGHBOURS = 8  # of a moving least squares plane
+NORMAL_NEIGHBOURS = 12  # of Poisson's normals
+SPREAD = 0.6  # of new points around old ones, in distances to the fourth neighbour
+VOXEL = 1.0  # edge of a voxel in median distances between neighbours
+DEPTH = 6  # of Poisson's octree
+REACH = 1.0  # of Poisson's surface from the points, in median distances to the fourth neighbour
+
+
+def unchanged(points: np.ndarray, count: int) -> np.ndarray:
+    """The input itself, its points again and again: means over points stay what they were."""
+    return np.resize(points, (count, 3)).astype(np.float32)
+
+
+def moving_least_squares(points: np.ndarray, count: int) -> np.ndarray:
+    """Outliers removed, then new points around the old ones, projected on local planes.
+
+    Alexa et al. 2003 with planes: a new point is an old one moved at random within its
+    neighbourhood, then projected on the plane that fits its k neighbours, weighted by a Gaussian.
+    """
+    clean = without_outliers(points)
+    tree, rng = cKDTree(clean), stream(0)
+    k = min(PLANE_NEIGHBOURS, len(clean))
+    spread = _spread(clean, tree)
+    owner = np.resize(np.arange(len(clean)), count)
+    moved = clean[owner] + SPREAD * spread[owner, None] * rng.standard_normal((count, 3))
+    return project(moved, clean, tree, k).astype(np.float32)
+
+
+def without_outliers(points: np.ndarray) -> np.ndarray:
+    """Statistical outlier removal (Rusu et al. 2008), in float64: points are left out whose mean
+    distance to their neighbours is some standard deviations above the mean of all."""
+    points = points.astype(np.float64)
+    k = min(OUTLIER_NEIGHBOURS + 1, len(points))
+    if k < 2:
+        return points
+    distance = cKDTree(points).query(points, k)[0].reshape(len(points), -1)[:, 1:].mean(1)
+    return points[distance <= distance.mean() + OUTLIER_RATIO * distance.std()]
+
+
+def project(moved: np.ndarray, clean: np.ndarray, tree: cKDTree, k: int) -> np.ndarray:
+    """moved (M, 3) on the planes of their k nearest of clean (N, 3), Gaussian weights."""
+    distance, near = tree.query(moved, k)
+    distance, near = distance.reshape(len(moved), k), near.reshape(len(moved), k)
+    width = np.maximum(np.median(distance, 1, keepdims=True), 1e-12)
+    weights = np.exp(-0.5 * (distance / width) ** 2) + 1e-9
+    normal = local_frames(clean[near], weights)[:, :, 0]
+    share = weights / weights.sum(1, keepdims=True)
+    middle = (share[:, :, None] * clean[near]).sum(1)
+    height = ((moved - middle) * normal).sum(1, keepdims=True)
+    return moved - height * normal
+
+
+def _spread(points: np.ndarray, tree: cKDTree) -> np.ndarray:
+    """Distances (N,) to the fourth nearest other point, or the farthest of fewer."""
+    return tree.query(points, min(5, len(points)))[0].reshape(len(points), -1)[:, -1]
+
+
+def voxel_average(points: np.ndarray, count: int) -> np.ndarray:
+    """The means of voxels of the cleaned input, again and again: it denoises, and adds nothing."""
+    clean = without_outliers(points)
+    near = cKDTree(clean).query(clean, min(2, len(clean)))[0].reshape(len(clean), -1)[:, -1]
+    edge = max(VOXEL * float(np.median(near)), 1e-6)
+    _, place = np.unique(np.floor(clean / edge).astype(np.int64), axis=0, return_inverse=True)
+    place = place.ravel()
+    sums = np.stack([np.bincount(place, clean[:, axis]) for axis in range(3)], 1)
+    return unchanged(sums / np.bincount(place)[:, None], count)
+
+
+def poisson(points: np.ndarray, count: int) -> np.ndarray:
+    """Screened Poisson reconstruction (Kazhdan and Hoppe 2013) by Open3D, sampled by area.
+
+    Normals are local planes', oriented by Open3D along a minimal spanning tree; what is far
+    from all points is cut off. Where Open3D finds no orientation or no surface it is the cleaned
+    input. Raises InputError without Open3D.
+    """
+    o3d, clean = open3d("Poisson resampling"), without_outliers(points)
+    if len(clean) < 16:
+        return unchanged(clean, count)
+    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(clean))
+    cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NORMAL_NEIGHBOURS))
+    try:
+        cloud.orient_normals_consistent_tangent_plane(NORMAL_NEIGHBOURS)
+    except RuntimeError:  # of points in a plane, on a line or at one place
+        return unchanged(clean, count)
+    # One thread: with more the sums, and so the mesh, differ from run to run.
+    mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(
+        cloud, depth=DEPTH, n_threads=1
+    )
+    tree = cKDTree(clean)
+    away = tree.query(np.asarray(mesh.vertices).reshape(-1, 3))[0]
+    mesh.remove_vertices_by_mask(away > REACH * np.median(_spread(clean, tree)))
+    vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.triangles, np.int64)
+    if not len(faces):
+        return unchanged(clean, count)
+    return sample_mesh(vertices, faces, count, stream(0))[0]
+
+
+BASELINES = {
+    "input": unchanged,
+    "voxel average": voxel_average,
+    "outlier removal + MLS": moving_least_squares,
+    "Poisson": poisson,
+}
+
+
+def available() -> dict[str, Callable[[np.ndarray, int], np.ndarray]]:
+    """Those of BASELINES that this machine can run: Poisson needs Open3D."""
+    return {n: b for n, b in BASELINES.items() if b is not poisson or has_open3d()}

@@ -1,0 +1,1 @@
+"""Points and their neighbourhoods, without learning."""

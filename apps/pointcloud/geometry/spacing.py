@@ -1,0 +1,47 @@
+"""How far apart a cloud's points are: what clouds of unknown size are scaled by.
+
+A network has learnt one ratio of noise, spacing and voxel length. A cloud whose points are as far
+from one another as those of the training inputs looks to it like those, whatever its extent.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+from torch.utils.data import Dataset
+
+from apps.pointcloud.geometry.cloud import Cloud, make_cloud
+
+NEIGHBOUR = 4  # the first ones are as near as noise and sampling happen to bring them
+SAMPLES = 20_000  # points that the median is taken over, at most
+ITEMS = 32  # of a data set
+
+
+def spacing_of(points: np.ndarray) -> float:
+    """The median distance of points (N, 3) to their 4th nearest neighbour, in their unit.
+
+    Of fewer than 5 points the farthest neighbour; 0 for one point.
+    """
+    k = min(NEIGHBOUR + 1, len(points))
+    some = points[:: -(-len(points) // SAMPLES)]
+    distance = cKDTree(points).query(some, [k], workers=-1)[0]
+    return float(np.median(distance))
+
+
+def typical_spacing(items: Dataset) -> float:
+    """The median over the inputs of a data set's first items."""
+    count = min(ITEMS, len(items))
+    return float(np.median([spacing_of(items[i]["input"].numpy()) for i in range(count)]))
+
+
+def thinned(cloud: Cloud, length: float) -> Cloud:
+    """One point, the mean, with mean colour, of each cube of this side that has any."""
+    cells = np.floor((cloud.points - cloud.points.min(0)) / length).astype(np.int64)
+    sides = cells.max(0) + 1
+    keys = (cells[:, 0] * sides[1] + cells[:, 1]) * sides[2] + cells[:, 2]
+    order = keys.argsort(kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(keys[order]) > 0])
+    counts = np.diff(np.r_[starts, len(keys)])[:, None]
+    rows = [None if values is None else np.add.reduceat(values[order].astype(np.float64), starts)
+            / counts for values in (cloud.points, cloud.colours)]  # fmt: skip
+    return make_cloud(rows[0], None, rows[1])

@@ -1,0 +1,1 @@
+"""Reconstruction networks, their operators and losses."""

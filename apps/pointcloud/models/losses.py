@@ -1,0 +1,89 @@
+"""Losses of reconstruction, one number a cloud: (B,), as `Run.backward` takes them.
+
+Legend: B clouds, P predicted and T true points, V voxels, v the voxel length.
+
+    occupancy   binary cross entropy of a voxel's logit (nats), mean over the voxels of the cloud in
+                each level, then over the levels
+    chamfer     mean distance of the predicted points to their nearest true ones, plus mean distance
+                of the true points to their nearest predicted ones, in voxel lengths: L1 in that
+                distances are not squared, so that outliers do not rule. Divided by v the two losses
+                are of one size, and the weights need not change with v.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from apps.pointcloud.geometry.search import knn
+from apps.pointcloud.geometry.segments import cloud_sizes, segment_mean
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the losses."""
+
+    occupancy: float = 1.0
+    chamfer: float = 1.0
+
+
+def recon_losses(
+    output: dict[str, Any],
+    target: Tensor,
+    target_batch: Tensor,
+    clouds: int,
+    voxel_length: float,
+    config: LossConfig,
+) -> dict[str, Tensor]:
+    """{"occupancy": (B,), "chamfer": (B,)} of ReconNet's output, target (T, 3), B = clouds."""
+    chamfer = chamfer_distance(output["points"], output["batch"], target, target_batch, clouds)
+    return {
+        "occupancy": config.occupancy * occupancy_loss(output["levels"], clouds),
+        "chamfer": config.chamfer * chamfer / voxel_length,
+    }
+
+
+def occupancy_loss(levels: list[dict[str, Tensor]], clouds: int) -> Tensor:
+    """(B,) of levels with "logits" (V,), "labels" (V,) bool, "batch" (V,)."""
+    each = []
+    for level in levels:
+        logits, labels = level["logits"].float(), level["labels"].float()
+        loss = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+        each.append(segment_mean(loss, level["batch"], clouds))
+    return torch.stack(each).mean(0)
+
+
+def chamfer_distance(
+    points: Tensor, batch: Tensor, target: Tensor, target_batch: Tensor, clouds: int
+) -> Tensor:
+    """Sum of both mean nearest distances, in the unit of the points: (P, 3), (T, 3) -> (B,).
+
+    Which point is nearest is decided without gradient; the distance to it has one, which is 0
+    where it is 0. A cloud without points counts as one point at the origin: finite, and bad.
+    """
+    points, batch = _never_empty(points.float(), batch, clouds)
+    target, target_batch = _never_empty(target.float(), target_batch, clouds)
+    there = _mean_nearest(points, batch, target, target_batch, clouds)
+    return there + _mean_nearest(target, target_batch, points, batch, clouds)
+
+
+def _mean_nearest(
+    query: Tensor, query_batch: Tensor, points: Tensor, points_batch: Tensor, clouds: int
+) -> Tensor:
+    """Mean over a cloud's queries of the distance to the nearest point: (B,)."""
+    nearest = knn(query.detach(), points.detach(), 1, query_batch, points_batch).squeeze(1)
+    apart = torch.linalg.vector_norm(query - points[nearest], dim=1)
+    return segment_mean(apart, query_batch, clouds)
+
+
+def _never_empty(points: Tensor, batch: Tensor, clouds: int) -> tuple[Tensor, Tensor]:
+    """With a point at the origin for each cloud that has none."""
+    lacking = (cloud_sizes(batch, clouds) == 0).nonzero().squeeze(1)
+    if not len(lacking):
+        return points, batch
+    batch, order = torch.cat([batch, lacking]).sort(stable=True)
+    return torch.cat([points, points.new_zeros(len(lacking), 3)])[order], batch

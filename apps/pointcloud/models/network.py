@@ -1,0 +1,165 @@
+"""ReconNet: a sparse, noisy cloud in, a dense and clean one out, by way of voxels.
+
+Legend: N points in, B clouds, V voxels, C channels, M points of a voxel, P = V * M points out, v
+the voxel length.
+
+What is known of PointRecon (Choe et al., ICLR 2022, arXiv 2111.11704), the network in which
+PointMixer's Table 3 swaps an operator: two stages; the first a sparse stacked hourglass for initial
+densification and denoising, the second turns the discrete voxels into points. There is no public
+code of either. All else here is our reading:
+
+1   points to voxels of length v, five features each (`voxelize`); a 3x3x3 convolution; hourglasses
+    one after another, each of which says at D + 1 strides which voxels are occupied (`sparse`). A
+    voxel is supervised wherever it is a candidate, at every level of every hourglass.
+2   voxels of the last hourglass become points at their centres, with its features; blocks around
+    the operator (`operators`), which differ by nothing else; a linear layer places M points around
+    each centre, at most `REACH` voxel lengths away along each axis.
+
+Both stages are trained together, where PointRecon may have trained them in turn. Voxels should be
+no shorter than about twice the distance of neighbouring points of the target: else places of the
+surface that no point happens to hit count as empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from apps.pointcloud.geometry.search import farthest_points, knn
+from apps.pointcloud.geometry.segments import cloud_sizes, cloud_starts
+from apps.pointcloud.geometry.voxelize import CHANNELS, centres, occupied, voxelize
+from apps.pointcloud.models.operators import create_operator
+from apps.pointcloud.models.sparse.hourglass import ConvNorm, Hourglass
+from apps.pointcloud.models.sparse.layers import SparseConv
+from apps.pointcloud.models.sparse.sites import Sites
+from core.config import build, to_plain
+from core.errors import InputError
+
+REACH = 1.0  # voxel lengths: half of one reaches the voxel's own border
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The reconstruction network."""
+
+    voxel_length: float = 1 / 16  # of the radius of the normalised input
+    channels: int = 32  # at stride 1; of the operator too
+    hourglasses: int = 2
+    depth: int = 3  # strides 1 to 2^depth
+    operator: str = "pointmixer"  # a name of apps/pointcloud/operators
+    neighbours: int = 16
+    blocks: int = 2  # around the operator
+    points: int = 4  # of each voxel
+
+
+class ReconNet(nn.Module):
+    """Packed clouds to packed clouds; how in the module's docstring.
+
+    Raises InputError for a number below 1 and an unknown operator.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        _check(config)
+        self.config = config
+        stem = SparseConv(CHANNELS, config.channels)
+        self.stem = ConvNorm(stem, config.channels)
+        self.hourglasses = nn.ModuleList(
+            Hourglass(config.channels, config.depth) for _ in range(config.hourglasses)
+        )
+        self.refine = Refinement(config)
+        # of the training inputs (`spacing.spacing_of`), in their unit; 0 where it is not known
+        self.register_buffer("spacing", torch.zeros(()))
+
+    def forward(
+        self,
+        points: Tensor,
+        batch: Tensor,
+        target: Tensor | None = None,
+        target_batch: Tensor | None = None,
+    ) -> dict[str, Any]:
+        """points (N, 3), batch (N,) -> {"points": (P, 3), "batch": (P,), "levels": list}.
+
+        target (N', 3), target_batch (N',): the true points, in training, where truly occupied
+        voxels are not pruned. levels: what each level of each hourglass says (`sparse.hourglass`),
+        in the order in which they speak. Each cloud that has points gets some.
+        """
+        length, truth, levels = self.config.voxel_length, None, []
+        if target is not None:
+            truth = occupied(target, target_batch, length)
+        voxels = self.stem(voxelize(points, batch, length))
+        for hourglass in self.hourglasses:
+            voxels, said = hourglass(voxels, truth)
+            levels += said
+        refined = self.refine(voxels.features, voxels.sites)  # (V, M, 3)
+        batch = voxels.batch.repeat_interleave(self.config.points)
+        return {"points": refined.flatten(0, 1), "batch": batch, "levels": levels}
+
+    @classmethod
+    def from_description(cls, info: dict[str, Any], source: str) -> ReconNet:
+        """The network whose `describe()` this was, with random weights; ``source`` names it."""
+        if info.get("app") != "pointcloud":
+            raise InputError(
+                f"{source} is no checkpoint of apps/pointcloud, but of {info.get('app')}"
+            )
+        return cls(build(ModelConfig, info["model"], f"{source}: model"))
+
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint keeps, to build this network again."""
+        return {"app": "pointcloud", "model": to_plain(self.config)}
+
+
+class Refinement(nn.Module):
+    """Stage 2: M points for each voxel."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        channels = config.channels
+        self.length, self.points = config.voxel_length, config.points
+        self.blocks = nn.ModuleList(
+            create_operator(config.operator, channels, config.neighbours)
+            for _ in range(config.blocks)
+        )
+        self.offsets = nn.Linear(channels, 3 * config.points)
+        nn.init.normal_(self.offsets.weight, std=0.01)
+        nn.init.uniform_(self.offsets.bias, -0.5, 0.5)  # apart from one another from the start
+
+    def forward(self, features: Tensor, sites: Sites) -> Tensor:
+        """features (V, C) -> (V, M, 3), in the unit of the input."""
+        places = centres(sites, 1.0)  # the operators see voxel lengths
+        index = self._neighbours(places, sites.batch)
+        for block in self.blocks:
+            features = block(features, places, sites.batch, index)
+        moved = self.offsets(features).float().tanh() * REACH
+        return (places[:, None] + moved.unflatten(1, (self.points, 3))) * self.length
+
+    def _neighbours(self, places: Tensor, batch: Tensor) -> Tensor | None:
+        """The same for all blocks: (V, k)."""
+        neighbours = self.blocks[0].neighbours
+        return knn(places, places, neighbours, batch, batch) if neighbours else None
+
+
+def resample(points: Tensor, batch: Tensor, count: int) -> Tensor:
+    """Exactly `count` points of each cloud: points (P, 3), batch (P,) -> (B, count, 3).
+
+    Of more, the farthest ones of one another (`search.farthest_points`); of fewer, all, again and
+    again in the order of their sampling. Raises InputError for a cloud without points.
+    """
+    sizes = cloud_sizes(batch)
+    if not bool((sizes > 0).all()):
+        raise InputError(f"cloud {int(sizes.argmin())} has no points, which {count} cannot be made")
+    chosen = farthest_points(points, count, batch)
+    sizes = sizes.clamp_max(count)
+    turns = torch.arange(count, device=batch.device) % sizes[:, None]  # (B, count)
+    return points[chosen[cloud_starts(sizes)[:, None] + turns]]
+
+
+def _check(config: ModelConfig) -> None:
+    for name in ("channels", "hourglasses", "depth", "blocks", "points"):
+        if getattr(config, name) < 1:
+            raise InputError(f"model.{name} is {getattr(config, name)}; choose 1 or more")
+    if not config.voxel_length > 0:
+        raise InputError(f"model.voxel_length is {config.voxel_length}; choose a number above 0")

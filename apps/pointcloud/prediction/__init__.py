@@ -1,0 +1,1 @@
+"""From a person's scan to a reconstructed one."""

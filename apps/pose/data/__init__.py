@@ -1,0 +1,1 @@
+"""Keypoint data: files, annotations, formats and codecs, and the data sets made of them."""

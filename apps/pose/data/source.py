@@ -1,0 +1,77 @@
+"""From a configuration to data sets: which files, which keypoints."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from apps.pose.config import DataConfig, PoseConfig
+from apps.pose.data.annotations import read_truth
+from apps.pose.data.dataset import PoseDataset
+from apps.pose.data.formats import keypoint_set
+from apps.pose.data.keypoints import KeypointSet
+from core.errors import InputError
+from core.training.session import Session
+
+
+def embedded_people(data: DataConfig, session: Session) -> DataConfig:
+    """The same configuration pointing at the embedded people, which are drawn if need be."""
+    from apps.pose.people import make_people
+
+    counts = f"{data.people_train}-{data.people_val}"
+    root = Path("data") / f"pose-people-{counts}-seed{data.people_seed}"
+    if session.is_main:
+        make_people(root, data.people_train, data.people_val, data.people_seed)
+    session.wait()
+    names = {f"{split}_json": f"annotations/{split}.json" for split in ("train", "val")}
+    folders = {f"{split}_images": f"images/{split}" for split in ("train", "val")}
+    return replace(data, root=str(root), **names, **folders)
+
+
+class PoseData:
+    """The training and validation data of a run. Raises InputError where files do not fit."""
+
+    def __init__(self, config: PoseConfig, session: Session, keypoints: KeypointSet | None = None):
+        """``keypoints`` where no json tells them (images without annotations)."""
+        data = config.data if config.data.root else embedded_people(config.data, session)
+        self.config, self.files, self.root = config, data, Path(data.root)
+        if not self.root.is_dir():
+            raise InputError(f"data.root {self.root} is no folder: give the one of your data set")
+        self.val_json = self.root / data.val_json
+        jsons = [p for p in (self.root / data.train_json, self.val_json) if p.is_file()]
+        known, *others = jsons or [self.val_json]
+        self.keypoints = keypoints or keypoint_set(data.format, known, data.keypoints, others)
+        self.head_boxes = self.root / data.head_boxes
+        if data.format == "mpii" and not self.head_boxes.is_file():
+            raise InputError(
+                f"data.head_boxes {self.head_boxes} is no file: PCKh needs mpii_gt_val.mat"
+            )
+
+    def train(self) -> PoseDataset:
+        """People to train on, with augmentation."""
+        return PoseDataset(
+            self.root / self.files.train_json,
+            self.root / self.files.train_images,
+            self.keypoints,
+            self.config.model,
+            self.config.augment,
+            train=True,
+            outside=self.files.outside,
+            format=self.files.format,
+        )
+
+    def val(self, boxes: str | Path | None = None) -> PoseDataset:
+        """People to evaluate on: annotated boxes, or the detections of the json ``boxes``."""
+        return PoseDataset(
+            self.val_json,
+            self.root / self.files.val_images,
+            self.keypoints,
+            self.config.model,
+            boxes=boxes,
+            outside=self.files.outside,
+            format=self.files.format,
+        )
+
+    def truth(self) -> dict:
+        """The validation json as evaluations take it (`read_truth`); not for MPII."""
+        return read_truth(self.val_json, len(self.keypoints), self.files.outside)

@@ -1,0 +1,1 @@
+"""What a keypoint network is worth: metrics, protocols, reports."""

@@ -1,0 +1,247 @@
+"""COCO keypoint AP (object keypoint similarity) and PCK.
+
+N people, K keypoints; points are (x, y) in pixels of the image.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apps.pose.data.keypoints import KeypointSet, read_json
+from core.errors import InputError
+
+AP_NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+SCORE_THRESHOLD = 0.2  # keypoints below it do not count in a person's score (CocoMetric)
+NMS_THRESHOLD = 0.9  # object keypoint similarity of duplicates (CocoMetric)
+TORSO = ("left_shoulder", "right_hip")
+_IMAGE_FIELDS = ("id", "file_name", "width", "height")
+_PERSON_FIELDS = ("id", "image_id", "category_id", "iscrowd", "area", "num_keypoints")
+
+
+def coco_results(
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    image_ids: np.ndarray,
+    box_scores: np.ndarray,
+    scales: np.ndarray | None = None,
+    sigmas: tuple[float, ...] | None = None,
+    nms: bool = False,
+    category_id: int = 1,
+) -> list[dict]:
+    """The COCO results list: {image_id, category_id, keypoints (3K), score} of each person.
+
+    keypoints (N, K, 2), scores (N, K), image_ids (N,), box_scores (N,), scales (N, 2).
+    A person's score is box score x mean of the keypoint scores above 0.2 (mmpose's CocoMetric,
+    score_mode bbox_keypoint), 0 where none is above. Third value of a keypoint: its score.
+
+    ``nms`` removes all but the best of the people of an image who agree to an object keypoint
+    similarity above 0.9, taking width x height of the crop (``scales``) for their area, as
+    CocoMetric does. It is for detection boxes, several of which can hold the same person.
+    CocoMetric does it with ground-truth boxes too; there every box is another person, and it could
+    only lose one, so leave it off.
+
+    No bbox is written: the area that decides whether an unmatched person counts for APM and APL is
+    then that of the keypoints' extent, as for COCO's server. CocoMetric writes the box, and its
+    area is used (pycocotools' loadRes).
+    """
+    above = scores > SCORE_THRESHOLD
+    mean = (scores * above).sum(1) / np.maximum(above.sum(1), 1)
+    person_scores = np.asarray(box_scores) * mean
+    triples = np.concatenate([keypoints, scores[..., None]], -1)
+    keep = range(len(triples))
+    if nms:
+        if sigmas is None:
+            raise InputError("OKS-NMS needs sigmas: give them in data.keypoints")
+        keep = _oks_nms(triples, person_scores, image_ids, np.prod(scales, 1), np.array(sigmas))
+    return [
+        {
+            "image_id": int(image_ids[i]),
+            "category_id": category_id,
+            "keypoints": triples[i].ravel().tolist(),
+            "score": float(person_scores[i]),
+        }
+        for i in keep
+    ]
+
+
+def _oks_nms(
+    triples: np.ndarray, scores: np.ndarray, image_ids: np.ndarray, areas: np.ndarray, sigmas
+) -> list[int]:
+    from apps.pose.data.mmpose_compat import oks_nms
+
+    by_image = defaultdict(list)
+    for i, image_id in enumerate(image_ids):
+        by_image[int(image_id)].append(i)
+    keep = []
+    for people in by_image.values():
+        records = [{"keypoints": triples[i], "score": scores[i], "area": areas[i]} for i in people]
+        keep += [people[k] for k in oks_nms(records, NMS_THRESHOLD, sigmas=sigmas)]
+    return sorted(keep)
+
+
+def coco_ap(
+    truth: str | Path | dict,
+    results: list[dict],
+    sigmas: tuple[float, ...],
+    use_area: bool = True,
+) -> dict[str, float]:
+    """COCO keypoint AP and AR (cocodataset.org/#keypoints-eval), computed by hotcoco.
+
+    AP is the mean over the object keypoint similarities .50:.05:.95 of the 101-point interpolated
+    precision, at most 20 people an image; AP50 and AP75 at one similarity; APM and APL over people
+    of 32^2 to 96^2 and of more pixels of segment area; AR the mean of the largest recalls. A
+    statistic is -1 where the ground truth has nobody of that size, as pycocotools has it.
+
+    ``truth`` is the full json: people without labels and crowds take part as COCO wants it (what
+    matches them is neither right nor wrong). ``sigmas`` (K,): with others than COCO's 17 the number
+    is no COCO AP but the same formula. Missing num_keypoints and iscrowd are filled in, a missing
+    area by 0.53 x box area; with ``use_area=False`` that is every person's area, as xtcocotools has
+    it for CrowdPose and AIC, where nobody has a segment. Raises InputError.
+    """
+    content = truth if isinstance(truth, dict) else read_json(truth)
+    run = coco_eval(content, results, sigmas, use_area)
+    quietly(run.run)
+    return {name: float(value) for name, value in zip(AP_NAMES, run.stats, strict=True)}
+
+
+def crowd_ap(
+    truth: str | Path | dict, results: list[dict], sigmas: tuple[float, ...]
+) -> dict[str, float]:
+    """CrowdPose's AP, AP50, AP75, their AR, and AP of easy, medium and hard images.
+
+    As the data set's own code and xtcocotools' keypoints_crowd: areas are 0.53 x box area; an image
+    is easy below a ``crowdIndex`` of 0.2, hard from 0.8. They round the last three to 4 digits,
+    this does not. Raises InputError where an image has no crowdIndex.
+    """
+    content = truth if isinstance(truth, dict) else read_json(truth)
+    found = {"easy": [], "medium": [], "hard": []}
+    for image in content["images"]:
+        if not isinstance(index := image.get("crowdIndex"), int | float):
+            raise InputError(f"image {image['id']} has no crowdIndex: is it CrowdPose's json?")
+        found["easy" if index < 0.2 else "medium" if index < 0.8 else "hard"].append(image)
+    total = coco_ap(content, results, sigmas, use_area=False)
+    metrics = {name: total[name] for name in AP_NAMES if name[-1] not in "ML"}
+    for name, images in found.items():
+        ids = {image["id"] for image in images}
+        people = [a for a in content["annotations"] if a["image_id"] in ids]
+        part = {**content, "images": images, "annotations": people}
+        there = [result for result in results if result["image_id"] in ids]
+        metrics[f"AP {name}"] = coco_ap(part, there, sigmas, False)["AP"] if people else -1.0
+    return metrics
+
+
+def coco_eval(content: dict, results: list[dict], sigmas: tuple[float, ...], use_area: bool = True):
+    """hotcoco's COCOeval of keypoints, not yet run; arguments as for `coco_ap`."""
+    import hotcoco
+
+    people = complete_people(content["annotations"], len(sigmas), use_area)
+    images = [{name: image[name] for name in _IMAGE_FIELDS} for image in content["images"]]
+    content = {"images": images, "annotations": people, "categories": content["categories"]}
+
+    def load():
+        ground_truth = hotcoco.COCO(content)
+        return hotcoco.COCOeval(ground_truth, ground_truth.loadRes(results), "keypoints")
+
+    run = quietly(load)
+    run.params.kpt_oks_sigmas = [float(s) for s in sigmas]
+    return run
+
+
+def quietly(action: Callable[[], Any]) -> Any:
+    """What ``action`` gives, without what hotcoco prints and warns of on the way."""
+    report = io.StringIO()
+    with (
+        contextlib.redirect_stdout(report),
+        contextlib.redirect_stderr(report),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # that other sigmas are not COCO's, which is meant
+        return action()
+
+
+def complete_people(annotations: list[dict], count: int, use_area: bool) -> list[dict]:
+    """The annotations with every field that the evaluation reads, and no other."""
+    complete = []
+    for annotation in annotations:
+        values = annotation.get("keypoints") or [0] * (3 * count)
+        if len(values) != 3 * count:
+            raise InputError(
+                f"annotation {annotation['id']} has {len(values)} keypoint values, "
+                f"but there are {count} sigmas: give one sigma for each keypoint"
+            )
+        box = annotation.get("bbox") or [0, 0, 0, 0]
+        person = {name: annotation[name] for name in _PERSON_FIELDS if name in annotation}
+        if not use_area or "area" not in person:
+            person["area"] = 0.53 * box[2] * box[3]
+        if "num_keypoints" not in person:
+            person["num_keypoints"] = sum(v > 0 for v in values[2::3])
+        complete.append({"iscrowd": 0, **person, "keypoints": values, "bbox": box})
+    return complete
+
+
+def pck(
+    predicted: np.ndarray, truth: np.ndarray, reference: np.ndarray, threshold: float = 0.2
+) -> dict:
+    """Percentage of correct keypoints, as fractions: {"pck", "per_keypoint", "count"}.
+
+    predicted (N, K, 2), truth (N, K, 3) as x, y, v, reference (N,) pixels (`torso_length` or
+    `box_size`). A keypoint is correct where its distance to the truth is at most ``threshold`` x
+    reference. Valid are labelled keypoints (v > 0) of people whose reference is known (not NaN) and
+    above 0. ``pck`` is correct / valid over all keypoints; ``per_keypoint`` (K,) the same for each,
+    NaN where none is valid; its mean is what papers that average over joints report. Without any
+    valid keypoint ``pck`` is 0 and ``count`` 0.
+    """
+    reference = np.asarray(reference, dtype=np.float64)
+    usable = np.isfinite(reference) & (reference > 0)
+    valid = (truth[..., 2] > 0) & usable[:, None]
+    distance = np.linalg.norm(predicted - truth[..., :2], axis=-1)
+    limit = threshold * np.where(usable, reference, 0.0)
+    correct = valid & (distance <= limit[:, None])
+    total = valid.sum(0)
+    per_keypoint = np.where(total > 0, correct.sum(0) / np.maximum(total, 1), np.nan)
+    return {
+        "pck": float(correct.sum() / max(valid.sum(), 1)),
+        "per_keypoint": per_keypoint,
+        "count": int(valid.sum()),
+    }
+
+
+def torso_length(
+    truth: np.ndarray, keypoints: KeypointSet, pair: tuple[str, str] = TORSO
+) -> np.ndarray:
+    """(N,) distance from left shoulder to right hip; NaN where one of them is not labelled.
+
+    truth (N, K, 3). The torso diagonal of PDJ (DeepPose, arXiv 1312.4659) and of what is published
+    as PCK@0.2 on Leeds Sports Pose, where it is joint 10 to joint 3. FLIC (MODEC, CVPR 2013) takes
+    the other diagonal, ("left_hip", "right_shoulder"). Raises InputError for an unknown name.
+    """
+    index = {_plain(name): i for i, name in enumerate(keypoints.names)}
+    missing = [name for name in pair if _plain(name) not in index]
+    if missing:
+        raise InputError(
+            f"no keypoint {missing[0]!r} for the torso length: give a pair of {keypoints.names}"
+        )
+    a, b = (truth[:, index[_plain(name)]] for name in pair)
+    length = np.linalg.norm(a[:, :2] - b[:, :2], axis=-1)
+    return np.where((a[:, 2] > 0) & (b[:, 2] > 0), length, np.nan)
+
+
+def box_size(boxes: np.ndarray) -> np.ndarray:
+    """(N,) the longer side of the boxes (N, 4) x, y, w, h: PCK of Yang and Ramanan (PAMI 2013).
+
+    They take the tightest box around the joints; this takes the annotated one. mmpose's PCKAccuracy
+    divides x by the width and y by the height, which is another number.
+    """
+    return np.asarray(boxes)[:, 2:4].max(1)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace(" ", "_").replace("-", "_")

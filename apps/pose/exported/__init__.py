@@ -1,0 +1,1 @@
+"""The network as one ONNX graph, and what runs it."""

@@ -1,0 +1,1 @@
+"""Keypoint networks, their parts and losses."""

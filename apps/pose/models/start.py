@@ -1,0 +1,78 @@
+"""Beginning a training with what another run of this app has learnt beyond its backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from apps.pose.data.keypoints import KeypointSet
+from apps.pose.models.network import PoseNet
+from core.config import build
+from core.training.checkpoint import averaged_weights, find_checkpoint, read_info
+
+KEYPOINT_LAYERS = ("to_keypoints", "to_heatmap")  # of the heads: their outputs are keypoints' maps
+
+
+def start_from(network: PoseNet, weights: str, tell: Callable[[str], None] = print) -> None:
+    """Take neck and head over from a run of this app, as far as they fit, and ``tell`` what.
+
+    ``weights`` is `ModelConfig.weights`, from which the backbone has been loaded; where it is
+    anything but such a run, nothing happens. A part of neck or head is taken if all its tensors
+    have the same shapes; of the layer that makes the keypoints' maps, each keypoint that the run
+    has too, by its name.
+    """
+    checkpoint = find_checkpoint(weights) if weights and Path(weights).is_dir() else None
+    info = read_info(checkpoint) if checkpoint else {}
+    if info.get("app") != "pose":
+        return
+    state = load_file(averaged_weights(checkpoint))
+    theirs = build(KeypointSet, info["keypoints"], f"{checkpoint}: keypoints").names
+    taken, new = ["backbone"], []
+    for name, part in _parts(network):
+        saved = {key.removeprefix(name): v for key, v in state.items() if key.startswith(name)}
+        if name.split(".")[1] in KEYPOINT_LAYERS:
+            known = _take_keypoints(part, saved, network.keypoints.names, theirs)
+            taken += known
+            new += [keypoint for keypoint in network.keypoints.names if keypoint not in known]
+        else:
+            (taken if _take(part, saved) else new).append(name[:-1])
+    tell(f"from {checkpoint}: {', '.join(taken)}; new: {', '.join(new) or 'nothing'}")
+
+
+def _parts(network: PoseNet) -> list[tuple[str, nn.Module]]:
+    """Children of neck and head that have parameters, by the beginning of their tensors' names."""
+    children = [
+        (f"{name}.{child}.", part)
+        for name in ("neck", "head")
+        for child, part in network.get_submodule(name).named_children()
+    ]
+    return [(name, part) for name, part in children if part.state_dict()]
+
+
+def _take(part: nn.Module, saved: dict[str, Tensor]) -> bool:
+    own = part.state_dict()
+    if {k: v.shape for k, v in saved.items()} != {k: v.shape for k, v in own.items()}:
+        return False
+    part.load_state_dict(saved)
+    return True
+
+
+@torch.no_grad()
+def _take_keypoints(
+    layer: nn.Module, saved: dict[str, Tensor], names: tuple[str, ...], theirs: tuple[str, ...]
+) -> list[str]:
+    """Copy the rows of keypoints that both have; their names."""
+    maps = layer.weight.shape[0] // len(names)
+    wanted = (maps * len(theirs), *layer.weight.shape[1:])
+    if "weight" not in saved or tuple(saved["weight"].shape) != wanted:
+        return []
+    known = [name for name in names if name in theirs]
+    for kind, tensor in layer.named_parameters():
+        ours, others = tensor.view(len(names), -1), saved[kind].view(len(theirs), -1)
+        for name in known:
+            ours[names.index(name)] = others[theirs.index(name)]
+    return known

@@ -1,0 +1,1 @@
+"""From a person's photograph or video to one with keypoints."""

@@ -1,0 +1,142 @@
+"""What a prediction leaves behind: pictures or a video, and COCO results; whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+from PIL import Image
+
+from apps.pose.evaluation.metrics import coco_results
+from apps.pose.prediction.boxes import image_id
+from apps.pose.prediction.drawing import sheet
+from apps.pose.prediction.pipeline import Frame
+from apps.pose.prediction.video import SUFFIX, VIDEO_SUFFIXES, VideoWriter
+from core.errors import InputError
+from core.files import distinct_name, whole_file
+
+RESULTS = "predictions"  # name of the images' json
+SHEET = "sheet"  # name of the overview
+THUMBNAIL = 480  # pixels of the longer side, in the overview
+ON_SHEET = 12
+
+
+def place_outputs(inputs: list[Path], folder: Path, read: list[str]) -> dict[Path, str]:
+    """The name, without suffix, of what becomes of each input, all different.
+
+    Raises InputError where an input, or one of the files ``read`` besides, would be overwritten.
+    """
+    taken, targets = {RESULTS, SHEET}, [f"{RESULTS}.json", f"{SHEET}.png"]
+    names = {path: distinct_name(path.stem, taken) for path in dict.fromkeys(inputs)}
+    for path, name in names.items():
+        targets += [name + SUFFIX, name + ".json"] if is_video(path) else [name + ".png"]
+    written = {(folder / target).resolve() for target in targets}
+    for path in [*inputs, *map(Path, read)]:
+        if path.resolve() in written:
+            raise InputError(f"{path} would be overwritten: choose another --output than {folder}")
+    return names
+
+
+def is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def records(frame: Frame) -> list[dict]:
+    """COCO results of a frame's people, with the file's name and the frame's number beside the id.
+
+    The id is that in the image's name, or its place in the list of images; in a video the frame's
+    number. Positions are rounded to a hundredth of a pixel, scores to four digits.
+    """
+    if frame.points is None:
+        return []
+    number = frame.number if frame.video else image_id(frame.path)
+    ids = np.full(len(frame.boxes), frame.number if number is None else number)
+    box_scores = np.array([score for _, score in frame.boxes])
+    points, scores = frame.points.astype(np.float64).round(2), frame.scores.astype(np.float64)
+    more = {"frame": frame.number} if frame.video else {}
+    found = coco_results(points, scores.round(4), ids, box_scores)
+    return [{**record, "file_name": frame.path.name, **more} for record in found]
+
+
+class JsonList:
+    """A json list that is written record by record."""
+
+    def __init__(self, file: TextIO):
+        self.file, self.count = file, 0
+
+    def add(self, records: list[dict]) -> None:
+        for record in records:
+            self.file.write(",\n" if self.count else "[\n")
+            json.dump(record, self.file)
+            self.count += 1
+
+
+@contextmanager
+def json_list(path: Path) -> Iterator[JsonList]:
+    with whole_file(path) as partial, partial.open("w") as file:
+        found = JsonList(file)
+        yield found
+        file.write("\n]\n" if found.count else "[]\n")
+
+
+class Pictures:
+    """A png for each image, an overview of the first ones, and all results in one json."""
+
+    def __init__(self, folder: Path, names: dict[Path, str]):
+        self.folder, self.names = folder, names
+        self.results: list[dict] = []
+        self.thumbnails: list[np.ndarray] = []
+
+    def encode(self, frame: Frame, picture: np.ndarray) -> np.ndarray:
+        """Write one picture, in any thread."""
+        with whole_file(self.folder / f"{self.names[frame.path]}.png") as partial:
+            Image.fromarray(picture).save(partial, compress_level=1)  # 6, the usual, takes 4 x
+        return picture
+
+    def add(self, frame: Frame, picture: np.ndarray) -> None:
+        """Note one picture; in order."""
+        self.results += records(frame)
+        if len(self.thumbnails) < ON_SHEET:
+            small = Image.fromarray(picture)
+            small.thumbnail((THUMBNAIL, THUMBNAIL))
+            self.thumbnails.append(np.asarray(small))
+
+    def close(self) -> None:
+        """Write the json and the overview, where there was any picture."""
+        if not self.thumbnails:
+            return
+        with json_list(self.folder / f"{RESULTS}.json") as results:
+            results.add(self.results)
+        with whole_file(self.folder / f"{SHEET}.png") as partial:
+            Image.fromarray(sheet(self.thumbnails, columns=4)).save(partial)
+
+
+class Film:
+    """A video with skeletons, and the results of its frames."""
+
+    def __init__(self, writer: VideoWriter, results: JsonList):
+        self.writer, self.results = writer, results
+
+    def encode(self, frame: Frame, picture: np.ndarray) -> np.ndarray:
+        """Nothing yet: a video's frames are encoded in their order."""
+        return picture
+
+    def add(self, frame: Frame, picture: np.ndarray) -> None:
+        """Write one frame; in order."""
+        self.results.add(records(frame))
+        self.writer.write(frame.number, picture)
+
+
+@contextmanager
+def film(path: Path, fps: float) -> Iterator[Film]:
+    """Writes ``path`` and the json beside it."""
+    with (
+        whole_file(path) as partial,
+        json_list(path.with_suffix(".json")) as results,
+        VideoWriter(partial, fps) as writer,
+    ):
+        yield Film(writer, results)

@@ -1,0 +1,148 @@
+"""From frames to drawn frames: boxes, crops, network, drawing, encoding, all at the same time.
+
+    decode -> boxes and crops -> network -> drawing (and encoding of pictures) -> encoding of videos
+
+An arrow is a queue to another thread. A few frames are taken together, and all their people go
+through the network in as few batches as they fit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import default_collate
+
+from apps.pose.config import ModelConfig
+from apps.pose.data.dataset import crop_box, read_image
+from apps.pose.data.keypoints import KeypointSet
+from apps.pose.prediction.boxes import BoxSource, usable
+from apps.pose.prediction.drawing import draw_people
+from apps.pose.prediction.outputs import Film, Pictures
+from apps.pose.prediction.pipeline import (
+    Clock,
+    Frame,
+    ahead,
+    applied,
+    closed,
+    flat,
+    grouped,
+    mapped,
+)
+from apps.pose.prediction.video import VIDEO_SUFFIXES, Camera, VideoReader
+from core.data.images.labelled import SUFFIXES
+from core.data.loading import BadSample
+
+Predict = Callable[[dict], tuple[np.ndarray, np.ndarray]]  # as `inference.predictor` makes it
+Tell = Callable[[str], object]  # what takes a line for a person
+TOLD = 3  # unusable boxes of an input that are described; the others are counted
+
+
+class Stages:
+    """What is done with each frame. ``clock`` has the time of each stage afterwards."""
+
+    def __init__(
+        self,
+        boxes: BoxSource,
+        predict: Predict,
+        model: ModelConfig,
+        keypoints: KeypointSet,
+        tell: Tell,
+        threshold: float = 0.3,
+        batch_size: int = 64,
+    ):
+        """``threshold``: score of a keypoint to draw; ``batch_size``: people in a batch."""
+        self.boxes, self.predict, self.model, self.keypoints = boxes, predict, model, keypoints
+        self.tell, self.threshold, self.batch_size = tell, threshold, batch_size
+        self.clock, self.unusable = Clock(), Counter()
+
+    def __call__(self, frames: Iterable[Frame], output: Pictures | Film) -> Iterator[Frame]:
+        """The frames in their order, once each is written."""
+        located = ahead(applied(self.locate, ahead(grouped(frames))))
+        found = ahead(applied(self.find, located))
+        drawn = mapped(partial(self.draw, output), flat(found))
+        with closed(drawn):
+            for frame, picture in drawn:
+                with self.clock("encode"):
+                    output.add(frame, picture)
+                yield frame
+
+    def locate(self, group: list[Frame]) -> tuple[list[Frame], dict | None]:
+        """Frames with the boxes of their people, and the crops of all of these, if any."""
+        with self.clock("boxes"):
+            found = self.boxes(group)
+        with self.clock("crop"):
+            crops = []
+            for frame, boxes in zip(group, found, strict=True):
+                frame.boxes, wrong = usable(boxes, frame.image)
+                self._tell_unusable(frame, wrong)
+                crops += [crop_box(frame.image, box, self.model) for box, _ in frame.boxes]
+            return group, default_collate(crops) if crops else None
+
+    def find(self, located: tuple[list[Frame], dict | None]) -> list[Frame]:
+        """Frames with the keypoints of their people."""
+        group, crops = located
+        if crops is None:
+            return group
+        with self.clock("network"):
+            count = len(crops["image"])
+            starts = range(0, count, self.batch_size)
+            batches = [{k: v[i : i + self.batch_size] for k, v in crops.items()} for i in starts]
+            points, scores = map(np.concatenate, zip(*map(self.predict, batches), strict=True))
+        ends = np.cumsum([len(frame.boxes) for frame in group])[:-1]
+        for frame, p, s in zip(group, np.split(points, ends), np.split(scores, ends), strict=True):
+            if frame.boxes:
+                frame.points, frame.scores = p, s
+        return group
+
+    def draw(self, output: Pictures | Film, frame: Frame) -> tuple[Frame, np.ndarray]:
+        """The frame and its picture (h, w, 3) uint8 RGB."""
+        picture = frame.image
+        if frame.points is not None:
+            with self.clock("draw"):
+                picture = draw_people(
+                    frame.image, frame.points, frame.scores, self.keypoints, self.threshold
+                )
+        with self.clock("encode"):
+            return frame, output.encode(frame, picture)
+
+    def _tell_unusable(self, frame: Frame, wrong: list[str]) -> None:
+        for reason in wrong:
+            self.unusable[frame.path] += 1
+            if self.unusable[frame.path] <= TOLD:
+                self.tell(f"left out: {frame}: {reason}")
+
+    def report_unusable(self) -> None:
+        """Say how many boxes of each input were left out without being described."""
+        for path, count in self.unusable.items():
+            if count > TOLD:
+                self.tell(f"left out: {path}: {count - TOLD} more boxes that cannot be used")
+
+
+def image_frames(paths: list[Path], clock: Clock, lose: Callable[[BadSample], object]):
+    """Frames of the images that can be read; ``lose`` is told of each other one."""
+    for found in mapped(partial(_read, clock), enumerate(paths)):
+        if isinstance(found, BadSample):
+            lose(found)
+        else:
+            yield found
+
+
+def _read(clock: Clock, numbered: tuple[int, Path]) -> Frame | BadSample:
+    number, path = numbered
+    try:
+        with clock("decode"):
+            return Frame(path, number, read_image(path))
+    except BadSample as bad:
+        if path.suffix.lower() in SUFFIXES:
+            return bad
+        return BadSample(path, f"is no image, and no video ({', '.join(VIDEO_SUFFIXES)})")
+
+
+def video_frames(path: Path, source: VideoReader | Camera, clock: Clock) -> Iterator[Frame]:
+    """Frames of a video or a camera."""
+    for number, image in clock.timed("decode", source):
+        yield Frame(path, number, image, video=True)

@@ -1,0 +1,1 @@
+"""Paintings with their styles: files, lists, splits."""

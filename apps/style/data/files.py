@@ -1,0 +1,63 @@
+"""Whether listed paintings lie where their lists say, and what lies there besides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from core.data.images.labelled import SUFFIXES
+from core.errors import InputError
+
+# Broken in the zip: github.com/cs-chan/ArtGAN/issues/4 and /14.
+CORRUPT = (
+    "Baroque/rembrandt_woman-standing-with-raised-hands.jpg",
+    "Post_Impressionism/vincent-van-gogh_l-arlesienne-portrait-of-madame-ginoux-1890.jpg",
+)
+
+
+def check_folders(root: str, paths: Sequence[str], lists: str) -> None:
+    """Raises InputError where a folder of the root holds images and none of them is listed."""
+    listed = {path.partition("/")[0] for path in paths}
+    place = Path(root).expanduser()
+    if not place.is_dir():
+        raise InputError(f"{root or 'data.root'} is no folder: the paintings of {lists} lie there")
+    for entry in sorted(os.scandir(place), key=lambda entry: entry.name):
+        if entry.name in listed or entry.name.startswith(".") or not entry.is_dir():
+            continue
+        if any(name.lower().endswith(SUFFIXES) for name in os.listdir(entry)):
+            raise InputError(
+                f"{entry.path} holds images and is in no list of {lists}: move it away, or list "
+                "its images"
+            )
+
+
+def present_files(
+    paths: Mapping[int, str], allowed: int, tell: Callable[[str], object]
+) -> list[int]:
+    """The keys of files that are there and not known to be broken; the others are told of.
+
+    Raises InputError where more than `allowed` are missing.
+    """
+    broken = {i for i, path in paths.items() if path.replace(os.sep, "/").endswith(CORRUPT)}
+    there = _contents({os.path.dirname(path) for path in paths.values()})
+    missing = [
+        i
+        for i, path in paths.items()
+        if i not in broken and os.path.basename(path) not in there[os.path.dirname(path)]
+    ]
+    if len(missing) > allowed:
+        raise InputError(
+            f"{len(missing)} of {len(paths)} listed files are missing, the first is "
+            f"{paths[missing[0]]}: is data.root right? data.skip_bad allows {allowed}"
+        )
+    for i in sorted(broken):
+        tell(f"left out: {paths[i]} is broken in ArtGAN's zip")
+    for i in missing:
+        tell(f"left out: {paths[i]} is missing")
+    return [i for i in paths if i not in broken.union(missing)]
+
+
+def _contents(folders: set[str]) -> dict[str, set[str]]:
+    """The names in each folder: one look instead of one for each file."""
+    return {f: set(os.listdir(f or ".")) if os.path.isdir(f or ".") else set() for f in folders}

@@ -1,0 +1,1 @@
+"""What a recogniser is worth: metrics and pictures."""

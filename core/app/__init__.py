@@ -1,0 +1,1 @@
+"""What applications share: runs, evaluations, predictions, comparisons."""

@@ -1,0 +1,87 @@
+"""Formula-driven images on disk: python -m core.data.fractals [sheet | write] [--...]."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from core.config import cli, entry_point
+from core.data.fractals.dataset import FractalsConfig
+from core.data.fractals.sheet import class_rows, rule_rows, sheet
+from core.data.fractals.writer import Written, write
+from core.errors import InputError
+from core.training.progress import Display
+
+
+@dataclass(frozen=True)
+class SheetConfig:
+    """A picture of many fractal images."""
+
+    data: FractalsConfig = FractalsConfig()
+    out: str = "fractals.png"
+    show: Literal["rules", "classes"] = "rules"  # a row for each rule, or classes of data.rule
+    rows: int = 6  # of classes
+    columns: int = 10
+    tile: int = 96  # pixels of an image's side
+
+
+@dataclass(frozen=True)
+class WriteConfig:
+    """Fractal images as an image folder or as tar shards."""
+
+    what: Written = field(default_factory=Written)
+    root: str = "data/fractals"
+    split: str = "train"
+    workers: int = 2  # processes
+
+
+def draw_sheet(config: SheetConfig) -> None:
+    """Write the picture; an existing file is not overwritten."""
+    out = Path(config.out).expanduser()
+    if out.exists():
+        raise InputError(f"{out} exists already: give another --out")
+    if min(config.rows, config.columns, config.tile) < 1:
+        raise InputError("rows, columns and tile are at least 1")
+    if config.show == "rules":
+        rows = rule_rows(config.data, config.columns)
+    else:
+        rows = class_rows(config.data, config.rows, config.columns)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f"{out.name}.partial")
+    sheet(rows, config.tile).save(partial, "PNG", optimize=True)
+    os.replace(partial, out)
+    print(out)
+
+
+def write_images(config: WriteConfig) -> None:
+    """Write the images, or go on writing them."""
+    data = config.what.data
+    with Display(data.classes * data.instances, 0) as display:
+        for done in write(config.what, config.root, config.split, config.workers):
+            display.update(done, "images")
+    print(Path(config.root).expanduser() / config.split)
+
+
+def sheet_of_rules() -> SheetConfig:
+    """A contact sheet of all rules, fractals.png: seconds on one core."""
+    return SheetConfig()
+
+
+def files() -> WriteConfig:
+    """All images as files, resumable: FractalDB-1k at 256 pixels unless told otherwise."""
+    return WriteConfig()
+
+
+PRESETS = {"sheet": sheet_of_rules, "write": files}
+
+
+@entry_point
+def main() -> None:
+    config = cli(PRESETS)
+    (draw_sheet if isinstance(config, SheetConfig) else write_images)(config)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Labelled images of a Hub data set, or of a local folder that `datasets` can read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from core.data.images.labelled import LabelledImages
+from core.errors import InputError
+from core.models.weights.formats import first_line
+
+
+def open_hub(root: str, split: str, transform: Callable | None = None) -> LabelledImages:
+    """hub:<name>[@config][#columns] as LabelledImages; the columns are found by their types.
+
+    `columns` (one name, or two with a comma) chooses where several are images or class labels, as
+    in hub:<cifar100>#fine_label. Raises InputError where it cannot be loaded or has no such
+    columns.
+    """
+    name, _, chosen = root.removeprefix("hub:").partition("#")
+    dataset = _load(name, split)
+    image, label = find_columns(dataset.features, root, [c for c in chosen.split(",") if c])
+    classes = dataset.features[label].names
+    dataset = still_encoded(dataset.select_columns([image, label]), image)
+    table = dataset.with_format("arrow")[:]
+    names = _base_names(table[image])
+    labels = table[label].to_pylist()
+    if None in labels:
+        raise InputError(f"{root}: {labels.count(None)} rows have no {label}")
+    source = f"hub:{name} {dataset.split or split}".strip()
+    return LabelledImages(source, classes, labels, names, partial(_row, dataset, image), transform)
+
+
+def _load(name: str, split: str) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise InputError("hub: images need the package datasets: pip install datasets") from error
+    local = Path(name).expanduser().is_dir()
+    name, _, config = (os.path.expanduser(name), "", "") if local else name.partition("@")
+    saved = any(Path(name, file).is_file() for file in ("state.json", "dataset_dict.json"))
+    try:
+        if not saved:
+            return datasets.load_dataset(name, config or None, split=split)
+        dataset = datasets.load_from_disk(name)
+    except Exception as error:  # the network's, the Hub's and the files' errors are many kinds
+        raise InputError(f"hub:{name} ({split}) cannot be loaded: {first_line(error)}") from error
+    if not isinstance(dataset, dict):
+        return dataset
+    if split not in dataset:
+        raise InputError(f"hub:{name} has no split {split!r}, but {', '.join(dataset)}")
+    return dataset[split]
+
+
+def find_columns(features: Any, root: str, chosen: list[str]) -> tuple[str, str]:
+    """The names of the image column and the label column."""
+    if unknown := [name for name in chosen if name not in features]:
+        raise InputError(f"{root}: no column {unknown[0]!r}, but {', '.join(features)}")
+    return _column(features, root, chosen, "Image"), _column(features, root, chosen, "ClassLabel")
+
+
+def _column(features: Any, root: str, chosen: list[str], kind: str) -> str:
+    found = [name for name, feature in features.items() if type(feature).__name__ == kind]
+    wanted = [name for name in found if name in chosen] or found
+    if not found:
+        raise InputError(f"{root} has no {kind} column; its columns: {', '.join(features)}")
+    if len(wanted) > 1:
+        raise InputError(
+            f"{root} has several {kind} columns: {', '.join(wanted)}. Choose one, as in "
+            f"{root.partition('#')[0]}#{wanted[0]}"
+        )
+    return wanted[0]
+
+
+def still_encoded(dataset: Any, image: str) -> Any:
+    """Images stay encoded: decoding is ours, and the files' names become visible."""
+    from datasets import Image
+
+    return dataset.cast_column(image, Image(decode=False))
+
+
+def _base_names(column: Any) -> list[str]:
+    import pyarrow.compute as compute
+
+    paths = compute.struct_field(column, "path").to_pylist()
+    return [os.path.basename(path) if path else str(i) for i, path in enumerate(paths)]
+
+
+def _row(dataset: Any, image: str, index: int) -> str | bytes:
+    row = dataset[index][image]
+    return row["bytes"] if row["bytes"] is not None else row["path"]

@@ -1,0 +1,1 @@
+"""Labelled images that are read in turn."""

@@ -1,0 +1,176 @@
+"""Splits of tar shards: which files, how many samples in each, and the classes.
+
+    <root>/<split>-00000.tar, ...   also <split>_*.tar, <split>/*.tar, shards-{00000..00123}.tar
+    <root>/classes.txt              names of the classes, one a line; without it: 0, 1, ...
+    <root>/_info.json               timm's record of the lengths, which spares reading all headers:
+                                    splits -> <split> -> filenames, shard_lengths
+
+Only local files: lengths are found by seeking from header to header, 0.2 s for 5,000 images that
+are in memory.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from core.data.images.labelled import LabelledImages
+from core.data.scan_cache import cached
+from core.data.streams.tar_shard import Entry, index_tar
+from core.errors import InputError
+
+SCANS = 16  # shards whose headers are read at a time: network file systems answer slowly
+BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+
+@dataclass
+class Shards:
+    """The shards of a split."""
+
+    paths: list[str]
+    lengths: list[int]  # whole samples in each
+    classes: list[str]
+    damaged: list[tuple[str, str]] = field(default_factory=list)  # paths, and what is wrong
+
+
+def holds_shards(root: str, split: str) -> bool:
+    """Whether the root is made of tar shards, and not of class folders with a tar beside them."""
+    folder = Path(root).expanduser()
+    return root.endswith(".tar") or (
+        folder.is_dir() and bool(_by_name(folder, split) or _only_tars(folder))
+    )
+
+
+def find_shards(root: str, split: str) -> Shards:
+    """The shards of a split with their lengths: those of _info.json, else counted.
+
+    What was counted is remembered for the same files. Raises InputError where there is no such
+    split or file, for a record that is none, and for labels that do not fit the classes.
+    """
+    place = Path(root).expanduser()
+    if root.endswith(".tar"):
+        return _counted(_present(_braces(str(place))), _classes(place.parent))
+    if (place / "_info.json").is_file():
+        return _recorded(place, split)
+    paths = _by_name(place, split)
+    if not paths:
+        there = ", ".join(sorted(path.name for path in place.glob("*.tar"))[:5]) or "no .tar"
+        raise InputError(
+            f"{root} has no {split}-*.tar, {split}_*.tar or {split}/*.tar, but {there}"
+        )
+    return _counted(paths, _classes(place))
+
+
+def open_shards(root: str, split: str, transform: Callable | None = None) -> LabelledImages:
+    """The same images by index, for evaluation. A shard that breaks off is an InputError."""
+    shards = find_shards(root, split)
+    for path, reason in shards.damaged:
+        raise InputError(f"{path} {reason}: mend it")
+    found = [(path, entry) for path in shards.paths for entry in index_tar(path)[0]]
+    labels, names = [e.label for _, e in found], [e.name for _, e in found]
+    source = f"{root} {split}".strip()
+    return LabelledImages(source, shards.classes, labels, names, partial(_bytes, found), transform)
+
+
+def _bytes(found: list[tuple[str, Entry]], index: int) -> bytes:
+    path, entry = found[index]
+    with open(path, "rb") as file:
+        file.seek(entry.offset)
+        return file.read(entry.size)
+
+
+def _by_name(folder: Path, split: str) -> list[str]:
+    """The shards of a split, sorted; of the folder, where no split is asked for."""
+    name = glob.escape(split)
+    for pattern in (f"{name}-*.tar", f"{name}_*.tar") if split else ("*.tar",):
+        if found := sorted(map(str, folder.glob(pattern))):
+            return found
+    inner = folder / split
+    return sorted(map(str, inner.glob("*.tar"))) if inner.is_dir() and _only_tars(inner) else []
+
+
+def _only_tars(folder: Path) -> bool:
+    entries = list(os.scandir(folder))
+    return any(e.name.endswith(".tar") for e in entries) and not any(e.is_dir() for e in entries)
+
+
+def _braces(pattern: str) -> list[str]:
+    """shards-{08..11}.tar as its four paths."""
+    found = BRACES.search(pattern)
+    if not found:
+        return [pattern]
+    numbers = range(int(found[1]), int(found[2]) + 1)
+    before, after = pattern[: found.start()], pattern[found.end() :]
+    return [p for i in numbers for p in _braces(f"{before}{i:0{len(found[1])}}{after}")]
+
+
+def _present(paths: list[str]) -> list[str]:
+    if missing := [path for path in paths if not os.path.isfile(path)]:
+        raise InputError(f"{missing[0]} is missing, {len(missing)} of {len(paths)} shards")
+    return paths
+
+
+def _classes(folder: Path) -> list[str]:
+    path = folder / "classes.txt"
+    return path.read_text().splitlines() if path.is_file() else []
+
+
+def _recorded(folder: Path, split: str) -> Shards:
+    """What _info.json says; the fields are those that timm's reader of webdatasets reads."""
+    path = folder / "_info.json"
+    try:
+        splits = json.loads(path.read_text())["splits"]
+        info = {name: (s["filenames"], s["shard_lengths"]) for name, s in splits.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no record of shards ({error}): mend or remove it") from error
+    if split not in info:
+        raise InputError(f"{path} has no split {split!r}, but {', '.join(info)}")
+    if not (classes := _classes(folder)):
+        raise InputError(f"{path} names no classes: write them to {folder / 'classes.txt'}")
+    names, lengths = info[split]
+    return Shards(_present([str(folder / n) for n in names]), [int(n) for n in lengths], classes)
+
+
+def _counted(paths: list[str], classes: list[str]) -> Shards:
+    counts = cached([_state(path) for path in paths], partial(_count_all, paths))
+    highest, name = max((tuple(count["highest"]) for count in counts), default=(-1, ""))
+    if classes and highest >= len(classes):
+        raise InputError(
+            f"{name} has label {highest}, but classes.txt names {len(classes)} classes"
+        )
+    classes = classes or [str(label) for label in range(highest + 1)]
+    damaged = [(p, c["damage"]) for p, c in zip(paths, counts, strict=True) if c["damage"]]
+    return Shards(paths, [count["samples"] for count in counts], classes, damaged)
+
+
+def _state(path: str) -> tuple[str, int, int]:
+    """What changes where the file does."""
+    stat = os.stat(path)
+    return os.path.abspath(path), stat.st_size, stat.st_mtime_ns
+
+
+def _count_all(paths: list[str]) -> list[dict[str, Any]]:
+    print(f"counting the samples of {len(paths)} tar files, once", flush=True)
+    with ThreadPoolExecutor(SCANS) as pool:
+        return list(pool.map(_count, paths))
+
+
+def _count(path: str) -> dict[str, Any]:
+    """Samples, damage, and the highest label with the sample that has it."""
+    entries, damage = index_tar(path)
+    top = max(entries, key=lambda entry: entry.label, default=Entry("", -1, 0, 0))
+    if negative := next((entry for entry in entries if entry.label < 0), None):
+        raise InputError(f"{path} [{negative.name}] has label {negative.label}: no class")
+    return {
+        "samples": len(entries),
+        "damage": damage,
+        "highest": (top.label, f"{path} [{top.name}]"),
+    }

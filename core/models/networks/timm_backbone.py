@@ -1,0 +1,185 @@
+"""Any model of timm, without its classifier, behind the contract of `core.models.backbone`."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from core.errors import InputError, first_line
+from core.models.shapes import as_pair, check_images, even_depths, tokens_to_map
+from core.models.weights.formats import from_timm, read_state_dict
+from core.models.weights.hub import HubMixin
+from core.models.weights.reading import build_backbone, load_strictly, read_weights
+
+
+class TimmBackbone(nn.Module, HubMixin):
+    """A model of timm, without its classifier, as a backbone.
+
+    It is built for one `image_size`; None is the size that timm has the model's weights at. An
+    HRNet with the option `head=""` lacks what timm puts on its four branches to classify: its
+    `feature_map` is then the branch of stride 4, as in HRNet's own networks for pose.
+    """
+
+    def __init__(self, name: str, image_size=None, pretrained: bool = False, **options):
+        super().__init__()
+        self.name, self.options = name, options
+        self.in_channels = options.get("in_chans", 3)
+        size = None if image_size is None else as_pair("image_size", image_size)
+        self.model = _timm_model(name.removeprefix("timm:"), size, pretrained, options)
+        data = self.model.pretrained_cfg
+        last = 1 if options.get("head") == "" else -1  # of an HRNet the finest branch
+        self.stride = (self.model.feature_info[last]["reduction"],) * 2
+        # timm repeats a pretrained stem over further channels in this order
+        order = [i % 3 for i in range(self.in_channels)]
+        self.normalization = tuple(tuple(data[key][i] for i in order) for key in ("mean", "std"))
+        self._measure(size or data["input_size"][1:])
+
+    def _measure(self, image_size: tuple[int, int]) -> None:
+        """Set image_size, grid and num_features by what the model makes of an empty image."""
+        was_training, device = self.training, next(self.model.parameters()).device
+        empty = torch.zeros(1, self.in_channels, *image_size, device=device)
+        try:
+            with torch.no_grad():
+                features = self.eval()._features(empty)  # (1, C, h, w) or (1, prefix + S, C)
+        except Exception as error:
+            raise InputError(
+                f"{self.name} does not take image_size {image_size}: {first_line(error)}"
+            ) from error
+        self.train(was_training)
+        self.image_size = image_size
+        if features.ndim == 4:
+            self.grid, self.num_features = tuple(features.shape[2:]), features.shape[1]
+            return
+        sides = zip(image_size, self.stride, strict=True)
+        if image_size != (whole := tuple(-(-side // patch) * patch for side, patch in sides)):
+            raise InputError(  # timm would leave the rest of the image out, and say nothing
+                f"image_size {image_size} is not a multiple of {self.name}'s patch {self.stride}: "
+                f"choose {whole}"
+            )
+        self.grid = (image_size[0] // self.stride[0], image_size[1] // self.stride[1])
+        self.num_features = features.shape[2]
+
+    def set_image_size(self, image_size: tuple[int, int]) -> None:
+        """Move to another size, as timm does it (position embeddings are interpolated)."""
+        if image_size == self.image_size:
+            return
+        if self.model.pretrained_cfg["fixed_input_size"]:
+            if not hasattr(self.model, "set_input_size"):
+                raise InputError(
+                    f"{self.name} has weights for image_size {self.image_size} and timm cannot "
+                    f"move them to {image_size}"
+                )
+            self.model.set_input_size(img_size=image_size)
+        self._measure(image_size)
+
+    def describe(self) -> dict:
+        """What `backbone_from_description` builds the same network from; JSON can hold it."""
+        return {"name": self.name, "image_size": self.image_size, **self.options}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> tokens (B, S, C), without class and register tokens."""
+        check_images(images, self.in_channels, self.image_size)
+        features = self._features(images)
+        if features.ndim == 4:
+            return features.flatten(2).transpose(1, 2)
+        return features[:, getattr(self.model, "num_prefix_tokens", 0) :]
+
+    def feature_map(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, C, h, w)."""
+        return tokens_to_map(self(images), self.grid)
+
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        """Maps (B, C_i, h_i, w_i), fine to coarse; of an isotropic model four depths, normed."""
+        check_images(images, self.in_channels, self.image_size)
+        strides = [level["reduction"] for level in self.model.feature_info]
+        isotropic = len(set(strides)) == 1
+        indices = [depth - 1 for depth in even_depths(len(strides))] if isotropic else None
+        return self.model.forward_intermediates(
+            images, indices=indices, norm=isotropic, intermediates_only=True
+        )
+
+    def _features(self, images: Tensor) -> Tensor:  # (B, C, h, w) or (B, prefix + S, C)
+        features = self.model.forward_features(images)
+        if isinstance(features, list):  # the branches of an HRNet, fine to coarse
+            return features[0]
+        nhwc = features.ndim == 4 and getattr(self.model, "output_fmt", "NCHW") == "NHWC"
+        return features.permute(0, 3, 1, 2) if nhwc else features
+
+
+def is_timm(weights) -> bool:
+    """Whether `weights` asks timm for them: "timm" or "timm:<tag>"."""
+    return str(weights) == "timm" or str(weights).startswith("timm:")
+
+
+def timm_name(name: str, weights: str = "timm") -> str:
+    """ "timm:<model>[.<tag>]" for a name of `create_backbone` and what `is_timm` is true of."""
+    model = name if name.startswith("timm:") else f"timm:{name}_224"
+    tag = str(weights).removeprefix("timm").removeprefix(":")
+    return f"{model.split('.')[0]}.{tag}" if tag else model
+
+
+def create_timm(name: str, size: tuple[int, int], weights, options: dict) -> TimmBackbone:
+    """`create_backbone` for a name "timm:..."."""
+    if not weights:
+        return TimmBackbone(name, size, **options)
+    if is_timm(weights):
+        return TimmBackbone(timm_name(name, weights), size, pretrained=True, **options)
+    if Path(weights).is_dir():
+        stored, state = read_weights(weights)
+        if str(stored.get("name")).split(".")[0] != name.split(".")[0]:
+            raise InputError(f"{weights} holds {stored.get('name')}, but the name given is {name}")
+        return build_backbone({**stored, **options}, state, weights, size)
+    return _load_timm_file(name, size, weights, options)
+
+
+def _load_timm_file(name: str, size: tuple[int, int], file, options: dict) -> TimmBackbone:
+    """A state dict of timm's own: it says no size, so it is taken to be at timm's for the model."""
+    state = read_state_dict(file)
+    backbone = TimmBackbone(name, None, **options)
+    heads = backbone.model.pretrained_cfg["classifier"] or ()
+    heads = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
+    if options.get("head") == "":  # HRNet without what follows its branches
+        heads += ("incre_modules.", "downsamp_modules.", "final_layer.")
+    state = {key: value for key, value in state.items() if not key.startswith(heads)}
+    load_strictly(backbone.model, state, f"{file} (as {name})")
+    backbone.set_image_size(size)
+    return backbone
+
+
+def read_timm_mixer(model: str) -> tuple[dict, dict]:
+    """(description, state dict) for `Mixer` of weights that timm downloads."""
+    pretrained = TimmBackbone(model, 224, pretrained=True)
+    if any(value != 0.5 for values in pretrained.normalization for value in values):
+        raise InputError(
+            f"{model} expects images normalised by {pretrained.normalization}, a Mixer by 0.5: "
+            f"open it as create_backbone({model!r}, ..., weights='timm')"
+        )
+    state, stored, _ = from_timm(pretrained.model.state_dict(), source=model)
+    return stored, state
+
+
+def _timm_model(model: str, size, pretrained: bool, options: dict) -> nn.Module:
+    import timm  # slow to import, and a Mixer does not need it
+
+    if not timm.is_model(model):
+        near = ", ".join(difflib.get_close_matches(model, timm.list_models())) or "nothing"
+        raise InputError(f"timm has no model {model!r}; close to it: {near}")
+    _check_tag(model, timm.list_models(f"{model.split('.')[0]}.*", pretrained=True))
+    options = {"num_classes": 0, **options}
+    if size and timm.get_pretrained_cfg(model).fixed_input_size:
+        options["img_size"] = size  # the others take any size, and have no such option
+    try:
+        return timm.create_model(model, pretrained=pretrained, **options)
+    except Exception as error:
+        tried = f"timm.create_model({model!r}, pretrained={pretrained}, **{options})"
+        way_out = "; or give weights=FILE, a local state dict" if pretrained else ""
+        raise InputError(f"{tried} failed: {first_line(error)}{way_out}") from error
+
+
+def _check_tag(model: str, tagged: list[str]) -> None:
+    if "." in model and model not in tagged:
+        tags = ", ".join(name.split(".", 1)[1] for name in tagged) or "none"
+        raise InputError(f"timm has no weights {model!r}; tags of this model: {tags}")

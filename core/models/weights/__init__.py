@@ -1,0 +1,1 @@
+"""Weights: read, fetched, described."""

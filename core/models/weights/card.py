@@ -1,0 +1,170 @@
+"""The model card of a saved backbone: what it is, how to open it, and the record of its run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+import yaml
+from torch import nn
+
+from core.models.weights.formats import times
+from core.models.weights.reading import find_checkpoint, read_weights
+
+# Rows of about.jsonl, in this order; what a record lacks is left out.
+ABOUT = ("from_step", "started", "command", "commit", "python", "torch", "processes", "hardware")
+
+USE = """\
+```python
+from core import load_backbone
+
+backbone = load_backbone("hub:<user>/<name>")  # this repository, or a folder with its files
+tokens = backbone(images)  # {images} -> {tokens}
+maps = backbone.feature_map(images)  # {maps}
+```
+
+Images have values in [0, 1], less the mean {mean}, divided by the standard deviation {std}
+(`backbone.normalization`). `core` is the library that wrote this folder.
+"""
+
+
+def model_card(backbone: nn.Module, run: str | Path | None = None) -> str:
+    """README.md for the Hub: front matter, code to load it, and what the run's record says.
+
+    The run is that of `run` (its folder, or a checkpoint in it), else the one that
+    `load_backbone` read the weights from. Every figure is the record's: metrics are called those
+    of these weights only where the weights still equal the checkpoint. It quotes the command and
+    the settings with their paths. Raises InputError where `run` holds no checkpoint.
+    """
+    origin = find_checkpoint(run) if run else Path(getattr(backbone, "origin", "") or ".")
+    parts = [_front_matter(backbone), f"# A {type(backbone).__name__} backbone", _what(backbone)]
+    parts += ["## Use", _use(backbone)]
+    record = origin.parent.parent / "config.yaml"
+    if (origin / "config.json").is_file() and record.is_file():
+        parts += _training(backbone, origin, record)
+    elif origin.name:
+        parts += ["## Weights", f"Read from `{origin.name}`, by `core.load_backbone`."]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _front_matter(backbone: nn.Module) -> str:
+    kind = type(backbone).__name__
+    tags = {"Mixer": ["mlp-mixer"], "TimmBackbone": ["timm"]}.get(kind, [kind.lower()])
+    timm = getattr(getattr(backbone, "model", None), "pretrained_cfg", None) or {}
+    fields = {
+        "library_name": "mixer-apps",
+        "license": timm.get("license", "apache-2.0"),
+        "pipeline_tag": "image-feature-extraction",
+        "tags": [*tags, "backbone", "pytorch"],
+    }
+    return f"---\n{yaml.safe_dump(fields, sort_keys=False)}---"
+
+
+def _what(backbone: nn.Module) -> str:
+    described = json.loads(json.dumps(backbone.describe()))
+    parameters = sum(p.numel() for p in backbone.parameters())
+    return (
+        f"Weights of an image backbone without a head, {parameters:,} parameters, for images of "
+        f"{times(backbone.image_size)} pixels (height x width), a grid of {times(backbone.grid)}.\n"
+        f"Its architecture, as in `config.json`:\n\n{_yaml(described)}\n\n"
+        "The license above is that of the library; see whether the data that the weights were "
+        "trained on allow it."
+    )
+
+
+def _use(backbone: nn.Module) -> str:
+    (h, w), channels = backbone.grid, backbone.num_features
+    mean, std = (list(values) for values in backbone.normalization)
+    return USE.format(
+        images=f"(B, {len(mean)}, {backbone.image_size[0]}, {backbone.image_size[1]})",
+        tokens=f"(B, {h * w}, {channels})",
+        maps=f"(B, {channels}, {h}, {w})",
+        mean=mean,
+        std=std,
+    )
+
+
+def _training(backbone: nn.Module, checkpoint: Path, record: Path) -> list[str]:
+    """The chapters that a run's folder fills."""
+    same = _unchanged(backbone, checkpoint)
+    averaged = " (the moving average)" if (checkpoint / "ema.safetensors").is_file() else ""
+    words = f"The weights are those of checkpoint `{checkpoint.name}`{averaged} of the run below."
+    if not same:
+        words = (
+            f"The weights began as those of checkpoint `{checkpoint.name}`{averaged} of the run "
+            "below and **were changed since**: its metrics are not theirs."
+        )
+    config = yaml.safe_load(record.read_text())
+    starts = [_start(row) for row in _rows(record.with_name("about.jsonl"))]
+    parts = ["## Training", words, *starts]
+    if "data" in config:
+        parts += ["Data:", _yaml(config.pop("data"))]
+    parts += ["Settings:", _yaml(config)]
+    metrics = _metrics(checkpoint, record.with_name("metrics.jsonl"), config.get("run", {}), same)
+    return [*parts, "## Metrics", metrics]
+
+
+def _unchanged(backbone: nn.Module, checkpoint: Path) -> bool:
+    """Whether the backbone still holds what the checkpoint does."""
+    _, saved = read_weights(checkpoint)
+    mine = backbone.state_dict()
+    return mine.keys() == saved.keys() and all(
+        mine[name].dtype == value.dtype and torch.equal(mine[name].cpu(), value)
+        for name, value in saved.items()
+    )
+
+
+def _start(row: dict) -> str:
+    """A run that was resumed has one of these for each start."""
+    lines = [f"- {name.replace('_', ' ')}: `{row[name]}`" for name in ABOUT if name in row]
+    return "\n".join(lines)
+
+
+def _metrics(checkpoint: Path, metrics: Path, settings: dict, same: bool) -> str:
+    """A table: one column each for the checkpoint, the last evaluation and the best one."""
+    rows = [(row["step"], _evaluated(row)) for row in _rows(metrics) if _evaluated(row)]
+    columns = {}
+    if (info := _info(checkpoint)).get("metrics"):
+        whose = "these weights" if same else "the checkpoint, before the change"
+        columns[f"{whose} (step {info['step']})"] = info["metrics"]
+    if rows:
+        columns[f"last evaluation (step {rows[-1][0]})"] = rows[-1][1]
+    scored = [row for row in rows if settings.get("best") in row[1]]
+    if scored:
+        choose = max if settings["best_is"] == "max" else min
+        step, best = choose(scored, key=lambda row: row[1][settings["best"]])
+        columns[f"best {settings['best']} (step {step})"] = best
+    return _table(columns) if columns else "The record holds no evaluation."
+
+
+def _table(columns: dict[str, dict]) -> str:
+    names = dict.fromkeys(name for values in columns.values() for name in values)
+    lines = ["| metric | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name in names:
+        cells = (_figure(values[name]) if name in values else "" for values in columns.values())
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _figure(value) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _evaluated(row: dict) -> dict:
+    return {k.removeprefix("eval/"): v for k, v in row.items() if k.startswith("eval/")}
+
+
+def _info(checkpoint: Path) -> dict:
+    file = checkpoint / "config.json"
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+
+def _rows(path: Path) -> list[dict]:
+    """The complete lines of a .jsonl; a kill may have cut the last one."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def _yaml(values) -> str:
+    return f"```yaml\n{yaml.safe_dump(values, sort_keys=False)}```"

@@ -1,0 +1,158 @@
+"""The files that others write: the official Mixer's .npz and the state dicts of timm."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.errors import InputError, first_line
+from core.models.networks.mixer_config import MixerConfig
+from core.models.shapes import as_pair, times
+
+FORMATS = (
+    "an official Mixer .npz, a state dict of timm (.safetensors, .pth), "
+    "a folder that save_backbone wrote, a checkpoint folder or a training run"
+)
+TORCH_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+# The older names of the official parameters, brought to those of flax linen ...
+OLD_TO_LINEN = [
+    (r"^embedding/", "stem/"),
+    (r"^Mixer/encoder_norm/", "pre_head_layer_norm/"),
+    (r"^Mixer/encoderblock_", "MixerBlock_"),
+    (r"_mixing_phase_0/(kernel|bias)1$", r"_mixing/Dense_0/\1"),
+    (r"_mixing_phase_0/(kernel|bias)2$", r"_mixing/Dense_1/\1"),
+]
+# ... and those to ours.
+LINEN_TO_OURS = [
+    (r"^pre_head_layer_norm/", "norm/"),
+    (r"^MixerBlock_(\d+)/", r"blocks/\1/"),
+    (r"/(token|channel)_mixing/", r"/mlp_\1s/"),
+    (r"/LayerNorm_0/", "/norm1/"),
+    (r"/LayerNorm_1/", "/norm2/"),
+    (r"/Dense_0/", "/fc1/"),
+    (r"/Dense_1/", "/fc2/"),
+    (r"/(kernel|scale)$", "/weight"),
+    (r"/", "."),
+]
+
+
+def read_npz(path: str | Path, image_size=None) -> tuple[dict[str, Tensor], dict, dict | None]:
+    """(state dict, description, head or None) of an official checkpoint, in either layout.
+
+    The layouts are those of vit_jax's `models_mixer.py` and, older, of what big_vision's
+    `mlp_mixer.py` reads; the configuration comes from the shapes. The grid is that of `image_size`
+    where it has as many tokens, else a square; where S is no square it must be given.
+    """
+    return _described(read_npz_state(path), image_size, "tanh", path)
+
+
+def read_npz_state(path: str | Path) -> dict[str, Tensor]:
+    """The arrays of an official checkpoint, in either layout, under our names and in our shapes."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except Exception as error:
+        raise InputError(
+            f"{path} cannot be read as .npz ({first_line(error)}); give {FORMATS}"
+        ) from error
+    state = {}
+    for name, array in arrays.items():
+        if array.dtype.kind != "f":
+            raise InputError(f"{path} holds {array.dtype} in {name}, and no floating-point numbers")
+        linen = _rename(name, OLD_TO_LINEN)
+        array = array.squeeze() if "_mixing_phase_" in name else array
+        # kernels: (in, out) -> (out, in), and height, width, in, out -> out, in, height, width
+        array = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+        state[_rename(linen, LINEN_TO_OURS)] = torch.from_numpy(np.ascontiguousarray(array))
+    return state
+
+
+def from_timm(
+    state_dict: dict[str, Tensor], image_size=None, source: str | Path = "the state dict"
+) -> tuple[dict[str, Tensor], dict, dict | None]:
+    """(state dict, description, head or None) of timm's mixer_*; its GELU is the exact one."""
+    if "stem.proj.weight" not in state_dict:
+        raise InputError(
+            f"{source} holds no Mixer of timm (no stem.proj.weight); open other models of timm by "
+            "name, create_backbone('timm:<model>', weights=FILE), and our own by their folder"
+        )
+    state = {name.replace("stem.proj.", "stem."): value for name, value in state_dict.items()}
+    return _described(state, image_size, "exact", source)
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The state dict in a .safetensors or .pth file, as timm or a plain torch.save wrote it."""
+    if not Path(path).is_file() or Path(path).suffix not in TORCH_SUFFIXES:
+        raise InputError(f"{path} is no {', '.join(TORCH_SUFFIXES)} file; weights are {FORMATS}")
+    from timm.models import load_state_dict  # slow to import; unwraps state_dict, EMA, `module.`
+
+    try:
+        state = load_state_dict(str(path), weights_only=True)
+    except Exception as error:
+        raise InputError(f"{path} cannot be read ({first_line(error)}); give {FORMATS}") from error
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{path} holds no state dict (names and tensors); give {FORMATS}")
+    return state
+
+
+def _described(state: dict[str, Tensor], image_size, gelu: str, source):
+    """Split the head off, and read the Mixer's sizes from the shapes of its parameters."""
+    head = {k.removeprefix("head."): state.pop(k) for k in list(state) if k.startswith("head.")}
+    width, channels, *patch = _shape(state, "stem.weight", 4, source)
+    tokens_mlp, tokens = _shape(state, "blocks.0.mlp_tokens.fc1.weight", 2, source)
+    channels_mlp, _ = _shape(state, "blocks.0.mlp_channels.fc1.weight", 2, source)
+    grid = _grid(tokens, patch, image_size, source)
+    config = MixerConfig(
+        image_size=(grid[0] * patch[0], grid[1] * patch[1]),
+        patch_size=tuple(patch),
+        hidden_dim=width,
+        num_blocks=len({name.split(".")[1] for name in state if name.startswith("blocks.")}),
+        tokens_mlp_dim=tokens_mlp,
+        channels_mlp_dim=channels_mlp,
+        in_channels=channels,
+        gelu=gelu,
+    )
+    return state, {"name": "mixer", **asdict(config)}, head or None
+
+
+def _shape(state: dict[str, Tensor], name: str, axes: int, source) -> tuple[int, ...]:
+    if name not in state:
+        strange = [key for key in state if not key.startswith(("stem", "blocks", "norm"))]
+        some = ", ".join((strange or list(state))[:3]) or "nothing"
+        raise InputError(
+            f"{source} holds no Mixer: it has no {name}, but {some}; weights are {FORMATS}"
+        )
+    if state[name].ndim != axes:
+        shape = times(state[name].shape)
+        raise InputError(f"{source} holds no Mixer: {name} is {shape}, and should have {axes} axes")
+    return tuple(state[name].shape)
+
+
+def _grid(tokens: int, patch: list[int], image_size, source) -> tuple[int, int]:
+    """The grid of `image_size` where it has that many tokens, else a square one."""
+    side = math.isqrt(tokens)
+    if image_size is None and side * side != tokens:
+        raise InputError(f"{source} has {tokens} tokens, which is no square grid: give image_size")
+    size = as_pair("image_size", image_size) if image_size else (side * patch[0], side * patch[1])
+    grid = size[0] // patch[0], size[1] // patch[1]
+    if grid[0] * grid[1] == tokens:
+        return grid
+    if side * side == tokens:
+        return side, side
+    raise InputError(
+        f"{source} has {tokens} tokens, but image_size {times(size)} with its patch "
+        f"{times(patch)} makes a grid of {times(grid)} = {grid[0] * grid[1]}"
+    )
+
+
+def _rename(name: str, rules: list[tuple[str, str]]) -> str:
+    for pattern, replacement in rules:
+        name = re.sub(pattern, replacement, name)
+    return name

@@ -1,0 +1,1 @@
+"""Training of classifiers: settings, presets, recipes, transfer."""

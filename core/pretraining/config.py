@@ -1,0 +1,49 @@
+"""Everything that classifier training can be told; the presets are in presets.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from core.data.augment import AugmentConfig
+from core.data.fractals import FractalsConfig
+from core.data.images.labelled import ImagesConfig
+from core.models.network import NetworkConfig
+from core.training.optim import OptimConfig
+from core.training.run import RunConfig
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """What pretraining is worth on real images: core/pretraining/transfer.py."""
+
+    root: str = ""  # labelled images, as train.root; empty: no report
+    train_split: str = "train"
+    test_split: str = "test"
+    recipe: str = "cifar10"  # the preset that says how to fine-tune
+    image_size: tuple[int, ...] = ()  # empty: that of pretraining
+    epochs: float = 2.0  # of fine-tuning
+    seeds: tuple[int, ...] = (0,)  # fine-tuning runs
+    scratch: bool = True  # the same runs from random weights, for comparison
+    shots: tuple[int, ...] = (1, 5, 10, 25)  # examples of each class for the linear probes
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """One training run of a classifier."""
+
+    model: NetworkConfig = NetworkConfig()
+    # root `fractals`: drawn from formulas (core/data/sources.py lists what a root can be)
+    train: ImagesConfig = ImagesConfig(split="train")
+    # root `fractals`: other instances of the same formulas
+    val: ImagesConfig = ImagesConfig(split="val")
+    fractals: FractalsConfig = FractalsConfig()
+    held_out: int = 4  # instances of each formula that val has, where its root is `fractals`
+    augment: AugmentConfig = AugmentConfig()
+    loss: Literal["softmax", "sigmoid"] = "softmax"  # core/training/losses.py
+    protocol: str = "squash"  # of evaluation, core/data/transforms.py
+    workers: int = 2  # loader processes for each training process
+    eval_batch: int = 128  # images at a time in evaluation, for each process
+    optim: OptimConfig = OptimConfig(weight_decay=0.1)
+    run: RunConfig = field(default_factory=RunConfig)
+    transfer: TransferConfig = TransferConfig()  # a report when training is done

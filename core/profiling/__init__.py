@@ -1,0 +1,1 @@
+"""What networks cost: time, memory, arithmetic."""

@@ -1,0 +1,215 @@
+"""Exported files: equal to eager at free batch sizes, int8 near it, refusals that leave nothing."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from core.data.images.labelled import ImagesConfig
+from core.errors import InputError
+from core.evaluation import exporters
+from core.evaluation.common import ModelConfig
+from core.evaluation.export import Config, check_images, run
+from core.evaluation.exporters import agreement, export_int8, export_onnx, export_program, noise
+from core.models.backbone import backbone_from_description, create_backbone
+from core.training.session import Session
+
+NETWORKS = {  # a square Mixer, a free one on a wide image with an oblong patch, and a ViT of timm
+    "square": ("mixer_c16_l2_p8", 32),
+    "wide": ("mixer_c24_l1_p4x8", (12, 40)),
+    "vit": ("timm:test_vit", 32),
+}
+
+
+def network(name: str) -> nn.Module:
+    torch.manual_seed(1)
+    backbone = create_backbone(*NETWORKS[name]).eval()
+    with torch.no_grad():
+        for parameter in backbone.parameters():  # no bias and no scale is left at 0 or 1
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return backbone
+
+
+def outputs(path, images):
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, {"images": images.numpy()})[0]
+
+
+@pytest.fixture(scope="module")
+def onnx_files(tmp_path_factory):
+    """The three networks as ONNX; an export takes seconds."""
+    folder = tmp_path_factory.mktemp("onnx")
+    for name in NETWORKS:
+        assert export_onnx(network(name), folder / f"{name}.onnx") < 1e-4
+    assert sorted(path.name for path in folder.iterdir()) == sorted(f"{n}.onnx" for n in NETWORKS)
+    return folder
+
+
+@pytest.fixture
+def square(onnx_files, monkeypatch):
+    """The square Mixer, whose ONNX is copied where it would be exported anew."""
+
+    def copy(backbone, path):
+        path.write_bytes((onnx_files / "square.onnx").read_bytes())
+
+    monkeypatch.setattr(exporters, "_write_backbone", copy)
+    return network("square")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_files_give_what_eager_gives_at_any_batch(onnx_files, tmp_path, name):
+    backbone = network(name)
+    assert export_program(backbone, tmp_path / "a.pt2") < 1e-4
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pt2"]
+    program = torch.export.load(tmp_path / "a.pt2").module()
+    for batch in (1, 5):
+        images = torch.randn(batch, 3, *backbone.image_size)
+        with torch.no_grad():
+            expected, theirs = backbone(images), program(images)
+        torch.testing.assert_close(theirs, expected, atol=1e-4, rtol=0)
+        np.testing.assert_allclose(
+            outputs(onnx_files / f"{name}.onnx", images), expected, atol=1e-4
+        )
+
+
+def test_metadata_rebuilds_the_network_and_its_preprocessing(onnx_files, square, tmp_path):
+    export_program(square, tmp_path / "a.pt2")
+    export_int8(square, tmp_path / "a.int8.onnx", noise(square, 8), min_agreement=0.9)
+    extra = {"metadata.json": ""}
+    torch.export.load(tmp_path / "a.pt2", extra_files=extra)
+    found = [json.loads(extra["metadata.json"])]
+    for path in (onnx_files / "square.onnx", tmp_path / "a.int8.onnx"):
+        found.append({p.key: p.value for p in onnx.load(path).metadata_props})
+    for properties in found:
+        values = {key: json.loads(properties[key]) for key in ("image_size", "grid", "mean", "std")}
+        constants = {"mean": [0.5] * 3, "std": [0.5] * 3}
+        assert values == {"image_size": [32, 32], "grid": [4, 4], **constants}
+        rebuilt = backbone_from_description(json.loads(properties["description"]))
+        rebuilt.load_state_dict(square.state_dict())
+
+
+def test_int8_holds_the_features(square, tmp_path):
+    images = noise(square, 16)
+    found = export_int8(square, tmp_path / "a.onnx", images, min_agreement=0.97, batch_size=5)
+    assert found["agreement"] >= 0.97
+    assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
+    kinds = [node.op_type for node in onnx.load(tmp_path / "a.onnx").graph.node]
+    assert "MatMulInteger" in kinds
+    assert "ConvInteger" not in kinds
+    with torch.no_grad():
+        expected = square(images).mean(1)
+    features = torch.from_numpy(outputs(tmp_path / "a.onnx", images).mean(1))
+    assert not torch.equal(features, expected)
+    again = agreement(expected, features)
+    assert again["agreement"] == pytest.approx(found["agreement"], abs=1e-2)
+
+
+def test_int8_below_the_threshold_is_not_kept(square, tmp_path):
+    with pytest.raises(InputError, match=r"not kept.*below --min-agreement 1\.1"):
+        export_int8(square, tmp_path / "a.onnx", noise(square, 4), min_agreement=1.1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_int8_of_a_network_without_matrix_products(tmp_path):
+    class Stem(nn.Conv2d):
+        image_size, grid, normalization = (8, 8), (1, 1), ((0.5,) * 3, (0.5,) * 3)
+
+        def describe(self):
+            return {"name": "stem"}
+
+        def forward(self, images):
+            return super().forward(images).flatten(2).transpose(1, 2)
+
+    stem = Stem(3, 4, 8)
+    with pytest.raises(
+        InputError, match=r"no matrix product with fixed weights.*use the onnx format"
+    ):
+        export_int8(stem, tmp_path / "a.onnx", noise(stem, 4))
+    assert not list(tmp_path.iterdir())
+
+
+def test_agreement_by_hand():
+    reference = torch.tensor([[10.0, 1.0], [10.0, -1.0]])  # centre (10, 0)
+    features = torch.tensor([[11.0, 1.0], [10.0, -3.0]])  # (1, 1) against (0, 1): cosine 1 / sqrt 2
+    found = agreement(reference, features)
+    assert found["least_agreement"] == pytest.approx(0.5**0.5)
+    assert found["agreement"] == pytest.approx((0.5**0.5 + 1) / 2)
+
+
+def test_a_file_that_differs_is_not_kept(square, tmp_path, monkeypatch):
+    right = exporters.onnx_network
+    monkeypatch.setattr(exporters, "onnx_network", lambda path: lambda x: right(path)(x) + 1e-2)
+    with pytest.raises(InputError, match=r"differs from the network by 0\.0\d+, more than 1e-04"):
+        export_onnx(square, tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_beside_a_file_that_would_be_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporters, "LARGEST_PROTOBUF", 100)
+    backbone = network("square")
+    export_onnx(backbone, tmp_path / "a.onnx")
+    export_int8(backbone, tmp_path / "b.onnx", noise(backbone, 16), min_agreement=0.9)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["a.onnx", "a.onnx.data", "b.onnx", "b.onnx.data"]
+    images = noise(backbone, 3)
+    with torch.no_grad():
+        np.testing.assert_allclose(
+            outputs(tmp_path / "a.onnx", images), backbone(images), atol=1e-4
+        )
+    assert outputs(tmp_path / "b.onnx", images).shape == (3, 16, 16)
+
+
+@pytest.mark.parametrize("write", [export_program, export_onnx])
+def test_nothing_is_overwritten(tmp_path, write):
+    path = tmp_path / "a.onnx"
+    path.write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        write(network("square"), path)
+    assert path.read_text() == "mine"
+
+
+def test_missing_packages_name_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
+    with pytest.raises(InputError, match=r"onnxscript: pip install -e '\.\[export\]'"):
+        export_onnx(network("square"), tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_on_images(tmp_path):
+    (tmp_path / "data" / "things").mkdir(parents=True)
+    levels = np.random.default_rng(0).integers(0, 256, (6, 30, 50, 3), dtype=np.uint8)
+    for i, picture in enumerate(levels):
+        Image.fromarray(picture).save(tmp_path / "data" / "things" / f"{i}.png")
+    config = Config(
+        model=ModelConfig(name="mixer_c16_l1_p8", image_size=(16, 24)),
+        formats=("onnx", "int8"),
+        data=ImagesConfig(root=str(tmp_path / "data"), split=""),
+        min_agreement=0.9,
+        out=str(tmp_path / "out"),
+    )
+    record = run(config, Session())
+    stem = "mixer_c16_l1_p8-16x24"
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {f"{stem}.onnx", f"{stem}.int8.onnx", f"{stem}.json"}
+    stored = json.loads((tmp_path / "out" / f"{stem}.json").read_text())
+    assert stored["files"] == record["files"]
+    assert 0.9 <= stored["files"][f"{stem}.int8.onnx"]["agreement"] <= 1
+    with pytest.raises(InputError, match=rf"{stem}\.onnx exists already"):
+        run(config, Session())
+
+
+def test_unreadable_images_are_named_or_left_out(tmp_path):
+    (tmp_path / "things").mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "things" / "good.png")
+    (tmp_path / "things" / "bad.png").write_text("no picture")
+    config = Config(data=ImagesConfig(root=str(tmp_path), split="", skip_bad=1))
+    assert check_images(config, network("wide")).shape == (1, 3, 12, 40)
+    config = replace(config, data=replace(config.data, skip_bad=0))
+    with pytest.raises(InputError, match=r"bad\.png.*--data\.skip-bad"):
+        check_images(config, network("wide"))

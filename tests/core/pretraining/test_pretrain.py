@@ -1,0 +1,164 @@
+"""Training a classifier: from scratch, from weights at another grid, and at many grids."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from core import InputError, load_backbone
+from core.data.augment import AugmentConfig, train_transform
+from core.data.images.labelled import ImagesConfig, open_images
+from core.models.classifier import Classifier, load_classifier
+from core.models.network import NetworkConfig, build_network
+from core.models.weights.reading import save_backbone
+from core.pretrain import at_random_size, main, train, with_transform
+from core.pretraining.config import PretrainConfig
+from core.training.optim import OptimConfig
+from core.training.run import RunConfig
+from tests.core.launch import launch
+from tests.core.models.test_resize import parts_of, tiny
+
+COLOURS = {"blue": (20, 40, 200), "red": (220, 30, 20)}
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Two splits of two classes of noisy colours, 12 images each."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for name, colour in COLOURS.items():
+            (tmp_path / "images" / split / name).mkdir(parents=True)
+            for i in range(12):
+                pixels = np.clip(rng.normal(colour, 40, (20, 24, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "images" / split / name / f"{i}.png")
+    return tmp_path / "images"
+
+
+def config(images, folder, **changes) -> PretrainConfig:
+    run = RunConfig(str(folder), steps=12, batch_size=8, log_every=1, best="top1", trackers=())
+    options = {
+        "model": NetworkConfig("mixer_c16_l2_p8", (16,)),
+        "train": ImagesConfig(str(images), "train"),
+        "val": ImagesConfig(str(images), "val"),
+        "augment": AugmentConfig(crop_area=(0.5, 1)),
+        "workers": 0,
+        "eval_batch": 7,
+        "optim": OptimConfig(lr=1e-2),
+        "run": run,
+    }
+    return PretrainConfig(**{**options, **changes})
+
+
+def evaluated(folder):
+    """The last evaluation of a run."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in rows if "eval/top1" in row][-1]
+
+
+def test_it_learns_colours_and_says_so(images, tmp_path):
+    train(config(images, tmp_path / "run"))
+    assert evaluated(tmp_path / "run")["eval/top1"] == 1.0
+    classifier = load_classifier(tmp_path / "run")
+    assert classifier.classes == ["blue", "red"]
+    red = torch.tensor(COLOURS["red"]).view(1, 3, 1, 1).expand(1, 3, 16, 16) / 127.5 - 1
+    assert classifier(red).argmax().item() == 1
+
+
+def test_fine_tuning_at_twice_the_grid_begins_with_the_features_of_each_quadrant(images, tmp_path):
+    source = tiny(patch_size=8, image_size=16, hidden_dim=16, num_blocks=2)
+    weights = save_backbone(source, tmp_path / "source")
+    model = NetworkConfig("mixer_c16_l2_p8", (32,), weights=str(weights), new_head=True)
+    model = replace(model, name="mixer_c16_l2_p8")
+    still = config(images, tmp_path / "run", model=model, optim=OptimConfig(lr=0.0))
+    # tiny() has its own MLP sizes, which a name cannot say: the weights decide on D_S alone
+    with pytest.raises(InputError, match=r"channels_mlp_dim 24.*channels_mlp_dim 64"):
+        train(still)
+    source = tiny(patch_size=8, image_size=16, hidden_dim=16, num_blocks=2, channels_mlp_dim=64)
+    weights = save_backbone(source, tmp_path / "fitting")
+    train(replace(still, model=replace(model, weights=str(weights))))
+    tuned, pictures = load_backbone(tmp_path / "run").eval(), torch.randn(2, 3, 32, 32)
+    assert tuned.config.tokens_mlp_dim == 4 * source.config.tokens_mlp_dim
+    alone = [source.feature_map(part) for part in parts_of(pictures, 2, 2)]
+    for one, other in zip(parts_of(tuned.feature_map(pictures), 2, 2), alone, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_one_network_at_many_grids(images, tmp_path):
+    model = NetworkConfig("mixer_c16_l2_p8", (24,), sizes=(16, 24, 40))
+    train(config(images, tmp_path / "run", model=model))
+    last = evaluated(tmp_path / "run")
+    assert {"eval/top1@16", "eval/top1@24", "eval/top1@40"} < last.keys()
+    network = load_backbone(tmp_path / "run")
+    assert network(torch.zeros(1, 3, 32, 16)).shape == (1, 8, 16)
+    with pytest.raises(InputError, match=r"mixer_.*s2mlp_wide"):
+        train(config(images, tmp_path / "no", model=replace(model, name="s2mlp_wide")))
+
+
+def test_many_sizes_are_evaluated_on_what_training_sees(images):
+    model = NetworkConfig("mixer_c16_l2_p8", (24,), sizes=(16, 40))
+    several = config(images, "unused", model=model, protocol="direct")
+    network = build_network(model, ["blue", "red"])
+    found = open_images(str(images), "val")
+    large = with_transform(found, several, (40, 40), network)[3]["image"]
+    small = with_transform(found, several, (16, 16), network)[3]["image"]
+    assert found.transform is None
+    torch.testing.assert_close(small, at_random_size(large[None], (16,), (0,))[0])
+
+
+def test_sizes_are_drawn_by_the_key_alone():
+    pictures, sizes = torch.randn(1, 3, 40, 40), (16, 24, 40)
+    drawn = [at_random_size(pictures, sizes, (0, step)).shape[2] for step in range(60)]
+    assert set(drawn) == set(sizes)
+    assert drawn == [at_random_size(pictures, sizes, (0, step)).shape[3] for step in range(60)]
+    assert at_random_size(pictures, (), (0, 0)) is pictures
+
+
+def test_a_head_is_replaced_only_when_asked(images, tmp_path, capsys):
+    train(config(images, tmp_path / "run"))
+    (images / "train" / "green").mkdir()
+    (images / "val" / "green").mkdir()
+    for split in ("train", "val"):
+        Image.new("RGB", (20, 20), "green").save(images / split / "green" / "0.png")
+    model = NetworkConfig("mixer_c16_l2_p8", (16,), weights=str(tmp_path / "run"))
+    with pytest.raises(InputError, match=r"head for 2 classes.*3.*new_head"):
+        train(config(images, tmp_path / "again", model=model))
+    capsys.readouterr()
+    train(config(images, tmp_path / "new", model=replace(model, new_head=True)))
+    assert "the head for 2 classes is replaced" in capsys.readouterr().out
+
+
+def test_the_command_on_two_processes(images, tmp_path):
+    words = ["folder", "--train.root", images, "--val.root", images, "--workers", 0]
+    words += ["--model.name", "mixer_c16_l1_p8", "--model.image-size", 16, "--run.epochs", 0]
+    words += ["--run.steps", 3, "--run.batch-size", 8, "--run.trackers", "--run.folder"]
+    done = launch(main, *words, tmp_path / "run", processes=2)
+    assert done.returncode == 0, done.output
+    assert isinstance(load_classifier(tmp_path / "run"), Classifier)
+    failed = launch(main, "folder", "--run.folder", tmp_path / "none")
+    assert failed.returncode == 2
+    assert "no train images given" in failed.output
+
+
+def test_augmentation_moves_and_mirrors_pictures():
+    picture = Image.fromarray(np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3))
+    plain = AugmentConfig(crop_area=(1, 1), flip=0.0)
+    halves = ((0.5,) * 3, (0.5,) * 3)
+    expected = torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 127.5 - 1
+    torch.testing.assert_close(train_transform(plain, (8, 8), halves)(picture), expected)
+    mirrored = train_transform(replace(plain, flip=1.0), (8, 8), halves)(picture)
+    torch.testing.assert_close(mirrored, expected.flip(2))
+    torch.manual_seed(0)
+    shifted = train_transform(replace(plain, shift=0.25), (8, 8), halves)
+    assert len({tuple(shifted(picture).flatten().tolist()) for _ in range(20)}) > 5
+    with pytest.raises(InputError, match=r"crop_area.*\(0.5, 0.2\)"):
+        train_transform(AugmentConfig(crop_area=(0.5, 0.2)), (8, 8), halves)
+
+
+def test_other_classes_in_validation_are_said_before_training(images, tmp_path):
+    (images / "val/red").rename(images / "val/rose")
+    with pytest.raises(InputError, match=r"red.*rose|rose.*red"):
+        train(config(images, tmp_path / "run"))
+    assert not (tmp_path / "run/metrics.jsonl").read_text()

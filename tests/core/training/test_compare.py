@@ -1,0 +1,62 @@
+"""Comparisons of runs over seeds: what is shared by the apps' tables."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from core import InputError
+from core.app import comparing as compare
+from core.training.folder import append_metrics
+
+
+def test_the_noise_test_against_all_permutations():
+    groups = [[0.1, 0.5], [0.7, 0.2], [0.9]]
+    values = [value for group in groups for value in group]
+
+    def spread(v):
+        means = [(v[0] + v[1]) / 2, (v[2] + v[3]) / 2, v[4]]
+        return max(means) - min(means)
+
+    ways = [spread(order) >= spread(values) - 1e-12 for order in itertools.permutations(values)]
+    assert 0.05 < np.mean(ways) < 0.95
+    assert compare.noise_test(groups) == pytest.approx(np.mean(ways), abs=0.02)
+
+
+def test_the_noise_test_tells_differences_from_noise(monkeypatch):
+    monkeypatch.setattr(compare, "SHUFFLES", 400)
+    rng = np.random.default_rng(0)
+    apart = [(mean + rng.normal(size=4) * 0.1).tolist() for mean in (0, 1, 2)]
+    assert compare.noise_test(apart) < 0.01
+    assert compare.noise_test([[0.5] * 3] * 4) == 1
+    same = [compare.noise_test(rng.normal(size=(4, 3)).tolist(), seed) for seed in range(60)]
+    assert 0.4 < np.mean(same) < 0.6  # uniform
+    assert np.mean(np.array(same) < 0.1) < 0.25
+
+
+def test_a_table_by_hand():
+    scores = {"small": {"plain": [0.5, 0.6], "new": [0.8, 0.7]}}
+    first, group, best, other, verdict = compare.table("AP", (0, 1), scores).splitlines()
+    assert (first, group) == ("AP, %, seeds 0, 1", "small")
+    assert best.split() == ["new", "75.00", "+-", "7.07", "(80.00,", "70.00)"]
+    assert other.split() == ["plain", "55.00", "+-", "7.07", "(50.00,", "60.00)"]
+    assert "no more than seeds may" in verdict  # a third of the ways to deal four values
+    assert compare.table("AP", (0,), {"small": {"plain": [0.5]}}).endswith("(50.00)")
+
+
+def test_the_last_evaluation_counts(tmp_path):
+    for step, value in ((1, 0.1), (2, 0.3)):
+        append_metrics(tmp_path, {"step": step, "eval/AP": value})
+        append_metrics(tmp_path, {"step": step, "loss": 1.0})
+    assert compare.last_metric(tmp_path, "AP") == 0.3
+    with pytest.raises(InputError, match="has no AR: choose one"):
+        compare.last_metric(tmp_path, "AR")
+
+
+def test_a_metric_in_a_unit_of_its_own_where_less_is_better():
+    scores = {"shapes": {"a": [0.05], "b": [0.04]}}
+    metric = compare.Metric("Chamfer", 1000, "1e-3", lower=True)
+    first, _, best, other = compare.table(metric, (0,), scores).splitlines()
+    assert first == "Chamfer, 1e-3, seeds 0"
+    assert best.split() == ["b", "40.00", "(40.00)"]
+    assert other.split() == ["a", "50.00", "(50.00)"]
