@@ -37,8 +37,8 @@ from core.training.run import Run
 from core.training.session import Session, end_processes
 
 
-def train(config: PretrainConfig, more: bool = False) -> Run:
-    """Run the whole training that ``config`` describes; more: this process will do others."""
+def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
+    """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
     images = open_training(config.train, config.fractals)
     network = build_network(config.model, images.classes)
@@ -63,7 +63,7 @@ def train(config: PretrainConfig, more: bool = False) -> Run:
         if run.due("save"):
             run.save()
 
-    run.finish(more)
+    run.finish(keep_processes)
     return run
 
 
@@ -125,11 +125,11 @@ def with_transform(
 def main() -> None:
     config = cli(PRESETS)
     transfer.check(config, PRESETS)
-    run = train(config, more=True)
+    run = train(config, keep_processes=True)
     report_curves(run.session, [run.folder])
     if config.transfer.root:
         recipe = PRESETS[config.transfer.recipe]()
-        transfer.report(config, recipe, partial(train, more=True))
+        transfer.report(config, recipe, partial(train, keep_processes=True))
     end_processes()
 
 

@@ -77,7 +77,7 @@ def compare(config: CompareConfig) -> dict[str, dict[str, list[dict]]]:
     for seed in config.seeds:
         for row in config.rows:
             run = one_run(config, row, seed)
-            session = train(run, more=True).session
+            session = train(run, keep_processes=True).session
             found[row].append(_measured(session, run))
     if session.is_main:
         _report(session, config, {"towns" if not config.base.data.root else "val": found})

@@ -30,8 +30,8 @@ from core.training.optim import create_optimizer
 from core.training.run import Run
 
 
-def train(config: CrossViewConfig, more: bool = False) -> Run:
-    """Run the whole training that ``config`` describes; more: this process will do others.
+def train(config: CrossViewConfig, keep_processes: bool = False) -> Run:
+    """Run the whole training that ``config`` describes; keep_processes: more runs follow.
 
     Both gradients are taken at the same weights, and both steps follow. The released code steps the
     discriminator first; with several micro-batches to a step that order would give the last
@@ -80,7 +80,7 @@ def train(config: CrossViewConfig, more: bool = False) -> Run:
         if run.due("save"):
             run.save()
 
-    run.finish(more)
+    run.finish(keep_processes)
     return run
 
 

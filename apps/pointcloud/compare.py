@@ -70,7 +70,7 @@ def compare(config: CompareConfig) -> Scores:
     for seed in config.seeds:
         for row in config.operators:
             run = one_run(config, row, seed)
-            train(run, more=True)
+            train(run, keep_processes=True)
             for suite in suites:
                 figures[suite.name][row].append(measured(run.run.folder, suite, session))
             first = figures[suites[0].name][row][-1]["chamfer_l1"]

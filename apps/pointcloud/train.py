@@ -19,8 +19,8 @@ from core.training.optim import create_optimizer
 from core.training.run import Run
 
 
-def train(config: PointCloudConfig, more: bool = False) -> Run:
-    """Run the whole training that ``config`` describes; more: this process will do others."""
+def train(config: PointCloudConfig, keep_processes: bool = False) -> Run:
+    """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
     data = CloudData(config, run.session)
     clouds, val, length = data.train(), data.val(), config.model.voxel_length
@@ -41,7 +41,7 @@ def train(config: PointCloudConfig, more: bool = False) -> Run:
         if run.due("save"):
             run.save()
 
-    run.finish(more)
+    run.finish(keep_processes)
     return run
 
 

@@ -79,7 +79,7 @@ def compare(config: CompareConfig) -> Scores:
     check(config)
 
     def one(backbone: str, variant: str, seed: int) -> Run:
-        return train(one_run(config, backbone, variant, seed), more=True)
+        return train(one_run(config, backbone, variant, seed), keep_processes=True)
 
     backbones = backbones_of(config)
     scores, run = train_all(backbones, config.variants, config.seeds, config.metric, one)

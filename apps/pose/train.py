@@ -17,8 +17,8 @@ from core.training.optim import create_optimizer
 from core.training.run import Run
 
 
-def train(config: PoseConfig, more: bool = False) -> Run:
-    """Run the whole training that ``config`` describes; more: this process will do others."""
+def train(config: PoseConfig, keep_processes: bool = False) -> Run:
+    """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
     data = PoseData(config, run.session)
     loader = run.loader(data.train(), workers=config.data.workers, skip_bad=config.data.skip_bad)
@@ -36,7 +36,7 @@ def train(config: PoseConfig, more: bool = False) -> Run:
         if run.due("save"):
             run.save()
 
-    run.finish(more)
+    run.finish(keep_processes)
     return run
 
 

@@ -78,7 +78,7 @@ def compare(config: CompareConfig) -> Scores:
     check(config)
 
     def one(model: str, row: str, seed: int) -> Run:
-        return train(one_run(config, model, row, seed), more=True)
+        return train(one_run(config, model, row, seed), keep_processes=True)
 
     scores, run = train_all(config.models, rows(config), config.seeds, config.metric, one)
     if run.session.is_main:

@@ -17,8 +17,8 @@ from core.training.optim import create_optimizer
 from core.training.run import Run
 
 
-def train(config: StyleConfig, more: bool = False) -> Run:
-    """Run the whole training that ``config`` describes; more: this process will do others."""
+def train(config: StyleConfig, keep_processes: bool = False) -> Run:
+    """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
     data = StyleData(config, run.session)
     images = data.open("train")
@@ -39,7 +39,7 @@ def train(config: StyleConfig, more: bool = False) -> Run:
         if run.due("save"):
             run.save()
 
-    run.finish(more)
+    run.finish(keep_processes)
     return run
 
 

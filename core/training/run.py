@@ -327,15 +327,15 @@ class Run:
         self.session.print(f"stopped at step {self.done} of {self.total}: go on with --run.resume")
         raise SystemExit(128 + signal)
 
-    def finish(self, more: bool = False) -> None:
-        """Save what is not saved and close the trackers; more: this process will do other runs."""
+    def finish(self, keep_processes: bool = False) -> None:
+        """Save what is not saved and close the trackers; keep_processes: more runs follow."""
         self.save()
-        self._close(more)
+        self._close(keep_processes)
 
-    def _close(self, more: bool = False) -> None:
+    def _close(self, keep_processes: bool = False) -> None:
         for tracker in self.accelerator.trackers:
             tracker.finish()
-        if not more:
+        if not keep_processes:
             end_processes()
 
 

@@ -378,7 +378,7 @@ def test_a_resumed_run_ends_like_one_that_was_not(base, tmp_path):
         model = replace(base.model, fuse=True, freeze=True)
         how = replace(base.run, folder=str(tmp_path / folder), steps=steps, resume=True, ema=0.9)
         schedule = replace(how.schedule, name="constant", warmup=0)
-        train(replace(base, model=model, run=replace(how, schedule=schedule)), more=True)
+        train(replace(base, model=model, run=replace(how, schedule=schedule)), keep_processes=True)
         return load_file(find_checkpoint(tmp_path / folder, "last") / "ema.safetensors")
 
     first = run("cut", 1)

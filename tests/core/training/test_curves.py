@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.training import curves as command
 from core.errors import InputError
+from core.training import curves as command
 from core.training import curves as module
 from core.training.curves import curves, draw_curves, smoothed
 
