@@ -10,7 +10,8 @@ from PIL import Image
 
 from core import InputError, load_backbone
 from core.data.augment import AugmentConfig, train_transform
-from core.data.images.labelled import ImagesConfig, open_images
+from core.data.images.labelled import ImagesConfig
+from core.data.sources import open_images
 from core.models.classifier import Classifier, load_classifier
 from core.models.network import ClassifierConfig, build_classifier
 from core.models.weights.reading import save_backbone
