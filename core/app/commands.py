@@ -1,6 +1,6 @@
 """The skeleton of an app's evaluation script.
 
-    [accelerate launch] python apps/APP/eval.py RUN [--output FOLDER] [options] [--section.field ...]
+    python apps/APP/eval.py RUN [--output FOLDER] [--option ...] [--section.field value ...]
 
 RUN comes first. Every setting of the run can be said anew, by the name that training has for it;
 the app adds options of its own, a frozen dataclass. An app writes:
@@ -10,8 +10,8 @@ the app adds options of its own, a frozen dataclass. An app writes:
         \"\"\"What only this evaluation is told.\"\"\"
         no_baselines: bool = False  # the network alone
 
-    def report(session, run, options, output) -> Report:    # all processes call it
-        ...                                                 # prints and draws if session.is_main
+    def report(session, words) -> Report:     # all processes call it
+        ...                                   # prints and draws into words.output on the main one
         return Report(data=str(val), figures=metrics, details={"classes": rows})
 
     @entry_point
@@ -66,14 +66,17 @@ def evaluation_command(
     description: str,
     config: type,
     network: Any,
-    report: Callable[[Session, TrainedRun, Any, Path], Report],
+    report: Callable[[Session, Words], Report],
     options: type = NoOptions,
     argv: Sequence[str] | None = None,
 ) -> None:
     """Open the run that the command line names, let ``report`` evaluate it, write eval.json."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv[:1] in (["-h"], ["--help"]):
+        _parse(description, config(), options(), argv)  # prints, and leaves
     session = Session(build_accelerator())
-    words = read_words(description, config, network, session, options, argv)
-    outcome = report(session, words.run, words.options, words.output)
+    words = read_words(description, config, network, session, argv, options)
+    outcome = report(session, words)
     if session.is_main:
         session.print(f"figures: {write_report(words.output, words.run, outcome)}")
     session.accelerator.end_training()
@@ -84,13 +87,10 @@ def read_words(
     config: type,
     network: Any,
     session: Session,
+    argv: Sequence[str],
     options: type = NoOptions,
-    argv: Sequence[str] | None = None,
 ) -> Words:
     """The command line. Raises InputError for no RUN and for what is no run of this app."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    if argv and argv[0] in ("-h", "--help"):
-        _parse(description, config(), options(), argv)  # prints, and leaves
     if not argv or argv[0].startswith("-"):
         raise InputError("give the folder of a run, or of one of its checkpoints, first")
     refuse_old_names(config, argv)

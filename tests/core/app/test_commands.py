@@ -19,13 +19,14 @@ class Options:
     flip_test: bool = False  # average with the mirror image
 
 
-def evaluate(*argv):
+def evaluate(*argv, said=set()):
     """Call the command; what its report was given."""
     calls = []
 
-    def report(session, run, options, output):
-        calls.append((run, options, output))
-        return Report(run.config.data.root, {"top1": 0.5}, {"classes": ["a"]})
+    def report(session, words):
+        calls.append((words.run, words.options, words.output))
+        said.update(words.said)
+        return Report(words.run.config.data.root, {"top1": 0.5}, {"classes": ["a"]})
 
     words = [str(word) for word in argv]
     evaluation_command("Evaluate.", SmallConfig, Classifier, report, Options, words)
@@ -47,7 +48,9 @@ def test_the_record_of_an_evaluation(small_run, capsys):
 def test_settings_of_the_run_can_be_said_anew(small_run, tmp_path):
     folder, _ = small_run
     words = ["--data.root", "paintings", "--flip-test", "--suite=hard", "--output", tmp_path / "o"]
-    run, options, output = evaluate(folder, *words)
+    said = set()
+    run, options, output = evaluate(folder, *words, said=said)
+    assert said == {"data.root", "flip_test", "suite", "output"}
     assert (run.config.data.root, run.config.data.images) == ("paintings", 3)
     assert options == Options("hard", True)
     assert output == tmp_path / "o"
