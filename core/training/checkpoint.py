@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core.errors import InputError
+from core.files import whole_file
 from core.models.weights.reading import find_checkpoint as find_checkpoint
 
 STEP = re.compile(r"step-(\d{8,})")
@@ -81,10 +82,8 @@ def _could_not_write(final: Path, run: str | os.PathLike, error: Exception) -> s
 
 def link(run: str | os.PathLike, name: str, target: Path) -> None:
     """Point checkpoints/``name`` at ``target``, atomically."""
-    partial = target.with_name(f".{name}.partial")
-    partial.unlink(missing_ok=True)
-    partial.symlink_to(target.name)
-    os.replace(partial, target.with_name(name))
+    with whole_file(target.with_name(name)) as partial:
+        partial.symlink_to(target.name)
 
 
 def ranked(run: str | os.PathLike, metric: str, larger_is_better: bool) -> list[Path]:
