@@ -26,7 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.data.images.labelled import ImagesConfig, open_images
+from core.data.images.labelled import ImagesConfig
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation import fewshot

@@ -12,7 +12,7 @@ from core.data.fractals.dataset import FractalsConfig
 from core.data.fractals.sheet import class_rows, rule_rows, sheet
 from core.data.fractals.writer import Written, write
 from core.errors import InputError
-from core.training.progress import Display
+from core.progress import Display
 
 
 @dataclass(frozen=True)
