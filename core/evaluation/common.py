@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from core.config import to_plain
 from core.data.loading import seed_everything
+from core.files import write_json
 from core.models.backbone import create_backbone
 from core.models.weights.reading import load_backbone
 
@@ -48,13 +46,8 @@ def open_backbone(config: ModelConfig) -> nn.Module:
 
 
 def save_record(folder: str | Path, name: str, record: Any) -> Path:
-    """Write `record` (dataclasses, dicts, numbers) to folder/name.json, atomically."""
-    path = Path(folder) / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(to_plain(record), indent=2) + "\n")
-    os.replace(partial, path)
-    return path
+    """`core.files.write_json` to folder/name.json."""
+    return write_json(Path(folder) / f"{name}.json", record)
 
 
 def report_bad(path: str, reason: str) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,8 +26,10 @@ from torch.utils.data import Subset
 from core.data.images.labelled import ImagesConfig, LabelledImages, open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
-from core.evaluation.common import ModelConfig, open_backbone, save_record
+from core.evaluation.common import ModelConfig, open_backbone
 from core.evaluation.features import pooled_features
+from core.files import write_json
+from core.tables import Table
 from core.training.session import Session
 
 BIAS = 100.0  # so large that the bias is hardly regularised
@@ -66,18 +69,23 @@ def run(config: Config, session: Session) -> dict:
     Raises InputError for a class with fewer images than shots, for a class of test that train does
     not have, and where both are the same images.
     """
-    rows = measure(config, session, open_backbone(config.model))
+    rows = probe_rows(config, session, open_backbone(config.model))
     record = {"config": config, "rows": rows}
-    session.print(f"shots       l2     mean      min      max   top-1 over {config.seeds} seeds")
-    for row in rows:
-        figures = " ".join(f"{100 * row[name]:7.2f}%" for name in ("mean", "min", "max"))
-        session.print(f"{row['shots']:5} {row['l2']:8g} {figures}")
+    session.print(fewshot_table(rows, config.seeds))
     if session.is_main:
-        save_record(config.out, "fewshot", record)
+        write_json(Path(config.out) / "fewshot.json", record)
     return record
 
 
-def measure(
+def fewshot_table(rows: Sequence[dict], seeds: int) -> Table:
+    """A line for each shots and l2."""
+    names = ("shots", "l2", "mean", "min", "max")
+    percent = dict.fromkeys(names[2:], "{:.2%}")
+    lines = [[row[name] for name in names] for row in rows]
+    return Table(f"top-1 over {seeds} seeds", names, lines, forms={"l2": "{:g}", **percent})
+
+
+def probe_rows(
     config: Config, session: Session, backbone: nn.Module, shuffle: Callable | None = None
 ) -> list[dict]:
     """A row for each shots and l2: {"shots", "l2", "mean", "min", "max", "accuracies"}.

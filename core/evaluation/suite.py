@@ -21,7 +21,7 @@ from core.data.images.labelled import LabelledImages, open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.classification import evaluate_classifier, matched_classes
-from core.evaluation.common import save_record
+from core.files import write_json
 from core.models.classifier import Classifier, load_classifier
 from core.models.weights.formats import first_line
 from core.training.session import Session
@@ -152,7 +152,7 @@ def run(config: Config, session: Session) -> dict:
     record = {"config": config, "protocol": suite.protocol, "tasks": rows, **score(suite, rows)}
     session.print("\n".join(_summary(record)))
     if session.is_main:
-        save_record(config.out, "suite", record)
+        write_json(Path(config.out) / "suite.json", record)
     return record
 
 
@@ -239,7 +239,9 @@ def _evaluate(session: Session, name: str, task: Task, entry: Entry, config: Con
     """{"top1", "runs", "images", ...}, or {"absent": what is not given}."""
     if absent := _absent(entry):
         return {"absent": absent}
-    results = [_measure(session, load_classifier(p), name, task, entry, config) for p in entry.runs]
+    results = [
+        _accuracy(session, load_classifier(p), name, task, entry, config) for p in entry.runs
+    ]
     top1 = [result["top1"] for result in results]
     return {
         "top1": fmean(top1),
@@ -250,7 +252,7 @@ def _evaluate(session: Session, name: str, task: Task, entry: Entry, config: Con
     }
 
 
-def _measure(
+def _accuracy(
     session: Session, network: Classifier, name: str, task: Task, entry: Entry, config: Config
 ) -> dict:
     size, normalization = network.backbone.image_size, network.backbone.normalization

@@ -10,18 +10,12 @@ from PIL import Image
 from core.errors import InputError
 from core.evaluation.common import ModelConfig
 from core.evaluation.mixing import (
-    BLUE,
-    RED,
-    UNIT_SIDE,
-    WHITE,
     Config,
-    mean_frequency,
-    mixing_sheet,
-    opposite_pairs,
     run,
-    tile,
     token_mixing_weights,
 )
+from core.evaluation.mixing_pictures import BLUE, RED, UNIT_SIDE, WHITE, mixing_sheet
+from core.evaluation.opposites import mean_frequency, opposite_pairs
 from core.models.backbone import create_backbone
 from core.models.networks.mixer import Mixer, MixerConfig
 from core.training.session import Session
@@ -114,17 +108,6 @@ def test_block_diagonal_weights_stay_in_their_corner():
         frozenset({1, 3}),
     }
     assert mixing_sheet(flat, (8, 8)).shape[2] == 3
-
-
-def test_tile():
-    pictures = np.zeros((2, 3, 4, 5, 3), np.uint8) + np.arange(6, dtype=np.uint8).reshape(
-        2, 3, 1, 1, 1
-    )
-    sheet = tile(pictures, 2)
-    assert sheet.shape == (2 * 6 + 2, 3 * 7 + 2, 3)
-    assert (sheet[8:12, 16:21] == 5).all()
-    assert (sheet[:2] == 255).all()
-    assert (sheet[-2:] == 255).all()
 
 
 def test_the_blocks_asked_for():
