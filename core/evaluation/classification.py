@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from core.data.images.labelled import ImagesConfig, LabelledImages, open_images
+from core.data.images.labelled import ImagesConfig, LabelledImages
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.collect import collect

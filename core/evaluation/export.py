@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.data.images.labelled import ImagesConfig, open_images
+from core.data.images.labelled import ImagesConfig
 from core.data.loading import BadSample
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.common import ModelConfig, open_backbone, save_record

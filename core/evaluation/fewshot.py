@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Subset
 
-from core.data.images.labelled import ImagesConfig, LabelledImages, open_images
+from core.data.images.labelled import ImagesConfig, LabelledImages
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.common import ModelConfig, open_backbone

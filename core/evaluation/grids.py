@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from core.data.images.labelled import ImagesConfig, open_images
+from core.data.images.labelled import ImagesConfig
 from core.data.samples import evenly_spaced, with_transform
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.classification import matched_classes

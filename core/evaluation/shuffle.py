@@ -27,7 +27,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from core.data.images.labelled import ImagesConfig, open_images
+from core.data.images.labelled import ImagesConfig
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation import fewshot

@@ -17,7 +17,8 @@ from typing import Literal
 import yaml
 
 from core.config import build, did_you_mean
-from core.data.images.labelled import LabelledImages, open_images
+from core.data.images.labelled import LabelledImages
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.classification import evaluate_classifier, matched_classes

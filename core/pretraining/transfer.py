@@ -17,8 +17,9 @@ from pathlib import Path
 from torch import nn
 
 from core.config import did_you_mean
-from core.data.images.labelled import ImagesConfig, open_images
+from core.data.images.labelled import ImagesConfig
 from core.data.loading import seed_everything
+from core.data.sources import open_images
 from core.errors import InputError
 from core.evaluation import fewshot
 from core.evaluation.common import save_record

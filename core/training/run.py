@@ -36,12 +36,12 @@ from core.data.loading import TrainLoader, seed_everything
 from core.data.streams.labelled import StreamEnded
 from core.data.streams.loading import StreamLoader
 from core.errors import InputError
+from core.progress import Display
 from core.training import checkpoint, folder, state
 from core.training.feed import describe_order, feed, follow_order
 from core.training.gradients import Gradients, Losses
 from core.training.meter import Meter, NotFinite
 from core.training.optim import lr_factor, move_average, set_lr
-from core.training.progress import Display
 from core.training.run_config import RunConfig as RunConfig
 from core.training.session import Session, build_accelerator, end_processes
 from core.training.stop import StopSignals

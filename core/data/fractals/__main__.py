@@ -12,7 +12,7 @@ from core.data.fractals.sheet import class_rows, fractal_sheet, rule_rows
 from core.data.fractals.writer import Written, write
 from core.errors import InputError
 from core.pictures.sheets import save_image
-from core.training.progress import Display
+from core.progress import Display
 
 
 @dataclass(frozen=True)

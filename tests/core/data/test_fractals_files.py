@@ -17,7 +17,7 @@ from core.data.fractals import __main__ as draw_fractals
 from core.data.fractals import writer as writing
 from core.data.fractals.sheet import fractal_sheet
 from core.data.fractals.writer import Written, write
-from core.data.images.labelled import open_images
+from core.data.sources import open_images
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = FractalsConfig("sigma", classes=3, instances=4, size=32, points=500)

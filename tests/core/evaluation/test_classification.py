@@ -9,7 +9,8 @@ import torch
 
 from core import InputError, create_backbone
 from core import eval as entry
-from core.data.images.labelled import ImagesConfig, LabelledImages, open_images
+from core.data.images.labelled import ImagesConfig, LabelledImages
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.evaluation import classification
 from core.evaluation.classification import (

@@ -10,7 +10,8 @@ from PIL import Image
 
 from core import InputError, load_backbone
 from core.data.augment import AugmentConfig, train_transform
-from core.data.images.labelled import ImagesConfig, open_images
+from core.data.images.labelled import ImagesConfig
+from core.data.sources import open_images
 from core.models.classifier import Classifier, load_classifier
 from core.models.network import ClassifierConfig, build_classifier
 from core.models.weights.reading import save_backbone
@@ -93,7 +94,7 @@ def test_one_network_at_many_grids(images, tmp_path):
     network = load_backbone(tmp_path / "run")
     assert network(torch.zeros(1, 3, 32, 16)).shape == (1, 8, 16)
     with pytest.raises(InputError, match=r"mixer_.*s2mlp_wide"):
-        train(config(images, tmp_path / "no", model=replace(model, name="s2mlp_wide")))
+        train(config(images, tmp_path / "no", model=replace(model, backbone="s2mlp_wide")))
 
 
 def test_many_sizes_are_evaluated_on_what_training_sees(images):
