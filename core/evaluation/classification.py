@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.collect import collect
-from core.evaluation.common import ModelConfig
+from core.evaluation.common import BackboneConfig, EvalConfig
 from core.files import write_json
 from core.models.classifier import Classifier, create_classifier, load_classifier
 from core.models.networks.timm_backbone import is_timm, timm_name
@@ -37,16 +38,15 @@ HARDEST = 5  # classes named in the printed table
 class Config:
     """Top-1, top-5 and ReaL accuracy of a classifier on labelled images."""
 
-    model: ModelConfig = ModelConfig()
+    RENAMED: ClassVar[dict[str, str]] = {"batch_size": "eval.batch_size", "workers": "data.workers"}
+
+    model: BackboneConfig = BackboneConfig()
     data: ImagesConfig = ImagesConfig()
+    eval: EvalConfig = EvalConfig()
     # squash, short-side, direct, timm or timm:<model>; see core/data/transforms.py
     protocol: str = "squash"
     # average over all pixels where an image shrinks; the official TensorFlow code does not
     antialias: bool = True
-    # images at a time, of each process
-    batch_size: int = 64
-    # processes that read images, for each process
-    workers: int = 2
     # ReaL's real.json, or "timm" for the copy that timm ships; empty: no ReaL accuracy
     real_labels: str = ""
     # folder for classification.json
@@ -62,9 +62,9 @@ def run(config: Config, session: Session) -> dict:
         protocol, backbone.image_size, backbone.normalization, config.antialias
     )
     dataset = open_images(config.data.root, config.data.split, transform)
-    options = {"workers": config.workers, "skip_bad": config.data.skip_bad}
+    options = {"workers": config.data.workers, "skip_bad": config.data.skip_bad}
     result = evaluate_classifier(
-        session, classifier, dataset, config.batch_size, real_labels=real_labels, **options
+        session, classifier, dataset, config.eval.batch_size, real_labels=real_labels, **options
     )
     record = {"config": config, "image_size": backbone.image_size, **result}
     session.print(f"{config.model.label} on {dataset.source}, {protocol}")
@@ -227,22 +227,22 @@ def read_real_labels(path: str) -> list[list[int]]:
     return labels
 
 
-def open_classifier(config: ModelConfig) -> Classifier:
-    """The classifier of a ModelConfig, with the head that its weights hold."""
+def open_classifier(config: BackboneConfig) -> Classifier:
+    """The classifier of a configuration, with the head that its weights hold."""
     if not config.weights:
         raise InputError("no weights given: accuracy needs a trained head, set --model.weights")
-    if not config.name:
+    if not config.backbone:
         return load_classifier(config.weights, config.image_size or None)
-    return create_classifier(config.name, config.image_size or 224, weights=config.weights)
+    return create_classifier(config.backbone, config.image_size or 224, weights=config.weights)
 
 
-def named_protocol(protocol: str, model: ModelConfig) -> str:
+def named_protocol(protocol: str, model: BackboneConfig) -> str:
     """The protocol for `eval_transform`: "timm" becomes the one of the model that is evaluated."""
     if protocol != "timm":
         return protocol
-    if not model.name:
+    if not model.backbone:
         raise InputError("protocol timm needs a model's name: set --protocol timm:<model>")
-    return timm_name(model.name, model.weights if is_timm(model.weights) else "timm")
+    return timm_name(model.backbone, model.weights if is_timm(model.weights) else "timm")
 
 
 def _per_class(right: Tensor, labels: Tensor, classes: Sequence[str]) -> dict[str, float]:

@@ -12,6 +12,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,7 @@ from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.classification import matched_classes
-from core.evaluation.common import ModelConfig, open_backbone
+from core.evaluation.common import BackboneConfig, EvalConfig, open_backbone
 from core.evaluation.features import pooled_features
 from core.files import write_json
 from core.models.classifier import Classifier, load_classifier
@@ -42,8 +43,11 @@ OWN = "own"  # no resizing: the weights' own size, or a network trained at any s
 class Config:
     """Feature agreement, and accuracy where there is a head, at image sizes, by resizing method."""
 
-    model: ModelConfig = ModelConfig()
+    RENAMED: ClassVar[dict[str, str]] = {"batch_size": "eval.batch_size", "workers": "data.workers"}
+
+    model: BackboneConfig = BackboneConfig()
     data: ImagesConfig = ImagesConfig()
+    eval: EvalConfig = EvalConfig()
     # image sides in pixels
     sizes: tuple[int, ...] = (128, 160, 192, 224, 256, 320, 384, 448)
     # exact is left out where the grid does not grow by an integer
@@ -52,8 +56,6 @@ class Config:
     protocol: str = "squash"
     # evenly spaced images of the data; 0: all
     limit: int = 0
-    batch_size: int = 64
-    workers: int = 2
     # folder for grids.json and grids.png
     out: str = "results"
 
@@ -75,9 +77,9 @@ def run(config: Config, session: Session) -> dict:
     return record
 
 
-def open_network(config: ModelConfig) -> Classifier | Mixer:
+def open_network(config: BackboneConfig) -> Classifier | Mixer:
     """The classifier of the weights if they have a head, else their backbone."""
-    if config.weights and not config.name and read_head(config.weights):
+    if config.weights and not config.backbone and read_head(config.weights):
         network = load_classifier(config.weights)
     else:
         network = open_backbone(config)
@@ -127,7 +129,12 @@ def features_at(
     transform = eval_transform(config.protocol, size, backbone.normalization)
     images = with_transform(dataset, transform)
     return pooled_features(
-        session, backbone, images, config.batch_size, config.workers, skip_bad=config.data.skip_bad
+        session,
+        backbone,
+        images,
+        config.eval.batch_size,
+        config.data.workers,
+        skip_bad=config.data.skip_bad,
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from torch import nn
 
 from core.errors import InputError
-from core.evaluation.common import ModelConfig, open_backbone
+from core.evaluation.common import BackboneConfig, open_backbone
 from core.evaluation.mixing_pictures import mixing_sheet, panels
 from core.evaluation.opposites import mean_frequency, opposite_pairs
 from core.files import write_json
@@ -27,7 +27,7 @@ from core.training.session import Session
 class Config:
     """First-layer weights of the token-mixing MLPs, each hidden unit as a picture of the grid."""
 
-    model: ModelConfig = ModelConfig()
+    model: BackboneConfig = BackboneConfig()
     # blocks to show, 1 is the first, -1 the last; empty: the first three, as Figure 5
     blocks: tuple[int, ...] = ()
     # hidden units of a block to show, of pairs the most opposite ones; 0: all
@@ -71,7 +71,9 @@ def token_mixing_weights(backbone: nn.Module, blocks: tuple[int, ...] = ()) -> d
     mlps = [getattr(block, "mlp_tokens", None) for block in modules]
     if not mlps or any(mlp is None or mlp.fc1.weight.shape[1] != tokens for mlp in mlps):
         name = backbone.describe()["name"]
-        raise InputError(f"{name} has no token-mixing MLPs to show: choose a Mixer for model.name")
+        raise InputError(
+            f"{name} has no token-mixing MLPs to show: choose a Mixer for --model.backbone"
+        )
     numbers = [b + count + 1 if b < 0 else b for b in blocks or range(1, min(count, 3) + 1)]
     if wrong := [b for b, n in zip(blocks, numbers, strict=False) if not 1 <= n <= count]:
         raise InputError(f"blocks has {wrong[0]}; this model has 1..{count} (-1 is the last)")

@@ -20,7 +20,7 @@ import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation import fewshot
-from core.evaluation.common import ModelConfig, open_backbone
+from core.evaluation.common import BackboneConfig, EvalConfig, open_backbone
 from core.files import write_json
 from core.models.networks.mixer import Mixer
 from core.pictures.figures import new_figure, plain_axes, save_figure
@@ -47,6 +47,11 @@ EXAMPLE_SIDE = 128  # pixels, at least about
 @dataclass(frozen=True)
 class Config:
     """5-shot accuracy on original, patch-shuffled and pixel-shuffled images, model by model."""
+
+    RENAMED: ClassVar[dict[str, str]] = {
+        "batch_size": "eval.batch_size",
+        "workers": "train.workers",
+    }
 
     # a backbone's name, a run or weights folder, or NAME=WEIGHTS (mixer_b16=imagenet1k)
     models: tuple[str, ...] = ("mixer_s16", "timm:resnet50")
@@ -68,10 +73,7 @@ class Config:
     pool: int = 65
     # squash: both sides to 256, crop 224, in proportion at other sizes; see core/data/transforms.py
     protocol: str = "squash"
-    # images at a time, of each process
-    batch_size: int = 64
-    # processes that read images, for each process
-    workers: int = 2
+    eval: EvalConfig = EvalConfig()
     # folder for shuffle.json, shuffle.png and shuffle_examples.png
     out: str = "results"
 
@@ -106,12 +108,12 @@ def run(config: Config, session: Session) -> dict:
     return record
 
 
-def model_config(word: str, image_size: tuple[int, ...] = ()) -> ModelConfig:
+def model_config(word: str, image_size: tuple[int, ...] = ()) -> BackboneConfig:
     """The model of `NAME`, `PATH` or `NAME=WEIGHTS`."""
     if Path(word).exists():
-        return ModelConfig(weights=word, image_size=image_size)
+        return BackboneConfig(weights=word, image_size=image_size)
     name, _, weights = word.partition("=")
-    return ModelConfig(name, image_size, weights)
+    return BackboneConfig(name, image_size, weights)
 
 
 def random_permutations(
@@ -213,9 +215,11 @@ def plot(results: dict[str, dict], shots: int, path: Path) -> None:
     save_figure(path, figure)
 
 
-def accuracies(config: Config, session: Session, model: ModelConfig, backbone: nn.Module) -> dict:
+def accuracies(
+    config: Config, session: Session, model: BackboneConfig, backbone: nn.Module
+) -> dict:
     """{what is done to the images: a row of `fewshot.probe_rows`}, printed as they come."""
-    shared = ("train", "test", "seeds", "pool", "protocol", "batch_size", "workers")
+    shared = ("train", "test", "seeds", "pool", "protocol", "eval")
     options = {name: getattr(config, name) for name in shared}
     probe = fewshot.Config(model=model, shots=(config.shots,), **options)
     rows: dict[str, dict] = {}

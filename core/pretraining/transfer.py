@@ -154,12 +154,11 @@ def _backbone(config: PretrainConfig, start: str) -> nn.Module:
 def _probe(config: PretrainConfig, recipe: PretrainConfig) -> fewshot.Config:
     wanted = config.transfer
     return fewshot.Config(
-        train=ImagesConfig(wanted.root, wanted.train_split),
-        test=ImagesConfig(wanted.root, wanted.test_split),
+        train=ImagesConfig(wanted.root, wanted.train_split, workers=config.workers),
+        test=ImagesConfig(wanted.root, wanted.test_split, workers=config.workers),
         shots=wanted.shots,
         pool=max(fewshot.Config.pool, *wanted.shots),
         protocol=recipe.protocol,
-        workers=config.workers,
     )
 
 

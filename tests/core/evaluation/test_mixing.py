@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from core.errors import InputError
-from core.evaluation.common import ModelConfig
+from core.evaluation.common import BackboneConfig
 from core.evaluation.mixing import (
     Config,
     run,
@@ -128,7 +128,7 @@ def test_a_model_without_token_mixing():
 
 
 def test_run(tmp_path):
-    config = Config(ModelConfig("mixer_c20_l2_p4", (8, 12)), units=6, out=str(tmp_path))
+    config = Config(BackboneConfig("mixer_c20_l2_p4", (8, 12)), units=6, out=str(tmp_path))
     record = run(config, Session())
     assert [block["block"] for block in record["blocks"]] == [1, 2]
     assert all(len(block["cosines"]) == 3 for block in record["blocks"])
@@ -147,5 +147,5 @@ def test_the_strongest_units_are_shown(tmp_path):
     with torch.no_grad():
         mixer.blocks[0].mlp_tokens.fc1.weight[[1, 4]] = torch.stack([pair, -pair])
     save_backbone(mixer, tmp_path / "mixer")
-    config = Config(ModelConfig(weights=str(tmp_path / "mixer")), units=2, out=str(tmp_path))
+    config = Config(BackboneConfig(weights=str(tmp_path / "mixer")), units=2, out=str(tmp_path))
     assert run(config, Session())["blocks"][0]["cosines"] == pytest.approx([-1.0])
