@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
+from core.checkpoints import averaged_weights, find_checkpoint, read_info
 from core.config import load_config
-from core.training.checkpoint import averaged_weights, find_checkpoint, load_weights, read_info
+from core.training.checkpoint import load_weights
 from core.training.session import Session
 
 Config = TypeVar("Config")

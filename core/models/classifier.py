@@ -15,12 +15,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from core.checkpoints import find_checkpoint
 from core.errors import InputError
 from core.models.backbone import backbone_from_description, create_backbone
 from core.models.networks.timm_backbone import TimmBackbone, is_timm, timm_name
 from core.models.shapes import check_images
 from core.models.weights.formats import read_state_dict
-from core.models.weights.reading import find_checkpoint, find_weights, load_backbone, read_head
+from core.models.weights.reading import find_weights, load_backbone, read_head
 
 
 class Classifier(nn.Module):

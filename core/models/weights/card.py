@@ -9,8 +9,9 @@ import torch
 import yaml
 from torch import nn
 
+from core.checkpoints import find_checkpoint
 from core.models.weights.formats import times
-from core.models.weights.reading import find_checkpoint, read_weights
+from core.models.weights.reading import read_weights
 
 # Rows of about.jsonl, in this order; what a record lacks is left out.
 ABOUT = ("from_step", "started", "command", "commit", "python", "torch", "processes", "hardware")

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from core.checkpoints import find_checkpoint
 from core.errors import InputError, first_line
 from core.models.shapes import as_pair, times
 from core.models.weights.download import OFFICIAL, official_weights
@@ -156,26 +157,6 @@ def find_weights(name: str, weights: str | Path) -> str | Path:
     if isinstance(weights, str) and weights in OFFICIAL:
         return official_weights(name, weights)
     return _local(weights) if str(weights).startswith(PREFIX) else weights
-
-
-def find_checkpoint(path: str | Path, which: str = "best") -> Path:
-    """A checkpoint folder: of a run its `best`, or where it has none its last; or `path` itself."""
-    path = Path(path)
-    if (path / "config.json").is_file():
-        return path
-    best = path / "checkpoints" / "best"
-    if which == "best" and (best.is_symlink() or best.exists()):
-        if not (best / "config.json").is_file():
-            raise InputError(
-                f"{best} points at {best.resolve().name}, which is no checkpoint (any more): give "
-                "one of the folders beside it"
-            )
-        return best.resolve()
-    kept = sorted(path.glob("checkpoints/step-*"), key=lambda p: (len(p.name), p.name))
-    kept = kept or list(path.glob("checkpoints/last"))  # in a copy, which has no links
-    if not kept:
-        raise InputError(f"{path} holds no checkpoint: give the folder of a run or a checkpoint")
-    return kept[-1]
 
 
 def _local(path: str | Path) -> Path:

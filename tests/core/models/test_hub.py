@@ -17,11 +17,12 @@ import yaml
 from torch import nn
 
 from core import InputError, Mixer, create_backbone, load_backbone
+from core.checkpoints import find_checkpoint
 from core.models.networks.s2mlp import S2MLP
 from core.models.networks.timm_backbone import TimmBackbone
 from core.models.weights.card import model_card
 from core.models.weights.hub import HubMixin
-from core.models.weights.reading import find_checkpoint, read_head, save_backbone
+from core.models.weights.reading import read_head, save_backbone
 from core.training.optim import OptimConfig, create_optimizer
 from core.training.run import Run, RunConfig
 

@@ -12,8 +12,9 @@ from timm.models.mlp_mixer import MlpMixer
 from torch import nn
 
 from core import InputError, Mixer, MixerConfig, load_backbone
+from core.checkpoints import find_checkpoint
 from core.models.weights.formats import from_timm, read_npz
-from core.models.weights.reading import build_backbone, find_checkpoint, read_head, save_backbone
+from core.models.weights.reading import build_backbone, read_head, save_backbone
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 LINEN, OLD = FIXTURES / "mixer_tiny_linen.npz", FIXTURES / "mixer_tiny_old.npz"
