@@ -22,7 +22,7 @@ from core.errors import InputError
 from core.evaluation.collect import collect
 from core.evaluation.common import ModelConfig, save_record
 from core.models.classifier import Classifier, create_classifier, load_classifier
-from core.models.networks.timm_backbone import is_timm, timm_name
+from core.models.timm_weights import is_timm, timm_name
 from core.models.weights.formats import first_line
 from core.training.session import Session
 

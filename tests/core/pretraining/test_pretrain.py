@@ -13,7 +13,7 @@ from core.data.augment import AugmentConfig, train_transform
 from core.data.images.labelled import ImagesConfig, open_images
 from core.models.classifier import Classifier, load_classifier
 from core.models.network import ClassifierConfig, build_classifier
-from core.models.weights.reading import save_backbone
+from core.models.sharing import save_backbone
 from core.pretrain import at_random_size, main, train, with_transform
 from core.pretraining.config import PretrainConfig
 from core.training.optim import OptimConfig
