@@ -24,9 +24,10 @@ from core.errors import InputError
 from core.evaluation.classification import matched_classes
 from core.evaluation.common import ModelConfig, open_backbone, save_record
 from core.evaluation.features import pooled_features
+from core.models.building import load_backbone
 from core.models.classifier import Classifier, load_classifier
 from core.models.networks.mixer import Mixer
-from core.models.weights.reading import read_head
+from core.models.weights.reading import read_stored
 from core.training.session import Session
 
 OWN = "own"  # no resizing: the weights' own size, or a network trained at any size
@@ -70,8 +71,10 @@ def run(config: Config, session: Session) -> dict:
 
 def open_network(config: ModelConfig) -> Classifier | Mixer:
     """The classifier of the weights if they have a head, else their backbone."""
-    if config.weights and not config.name and read_head(config.weights):
-        network = load_classifier(config.weights)
+    if config.weights and not config.name:
+        size = config.image_size or None
+        stored = read_stored(config.weights, size)  # once, for the head and the backbone
+        network = load_classifier(stored) if stored.head else load_backbone(stored, size)
     else:
         network = open_backbone(config)
     if not isinstance(_backbone(network), Mixer):
