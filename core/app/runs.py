@@ -14,8 +14,9 @@ from typing import Any, Generic, TypeVar
 
 from torch import nn
 
+from core.checkpoints import averaged_weights, find_checkpoint, read_info
 from core.config import load_config
-from core.training.checkpoint import averaged_weights, find_checkpoint, load_weights, read_info
+from core.training.checkpoint import load_weights
 from core.training.session import Session
 
 Config = TypeVar("Config")

@@ -25,7 +25,7 @@ from core.evaluation.collect import collect
 from core.evaluation.common import BackboneConfig, EvalConfig
 from core.files import write_json
 from core.models.classifier import Classifier, create_classifier, load_classifier
-from core.models.networks.timm_backbone import is_timm, timm_name
+from core.models.timm_weights import is_timm, timm_name
 from core.models.weights.formats import first_line
 from core.training.session import Session
 

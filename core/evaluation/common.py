@@ -12,7 +12,7 @@ from torch import nn
 from core.data.loading import seed_everything
 from core.files import write_json
 from core.models.backbone import create_backbone
-from core.models.weights.reading import load_backbone
+from core.models.building import load_backbone
 
 
 @dataclass(frozen=True)

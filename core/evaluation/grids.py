@@ -28,10 +28,11 @@ from core.evaluation.classification import matched_classes
 from core.evaluation.common import BackboneConfig, EvalConfig, open_backbone
 from core.evaluation.features import pooled_features
 from core.files import write_json
+from core.models.building import load_backbone
 from core.models.classifier import Classifier, load_classifier
 from core.models.networks.mixer import Mixer
 from core.models.weights.formats import times
-from core.models.weights.reading import read_head
+from core.models.weights.reading import read_stored
 from core.pictures.figures import new_figure, plain_axes, save_figure
 from core.tables import Table, scaled
 from core.training.session import Session
@@ -79,8 +80,10 @@ def run(config: Config, session: Session) -> dict:
 
 def open_network(config: BackboneConfig) -> Classifier | Mixer:
     """The classifier of the weights if they have a head, else their backbone."""
-    if config.weights and not config.backbone and read_head(config.weights):
-        network = load_classifier(config.weights)
+    if config.weights and not config.backbone:
+        size = config.image_size or None
+        stored = read_stored(config.weights, size)  # once, for the head and the backbone
+        network = load_classifier(stored) if stored.head else load_backbone(stored, size)
     else:
         network = open_backbone(config)
     if not isinstance(_backbone(network), Mixer):

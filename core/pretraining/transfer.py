@@ -24,7 +24,7 @@ from core.errors import InputError
 from core.evaluation import fewshot
 from core.evaluation.common import save_record
 from core.models.backbone import create_backbone
-from core.models.weights.reading import load_backbone
+from core.models.building import load_backbone
 from core.pretraining.config import PretrainConfig, TransferConfig
 from core.training.curves import report_curves
 from core.training.folder import read_metrics

@@ -3,9 +3,9 @@
 from functools import partial
 
 import torch
-
 from apps.upright.config import UprightConfig
 from apps.upright.data import TURNS, Turned
+
 from core.app.predicting import Item, output_folder, predict_each, prediction_parser
 from core.app.runs import reopen
 from core.config import entry_point

@@ -17,7 +17,8 @@ from core.evaluation import exporters
 from core.evaluation.common import BackboneConfig
 from core.evaluation.export import Config, check_images, run
 from core.evaluation.exporters import agreement, export_int8, export_onnx, export_program, noise
-from core.models.backbone import backbone_from_description, create_backbone
+from core.models.backbone import create_backbone
+from core.models.building import backbone_from_description
 from core.training.session import Session
 
 NETWORKS = {  # a square Mixer, a free one on a wide image with an oblong patch, and a ViT of timm

@@ -12,7 +12,7 @@ from core.data.images.labelled import ImagesConfig
 from core.evaluation.common import BackboneConfig, EvalConfig
 from core.evaluation.grids import Config, agreement, run
 from core.models.classifier import Classifier
-from core.models.weights.reading import save_backbone
+from core.models.sharing import save_backbone
 from core.training.session import Session
 from tests.core.models.test_resize import tiny
 

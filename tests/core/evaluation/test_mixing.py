@@ -140,7 +140,7 @@ def test_run(tmp_path):
 
 
 def test_the_strongest_units_are_shown(tmp_path):
-    from core.models.weights.reading import save_backbone
+    from core.models.sharing import save_backbone
 
     mixer = Mixer(MixerConfig((8, 12), (4, 4), 8, 1, 6, 16))
     pair = torch.tensor([3.0, 1, -2, 0, 5, 1])
