@@ -24,7 +24,7 @@ from core.errors import InputError
 from core.evaluation import fewshot
 from core.evaluation.common import save_record
 from core.models.backbone import create_backbone
-from core.models.weights.reading import load_backbone
+from core.models.building import load_backbone
 from core.pretraining.config import PretrainConfig, TransferConfig
 from core.training.curves import report_curves
 from core.training.folder import read_metrics
@@ -52,14 +52,14 @@ def report(
     """Probe, fine-tune by `recipe` with `train`, print a table, and keep and return the figures.
 
     {"fewshot": {start: rows}, "finetuned": {start: {seed: top1}}}, a start being "pretrained" or
-    "scratch", rows as `core.evaluation.fewshot.measure` gives them. All processes call it.
+    "scratch", rows as `core.evaluation.fewshot.probe_rows` gives them. All processes call it.
     """
     starts = ("pretrained", "scratch") if config.transfer.scratch else ("pretrained",)
     session = Session(build_accelerator(config.run.precision))
     record, folders = {"config": config, "fewshot": {}, "finetuned": {}}, []
     for start in starts:
         network = _backbone(config, start)
-        record["fewshot"][start] = fewshot.measure(_probe(config, recipe), session, network)
+        record["fewshot"][start] = fewshot.probe_rows(_probe(config, recipe), session, network)
     for start in starts:
         for seed in config.transfer.seeds:
             folders.append(train(fine_tuning(config, recipe, start, seed)).folder)
@@ -160,7 +160,6 @@ def _probe(config: PretrainConfig, recipe: PretrainConfig) -> fewshot.Config:
         shots=config.transfer.shots,
         pool=max(fewshot.Config.pool, *config.transfer.shots),
         protocol=recipe.protocol,
-        workers=config.train.workers,
     )
 
 

@@ -36,6 +36,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from core.checkpoints import list_checkpoints, step_of, weights_file
 from core.config import flatten
 from core.data.loading import TrainLoader, seed_everything
 from core.data.streams.labelled import StreamEnded
@@ -65,9 +66,9 @@ class Run:
             config.precision, config.accumulate, config.trackers, config.folder
         )
         self.session = Session(self.accelerator)
-        kept = checkpoint.list_checkpoints(self.folder) if config.resume else []
+        kept = list_checkpoints(self.folder) if config.resume else []
         self.resumed = kept[-1] if kept else None
-        self.done = checkpoint.step_of(kept[-1]) if kept else 0  # finished optimizer steps
+        self.done = step_of(kept[-1]) if kept else 0  # finished optimizer steps
         self.step_number = self.done  # the step that a micro-batch belongs to: done + 1 in the loop
         self.micro_batch = self._micro_batch()
         if self.session.is_main:
@@ -151,11 +152,11 @@ class Run:
     def _begin_module(self, name: str, module: nn.Module) -> None:
         """Weights and moving average, while the module is still plain."""
         if self.resumed:
-            checkpoint.load_weights(module, self.resumed / checkpoint.weights_file(name))
+            checkpoint.load_weights(module, self.resumed / weights_file(name))
         if self.config.ema and name in self.config.ema_of:
             average = copy.deepcopy(module).requires_grad_(False).to(self.session.device)
             if self.resumed:
-                path = self.resumed / checkpoint.weights_file(name, ema=True)
+                path = self.resumed / weights_file(name, ema=True)
                 checkpoint.load_weights(average, path)
             self._ema[name] = average
         if self.config.compile:
@@ -214,7 +215,7 @@ class Run:
             raise StreamEnded(f"{error}. {way_on}") from error
 
     def _save_before_the_end(self) -> str:
-        """Keep the finished steps, without the micro-batches of one that began; the way to go on."""
+        """Keep the finished steps, not the micro-batches of one that began; says how to go on."""
         if not self._last_micro:
             self.meter.restart()
         if self.done:
@@ -317,7 +318,7 @@ class Run:
         """Write a checkpoint, unless this step has one. Nothing is written of a diverged run."""
         with self.meter.pause():
             latest = self._latest()
-            if latest and checkpoint.step_of(latest) == self.done:
+            if latest and step_of(latest) == self.done:
                 return
             self._flush()
             whole = state.gather(self.session, self._parts, self._ema, self.folder)
@@ -335,7 +336,7 @@ class Run:
             self.session.wait()
 
     def _latest(self) -> Path | None:
-        kept = checkpoint.list_checkpoints(self.folder)
+        kept = list_checkpoints(self.folder)
         return kept[-1] if kept else None
 
     def stop(self, signal: int) -> None:

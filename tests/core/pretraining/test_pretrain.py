@@ -15,7 +15,7 @@ from core.data.images.labelled import ImagesConfig
 from core.data.sources import open_images
 from core.models.classifier import Classifier, load_classifier
 from core.models.network import ClassifierConfig, build_classifier
-from core.models.weights.reading import save_backbone
+from core.models.sharing import save_backbone
 from core.pretrain import main, train
 from core.pretraining.config import EvalConfig, PretrainConfig
 from core.pretraining.presets import PRESETS

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import core.pretrain
-from core.training.checkpoint import list_checkpoints, step_of
+from core.checkpoints import list_checkpoints, step_of
 from core.training.folder import read_metrics
 from tests.core.launch import launch
 

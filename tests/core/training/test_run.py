@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from core import InputError
+from core.checkpoints import find_checkpoint, list_checkpoints, read_info, step_of
 from core.config import load_config
 from core.training import checkpoint
 from core.training.folder import read_metrics
@@ -117,10 +118,8 @@ def test_two_networks_with_two_optimizers_equal_plain_torch(tmp_path):
         opt_g.step(), opt_g.zero_grad()
 
     g2, d2 = pair()
-    generator, critic, a, b = run.prepare(
-        generator=g2, critic=d2, of_generator=create_optimizer(sgd, g2),
-        of_critic=create_optimizer(sgd, d2),
-    )  # fmt: skip
+    a, b = create_optimizer(sgd, g2), create_optimizer(sgd, d2)
+    generator, critic, a, b = run.prepare(generator=g2, critic=d2, of_generator=a, of_critic=b)
     for batch in run.steps(loader):
         run.backward(critic_loss(critic, batch["y"], generator(batch["x"])))
         run.step(b)
@@ -184,9 +183,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     with pytest.raises(InputError) as error:
         train(toy_config(tmp_path / "nan", **{**vars_of(config), "save_every": 1}))
     assert f"not finite at step {step}" in str(error.value)
-    kept = checkpoint.list_checkpoints(tmp_path / "nan")
+    kept = list_checkpoints(tmp_path / "nan")
     if step > 1:
-        assert checkpoint.step_of(kept[-1]) == step - 1
+        assert step_of(kept[-1]) == step - 1
         assert str(kept[-1]) in str(error.value)
     else:
         assert not kept
@@ -267,7 +266,7 @@ def test_the_folder_describes_itself(tmp_path):
     assert load_config(ToyConfig, tmp_path / "run/config.yaml") == config
     about = json.loads((tmp_path / "run/about.jsonl").read_text())
     assert about["torch"] == torch.__version__
-    info = checkpoint.read_info(tmp_path / "run/checkpoints/last")
+    info = read_info(tmp_path / "run/checkpoints/last")
     assert info["step"] == 4
     assert info["backbone"] == describe({"model": ToyNet()})["backbone"]
     assert list((tmp_path / "run/tracking").glob("events*"))
@@ -292,11 +291,29 @@ def test_best_and_last_checkpoints(tmp_path):
         run.log({"score": next(scores)})
         run.save()
     run.finish()
-    kept = [checkpoint.step_of(p) for p in checkpoint.list_checkpoints(tmp_path / "run")]
+    kept = [step_of(p) for p in list_checkpoints(tmp_path / "run")]
     assert kept == [2, 3, 5]
-    assert checkpoint.step_of(tmp_path / "run/checkpoints/best") == 2
-    assert checkpoint.step_of(tmp_path / "run/checkpoints/last") == 5
-    assert checkpoint.find_checkpoint(tmp_path / "run").name == "step-00000002"
+    assert step_of(tmp_path / "run/checkpoints/best") == 2
+    assert step_of(tmp_path / "run/checkpoints/last") == 5
+    assert find_checkpoint(tmp_path / "run").name == "step-00000002"
+
+
+@pytest.mark.parametrize(("best_is", "first"), [("max", 2), ("min", 3)])
+def test_the_best_is_the_largest_or_the_smallest_and_of_equals_the_earlier(
+    tmp_path, best_is, first
+):
+    options = {"save_every": 1, "best": "score", "best_is": best_is}
+    config = toy_config(tmp_path / "run", steps=5, **options)
+    run = Run(config.run, config)
+    loader, net = run.loader(ToyData(config)), ToyNet()
+    model, optimizer = run.prepare(model=net, optimizer=create_optimizer(config.optim, net))
+    for batch in run.steps(loader):
+        run.backward(*toy_losses(model(batch["x"]), batch, True))
+        run.step(optimizer)
+        run.log({"score": [0.5, 0.9, 0.1, 0.9, 0.1][run.done - 1]})
+        run.save()
+    run.finish()
+    assert find_checkpoint(tmp_path / "run").name == f"step-{first:08d}"
 
 
 def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path):
@@ -309,7 +326,7 @@ def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path):
         checkpoint.write_checkpoint(tmp_path, 7, fails)
     assert list((tmp_path / "checkpoints").iterdir()) == []
     with pytest.raises(InputError, match="holds no checkpoint"):
-        checkpoint.find_checkpoint(tmp_path)
+        find_checkpoint(tmp_path)
 
 
 def test_compiled_networks_keep_their_names(tmp_path):
