@@ -171,6 +171,16 @@ def test_cosine_by_hand():
     assert lr_factor(schedule, 25, 100) == pytest.approx(0.1 + 0.45 * (1 + math.sqrt(0.5)))
 
 
+@pytest.mark.parametrize("name", ["cosine", "linear"])
+def test_a_held_rate_stays_at_its_peak_and_then_falls(name):
+    schedule = ScheduleConfig(name, warmup=0.1, hold=0.5)
+    rates = [lr_factor(schedule, step, 100) for step in range(100)]
+    assert rates[10:51] == [1.0] * 41
+    assert rates[51:] == sorted(rates[51:], reverse=True)
+    assert rates[51] < 1
+    assert rates[75] == pytest.approx(0.5)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     """Sample 40 is first drawn in some step after the first save; log lines are every 4 steps."""
     config = toy_config(

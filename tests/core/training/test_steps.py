@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from core.checkpoints import read_info
 from core.data.loading import seed_everything
 from core.training.folder import cut_metrics, read_metrics
 from core.training.optim import OptimConfig, create_optimizer, lr_factor, move_average
@@ -56,14 +57,15 @@ def test_a_step_is_one_number_for_all_its_micro_batches(tmp_path, accumulate):
 
 @pytest.mark.parametrize("leave_out", [False, True])
 def test_evaluations_and_checkpoints_have_the_number_of_the_step_just_made(tmp_path, leave_out):
-    """Every second step and the last, also where the loop leaves an optimizer out."""
-    options = {"eval_every": 2, "save_every": 3, "keep_best": 9, "best": "done"}
+    """Every third step and the last, also where the loop leaves an optimizer out."""
+    options = {"eval_every": 3, "save_every": 3, "keep_best": 9, "best": "done"}
     for _ in adversarial(tmp_path / "run", 2, leave_out, **options):
         pass
     rows = [row for row in read_metrics(tmp_path / "run") if "eval/done" in row]
-    assert [(row["step"], row["eval/done"]) for row in rows] == [(2, 2), (4, 4)]
+    assert [(row["step"], row["eval/done"]) for row in rows] == [(3, 3), (4, 4)]
     saved = sorted(path.name for path in (tmp_path / "run/checkpoints").glob("step-*"))
-    assert saved == ["step-00000004"]  # the third was the last for a while, and never the best
+    assert saved == ["step-00000003", "step-00000004"]
+    assert read_info(tmp_path / "run/checkpoints" / saved[0])["metrics"] == {"done": 3}
 
 
 def test_a_loop_that_stops_in_its_body_has_not_finished_the_step(tmp_path):
