@@ -103,7 +103,7 @@ class TimmBackbone(nn.Module):
         """Channels of `pooled`: some networks widen them between the map and the head."""
         return self.model.head_hidden_size
 
-    def pooled(self, images: Tensor) -> Tensor:
+    def forward_pooled(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, pooled_features), by the model's own pooling, as its head sees it."""
         check_images(images, self.in_channels, self.image_size)
         return self.model.forward_head(self.model.forward_features(images), pre_logits=True)
