@@ -67,10 +67,9 @@ def last_figures(run: Run) -> dict[str, dict[str, float]]:
 
 def last_evaluation(folder: Path) -> dict[str, float]:
     """The newest value of each metric of metrics.jsonl."""
-    rows = [
-        {k: v for k, v in row.items() if k.startswith(EVALUATION)} for row in read_metrics(folder)
-    ]
-    return {name.removeprefix(EVALUATION): value for row in rows for name, value in row.items()}
+    values = {name: value for row in read_metrics(folder) for name, value in row.items()}
+    names = [name for name in values if name.startswith(EVALUATION)]
+    return {name.removeprefix(EVALUATION): values[name] for name in names}
 
 
 def last_metric(folder: Path, metric: str) -> float:
@@ -199,12 +198,11 @@ def report(
 
     Metrics that no row has are left out. Raises InputError where no row has any.
     """
-    tables = [
-        (_as_metric(metric), scores_of(figures, _as_metric(metric).name)) for metric in metrics
-    ]
+    metrics = [_as_metric(metric) for metric in metrics]
+    tables = [(metric, scores_of(figures, metric.name)) for metric in metrics]
     tables = [(metric, scores) for metric, scores in tables if scores]
     if not tables:
-        raise InputError(f"no run has {', '.join(_as_metric(m).name for m in metrics)}")
+        raise InputError(f"no run has {', '.join(metric.name for metric in metrics)}")
     parts = [comparison_table(metric, seeds, scores) for metric, scores in tables]
     lines = [*"\n\n".join(parts).splitlines(), *notes]
     print("\n".join(lines))

@@ -19,13 +19,12 @@ class Options:
     flip_test: bool = False  # average with the mirror image
 
 
-def evaluate(*argv, said=set()):
+def evaluate(*argv):
     """Call the command; what its report was given."""
     calls = []
 
     def report(session, words):
-        calls.append((words.run, words.options, words.output))
-        said.update(words.said)
+        calls.append((words.run, words.options, words.output, words.said))
         return Report(words.run.config.data.root, {"top1": 0.5}, {"classes": ["a"]})
 
     words = [str(word) for word in argv]
@@ -35,7 +34,7 @@ def evaluate(*argv, said=set()):
 
 def test_the_record_of_an_evaluation(small_run, capsys):
     folder, network = small_run
-    run, options, output = evaluate(folder)
+    run, options, output, _ = evaluate(folder)
     record = json.loads((folder / "eval.json").read_text())
     assert list(record) == ["what", "data", "network", "figures", "commit", "classes"]
     assert record["what"] == str(run.checkpoint)
@@ -48,8 +47,7 @@ def test_the_record_of_an_evaluation(small_run, capsys):
 def test_settings_of_the_run_can_be_said_anew(small_run, tmp_path):
     folder, _ = small_run
     words = ["--data.root", "paintings", "--flip-test", "--suite=hard", "--output", tmp_path / "o"]
-    said = set()
-    run, options, output = evaluate(folder, *words, said=said)
+    run, options, output, said = evaluate(folder, *words)
     assert said == {"data.root", "flip_test", "suite", "output"}
     assert (run.config.data.root, run.config.data.images) == ("paintings", 3)
     assert options == Options("hard", True)

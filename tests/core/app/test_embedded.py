@@ -44,7 +44,7 @@ def test_write_and_sheet(tmp_path, monkeypatch, capsys):
     embedded_commands(COMMANDS, ["sheet", "--size", "6"])
     assert capsys.readouterr().out == "here\ndots.png\n"
     assert Image.open("dots.png").size == (6, 2)
-    with pytest.raises(InputError, match="dots.png exists already: give another --out"):
+    with pytest.raises(InputError, match=r"dots.png exists already: give another --out"):
         embedded_commands(COMMANDS, ["sheet"])
     with pytest.raises(InputError, match="Did you mean sheet"):
         embedded_commands(COMMANDS, ["sheets"])

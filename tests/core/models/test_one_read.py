@@ -12,7 +12,7 @@ from timm.models import load_state_dict
 from timm.models.mlp_mixer import MlpMixer
 
 from core import create_backbone, load_backbone
-from core.evaluation.common import ModelConfig
+from core.evaluation.common import BackboneConfig
 from core.evaluation.grids import open_network
 from core.models.backbone import open_weights
 from core.models.classifier import Classifier, create_classifier, load_classifier
@@ -62,7 +62,7 @@ def test_classifiers_read_once(tmp_path, reads):
             lambda w=weights: load_classifier(w),
             lambda w=weights: create_classifier(NAME, SIZE, weights=w),
             lambda w=weights: create_classifier(NAME, SIZE, 5, weights=w, new_head=True),
-            lambda w=weights: open_network(ModelConfig(weights=str(w))),
+            lambda w=weights: open_network(BackboneConfig(weights=str(w))),
         ):
             reads.clear()
             open_it()
