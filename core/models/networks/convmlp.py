@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from core.errors import InputError
-from core.models.networks.mixer import MixerMlp, drop_path
+from core.models.networks.mlp import ChannelMlp, drop_path
 from core.models.shapes import as_pair, check_counts, check_images, check_rates, config_from
 
 # src/convmlp.py: tokenizer channels, conv blocks, blocks, widths and MLP ratio of the stages.
@@ -68,11 +68,11 @@ class ConvMLPBlock(nn.Module):
     def __init__(self, dim: int, hidden: int, drop_rate: float):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
-        self.channel_mlp1 = MixerMlp(dim, hidden, "channels", gelu="exact", dropout=0.0)
+        self.channel_mlp1 = ChannelMlp(dim, hidden, gelu="exact", dropout=0.0)
         self.connect_norm = nn.LayerNorm(dim)
         self.connect = nn.Conv2d(dim, dim, 3, padding=1, groups=dim, bias=False)
         self.norm2 = nn.LayerNorm(dim)
-        self.channel_mlp2 = MixerMlp(dim, hidden, "channels", gelu="exact", dropout=0.0)
+        self.channel_mlp2 = ChannelMlp(dim, hidden, gelu="exact", dropout=0.0)
         self.drop_rate = drop_rate
 
     def forward(self, x: Tensor) -> Tensor:  # (B, h, w, C)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from core.errors import InputError
-from core.models.networks.mixer import MixerMlp, drop_path
+from core.models.networks.mlp import ChannelMlp, drop_path
 from core.models.shapes import (
     Grid,
     as_pair,
@@ -115,7 +115,7 @@ class S2Block(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp_shift = ShiftMlp(dim, config.dropout)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp_channels = MixerMlp(dim, hidden, "channels", "exact", config.dropout)
+        self.mlp_channels = ChannelMlp(dim, hidden, "exact", config.dropout)
         self.drop_rate = drop_rate
 
     def shift_mixing(self, x: Tensor) -> Tensor:
