@@ -125,7 +125,6 @@ class ConvMLP(nn.Module):
         self.apply(_official_init)
 
     def _configure(self, config: ConvMLPConfig) -> None:
-        self.in_channels = config.in_channels
         self.config, self.image_size = config, config.image_size
         self.grid = tuple(-(-side // 32) for side in config.image_size)
 

@@ -92,7 +92,6 @@ class Mixer(nn.Module):
         self._configure(config)
 
     def _configure(self, config: MixerConfig) -> None:
-        self.in_channels = config.in_channels
         self.config, self.image_size, self.grid = config, config.image_size, config.grid
 
     @classmethod

@@ -148,7 +148,6 @@ class S2MLP(nn.Module):
         self.apply(_truncated_normal)
 
     def _configure(self, config: S2MLPConfig) -> None:
-        self.in_channels = config.in_channels
         self.config, self.image_size, self.grid = config, config.image_size, config.grid
 
     def set_image_size(self, image_size: int | Sequence[int]) -> None:

@@ -58,9 +58,8 @@ class TimmBackbone(nn.Module):
         self.grid = (image_size[0] // self.stride[0], image_size[1] // self.stride[1])
         self.num_features = features.shape[2]
 
-    def set_image_size(self, image_size: int | tuple[int, int]) -> None:
+    def set_image_size(self, image_size: tuple[int, int]) -> None:
         """Move to another size, as timm does it (position embeddings are interpolated)."""
-        image_size = as_pair("image_size", image_size)
         if image_size == self.image_size:
             return
         if self.model.pretrained_cfg["fixed_input_size"]:
@@ -97,16 +96,6 @@ class TimmBackbone(nn.Module):
         return self.model.forward_intermediates(
             images, indices=indices, norm=isotropic, intermediates_only=True
         )
-
-    @property
-    def pooled_features(self) -> int:
-        """Channels of `pooled`: some networks widen them between the map and the head."""
-        return self.model.head_hidden_size
-
-    def forward_pooled(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, pooled_features), by the model's own pooling, as its head sees it."""
-        check_images(images, self.in_channels, self.image_size)
-        return self.model.forward_head(self.model.forward_features(images), pre_logits=True)
 
     def _features(self, images: Tensor) -> Tensor:  # (B, C, h, w) or (B, prefix + S, C)
         features = self.model.forward_features(images)
