@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from core.errors import InputError
 from core.models.backbone import backbone_from_description, create_backbone
 from core.models.networks.timm_backbone import TimmBackbone, is_timm, timm_name
-from core.models.shapes import check_images
 from core.models.weights.formats import read_state_dict
 from core.models.weights.reading import find_checkpoint, find_weights, load_backbone, read_head
 
@@ -42,17 +41,13 @@ class Classifier(nn.Module):
             raise InputError(f"num_classes is {num_classes}, for {len(classes or ())} class names")
         self.backbone, self.num_classes = backbone, num_classes
         self.classes = None if classes is None else list(classes)
-        self.head = nn.Linear(_head_width(backbone), num_classes)
+        self.head = nn.Linear(backbone.num_pooled_features, num_classes)
         nn.init.zeros_(self.head.weight)
         nn.init.constant_(self.head.bias, head_bias)
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C), what the head sees."""
-        if not isinstance(self.backbone, TimmBackbone):
-            return self.backbone(images).mean(1)
-        check_images(images, self.backbone.in_channels, self.backbone.image_size)
-        model = self.backbone.model
-        return model.forward_head(model.forward_features(images), pre_logits=True)
+        return self.backbone.forward_pooled(images)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> logits (B, n)."""
@@ -115,13 +110,6 @@ def load_classifier(path: str | Path, image_size=None) -> Classifier:
     if head is None:
         raise InputError(f"{path} holds no classification head: give a fine-tuned model")
     return _with_head(load_backbone(path, image_size), head, _stored_classes(path), path)
-
-
-def _head_width(backbone: nn.Module) -> int:
-    """C of the features; some networks of timm widen them between the map and the head."""
-    if isinstance(backbone, TimmBackbone):
-        return backbone.model.head_hidden_size
-    return backbone.num_features
 
 
 def _with_head(backbone: nn.Module, head: dict[str, Tensor], classes, source) -> Classifier:

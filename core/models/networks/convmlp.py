@@ -26,7 +26,14 @@ from torch.utils.checkpoint import checkpoint
 
 from core.errors import InputError
 from core.models.networks.mlp import ChannelMlp, drop_path
-from core.models.shapes import as_pair, check_counts, check_images, check_rates, config_from
+from core.models.shapes import (
+    as_pair,
+    check_counts,
+    check_images,
+    check_rates,
+    config_from,
+    depths_in_order,
+)
 from core.models.weights.hub import HubMixin
 
 # src/convmlp.py: tokenizer channels, conv blocks, blocks, widths and MLP ratio of the stages.
@@ -121,6 +128,7 @@ class ConvMLP(nn.Module, HubMixin):
         super().__init__()
         dims, channels = config.dims, config.tokenizer_dim
         self.num_features, self.stride = dims[-1], (32, 32)
+        self.num_pooled_features, self.in_channels = dims[-1], config.in_channels
         order = [i % 3 for i in range(config.in_channels)]  # as timm repeats channels over a stem
         self.normalization = tuple(tuple(values[i] for i in order) for values in IMAGENET)
         self.tokenizer = _tokenizer(config.in_channels, channels)
@@ -145,9 +153,21 @@ class ConvMLP(nn.Module, HubMixin):
         """What `backbone_from_description` builds the same network from; JSON can hold it."""
         return {"name": "convmlp", **asdict(self.config)}
 
+    def layer_depths(self) -> tuple[dict[str, int], int]:
+        """Depth by parameter name, and N, the last norm's: 0 the tokenizer, then the blocks."""
+        return depths_in_order(self)
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> tokens (B, S, C) after the last LayerNorm, row by row of the grid."""
         return self.feature_map(images).flatten(2).transpose(1, 2)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """timm's name of `forward`: (B, 3, H, W) -> tokens (B, S, C)."""
+        return self(images)
+
+    def forward_pooled(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> the mean over the tokens (B, C), what a classification head sees."""
+        return self(images).mean(1)
 
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, h, w)."""
@@ -161,7 +181,7 @@ class ConvMLP(nn.Module, HubMixin):
         The last goes through the last norm here, which the detection code leaves out: it is
         `feature_map`, and no parameter is without a gradient.
         """
-        check_images(images, self.config.in_channels, self.image_size)
+        check_images(images, self.in_channels, self.image_size)
         tokenized = x = self.tokenizer(images)
         for block in self.conv_blocks:
             x = x + block(x)

@@ -82,7 +82,8 @@ class Mixer(nn.Module, HubMixin):
     def __init__(self, config: MixerConfig):
         super().__init__()
         self.num_features, self.stride = config.hidden_dim, config.patch_size
-        self.in_channels, self.any_size = config.in_channels, config.any_size
+        self.num_pooled_features, self.in_channels = config.hidden_dim, config.in_channels
+        self.any_size = config.any_size
         self.normalization = ((0.5,) * config.in_channels, (0.5,) * config.in_channels)
         self.stem = nn.Conv2d(config.in_channels, self.num_features, self.stride, self.stride)
         last = max(config.num_blocks - 1, 1)
@@ -132,10 +133,7 @@ class Mixer(nn.Module, HubMixin):
         # tokens first, in memory too: token mixing multiplies them where they lie
         x, maps = tokens.transpose(0, 1).contiguous(), self._maps(grid)  # (S, B, C)
         for block in self.blocks:
-            if torch.jit.is_scripting():
-                x = block(x, maps)
-            else:
-                x = self._run(block, x, maps)
+            x = block(x, maps) if torch.jit.is_scripting() else self._run(block, x, maps)
         return self.norm(x).transpose(0, 1)
 
     def feature_map(self, images: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ from core.models.shapes import (
     check_rates,
     checked_depths,
     config_from,
+    depths_in_order,
 )
 from core.models.weights.hub import HubMixin
 
@@ -138,6 +139,7 @@ class S2MLP(nn.Module, HubMixin):
     def __init__(self, config: S2MLPConfig):
         super().__init__()
         self.num_features, self.stride = config.hidden_dim, config.patch_size
+        self.num_pooled_features, self.in_channels = config.hidden_dim, config.in_channels
         self.normalization = ((0.5,) * config.in_channels, (0.5,) * config.in_channels)
         self.stem = nn.Conv2d(config.in_channels, self.num_features, self.stride, self.stride)
         self.stem_norm = nn.LayerNorm(config.hidden_dim, eps=1e-6)
@@ -159,9 +161,21 @@ class S2MLP(nn.Module, HubMixin):
         """What `backbone_from_description` builds the same network from; JSON can hold it."""
         return {"name": "s2mlp", **asdict(self.config)}
 
+    def layer_depths(self) -> tuple[dict[str, int], int]:
+        """Depth by parameter name, and N, the last norm's: 0 the stem, 1, 2, ... the blocks."""
+        return depths_in_order(self)
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> tokens (B, S, C) after the last LayerNorm, row by row of the grid."""
         return self.feature_map(images).flatten(2).transpose(1, 2)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """timm's name of `forward`: (B, 3, H, W) -> tokens (B, S, C)."""
+        return self(images)
+
+    def forward_pooled(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> the mean over the tokens (B, C), what a classification head sees."""
+        return self(images).mean(1)
 
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> the tokens laid out as a map (B, C, h, w)."""
@@ -183,7 +197,7 @@ class S2MLP(nn.Module, HubMixin):
 
     def embed(self, images: Tensor) -> Tensor:
         """The per-patch fully-connected layer and its LayerNorm: (B, 3, H, W) -> (B, h, w, C)."""
-        check_images(images, self.config.in_channels, self.image_size)
+        check_images(images, self.in_channels, self.image_size)
         return self.stem_norm(self.stem(images).permute(0, 2, 3, 1).contiguous())
 
     def _run(self, block: S2Block, x: Tensor) -> Tensor:
