@@ -1,4 +1,9 @@
-"""Configurations: presets on the command line, yaml in the run's folder, errors for people."""
+"""Configurations: presets on the command line, yaml in the run's folder, errors for people.
+
+A setting that has moved is named in its dataclass: `RENAMED: ClassVar[dict[str, str]]`, from the
+old dotted name to the new one, as seen from that dataclass. The yaml of old runs opens by it, and
+the old name on the command line is an InputError that says the new one.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +15,14 @@ import os
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
 
 from core.errors import InputError
+from core.files import write_text
 
 Config = TypeVar("Config")
 
@@ -42,6 +48,7 @@ def cli(presets: Mapping[str, Callable[[], Config]], argv: list[str] | None = No
     if name not in presets:
         raise InputError(f"there is no preset {name!r}.{did_you_mean(name, presets)}")
     default = presets[name]()
+    refuse_old_names(type(default), argv)
     words = "\n".join(f"  {key}: {_first_line(make)}" for key, make in presets.items())
     return tyro.cli(
         type(default), default=default, args=argv, description=f"Presets (first word):\n{words}"
@@ -52,12 +59,27 @@ def _first_line(make: Callable) -> str:
     return (make.__doc__ or "").strip().split("\n")[0]
 
 
+def refuse_old_names(kind: type, argv: Sequence[str]) -> None:
+    """Raise InputError for an option of `argv` that has another name today, saying that one."""
+    now = renamed(kind)
+    for word in argv:
+        name = word.split("=")[0].removeprefix("--")
+        if word.startswith("--") and (new := now.get(name.replace("-", "_"))):
+            raise InputError(f"--{name} is now --{new.replace('_', '-')}")
+
+
+def renamed(kind: type, prefix: str = "") -> dict[str, str]:
+    """Old dotted names and the new ones, of a dataclass and of all that it holds."""
+    names = {prefix + old: prefix + new for old, new in getattr(kind, "RENAMED", {}).items()}
+    for name, hint in typing.get_type_hints(kind).items():
+        if dataclasses.is_dataclass(hint):
+            names |= renamed(hint, f"{prefix}{name}.")
+    return names
+
+
 def save_config(config: Any, path: str | os.PathLike) -> None:
     """Write a dataclass as yaml, atomically."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(yaml.safe_dump(to_plain(config), sort_keys=False))
-    os.replace(partial, path)
+    write_text(path, yaml.safe_dump(to_plain(config), sort_keys=False))
 
 
 def load_config(kind: type[Config], path: str | os.PathLike) -> Config:
@@ -98,10 +120,40 @@ def build(kind: type[Config], values: Any, where: str) -> Config:
         raise InputError(f"{where}: expected fields of {kind.__name__}, got {values!r}")
     hints = typing.get_type_hints(kind)
     fields = {field.name for field in dataclasses.fields(kind)}
+    values = _with_new_names(kind, values)
     for name in values:
         if name not in fields:
             raise InputError(f"{where}: unknown field {name!r}.{did_you_mean(str(name), fields)}")
     return kind(**{n: _convert(hints[n], v, f"{where}: {n}") for n, v in values.items()})
+
+
+def _with_new_names(kind: type, values: Mapping) -> Mapping:
+    """The values of an old file where RENAMED says that they are today; the new name wins."""
+    for old, new in getattr(kind, "RENAMED", {}).items():
+        value, rest = _taken_out(values, old.split("."))
+        if rest is not values:
+            values = _put_in(rest, new.split("."), value)
+    return values
+
+
+def _taken_out(values: Mapping, path: Sequence[str]) -> tuple[Any, Mapping]:
+    """The value at a path and the mapping without it, and without the sections that empties."""
+    name, *deeper = path
+    if name not in values or (deeper and not isinstance(values[name], Mapping)):
+        return None, values
+    if not deeper:
+        return values[name], {key: item for key, item in values.items() if key != name}
+    value, rest = _taken_out(values[name], deeper)
+    if rest is values[name]:
+        return None, values
+    return value, {k: v for k, v in {**values, name: rest}.items() if k != name or rest}
+
+
+def _put_in(values: Mapping, path: Sequence[str], value: Any) -> Mapping:
+    name, *deeper = path
+    if deeper:
+        return {**values, name: _put_in(values.get(name) or {}, deeper, value)}
+    return values if name in values else {**values, name: value}
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

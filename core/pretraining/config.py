@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from core.data.augment import AugmentConfig
 from core.data.fractals import FractalsConfig
 from core.data.images.labelled import ImagesConfig
-from core.models.network import NetworkConfig
+from core.models.network import ClassifierConfig
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
@@ -29,10 +29,23 @@ class TransferConfig:
 
 
 @dataclass(frozen=True)
+class EvalConfig:
+    """How the validation images are evaluated; `val` says which they are."""
+
+    batch_size: int = 128  # images at a time, for each process
+
+
+@dataclass(frozen=True)
 class PretrainConfig:
     """One training run of a classifier."""
 
-    model: NetworkConfig = NetworkConfig()
+    RENAMED: ClassVar[dict[str, str]] = {
+        "workers": "train.workers",
+        "eval_batch": "eval.batch_size",
+        "model.name": "model.backbone",
+    }
+
+    model: ClassifierConfig = ClassifierConfig()
     # root `fractals`: drawn from formulas (core/data/sources.py lists what a root can be)
     train: ImagesConfig = ImagesConfig(split="train")
     # root `fractals`: other instances of the same formulas
@@ -42,8 +55,7 @@ class PretrainConfig:
     augment: AugmentConfig = AugmentConfig()
     loss: Literal["softmax", "sigmoid"] = "softmax"  # core/training/losses.py
     protocol: str = "squash"  # of evaluation, core/data/transforms.py
-    workers: int = 2  # loader processes for each training process
-    eval_batch: int = 128  # images at a time in evaluation, for each process
+    eval: EvalConfig = EvalConfig()
     optim: OptimConfig = OptimConfig(weight_decay=0.1)
     run: RunConfig = field(default_factory=RunConfig)
     transfer: TransferConfig = TransferConfig()  # a report when training is done

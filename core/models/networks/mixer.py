@@ -32,7 +32,6 @@ from core.models.shapes import (
     depths_in_order,
     tokens_to_map,
 )
-from core.models.weights.hub import HubMixin
 
 # What looks at the values of shapes is one node each in a graph of torch.fx, which has none.
 for leaf in ("check_images", "check_tokens", "checked_sides", "drop_path", "grid_maps"):
@@ -74,7 +73,7 @@ class MixerBlock(nn.Module):
         return drop_path(x, self.drop_rate, self.training, sample_axis=1)
 
 
-class Mixer(nn.Module, HubMixin):
+class Mixer(nn.Module):
     """The paper's network without its head: images (B, 3, H, W) -> tokens (B, S, C)."""
 
     __constants__ = ("any_size",)  # torch.jit.script leaves out what it rules out
@@ -82,7 +81,6 @@ class Mixer(nn.Module, HubMixin):
     def __init__(self, config: MixerConfig):
         super().__init__()
         self.num_features, self.stride = config.hidden_dim, config.patch_size
-        self.num_pooled_features, self.in_channels = config.hidden_dim, config.in_channels
         self.any_size = config.any_size
         self.normalization = ((0.5,) * config.in_channels, (0.5,) * config.in_channels)
         self.stem = nn.Conv2d(config.in_channels, self.num_features, self.stride, self.stride)
@@ -94,6 +92,7 @@ class Mixer(nn.Module, HubMixin):
         self._configure(config)
 
     def _configure(self, config: MixerConfig) -> None:
+        self.in_channels = config.in_channels
         self.config, self.image_size, self.grid = config, config.image_size, config.grid
 
     @classmethod
@@ -116,10 +115,6 @@ class Mixer(nn.Module, HubMixin):
     def forward_features(self, images: Tensor) -> Tensor:
         """timm's name of `forward`: (B, 3, H, W) -> tokens (B, S, C)."""
         return self(images)
-
-    def forward_pooled(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> the mean over the tokens (B, C), what a classification head sees."""
-        return self(images).mean(1)
 
     def forward_tokens(self, tokens: Tensor, grid: Grid | None = None) -> Tensor:
         """Mix tokens that need not come from an image: (B, S, C) -> (B, S, C), normalised.

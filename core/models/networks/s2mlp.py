@@ -37,7 +37,6 @@ from core.models.shapes import (
     config_from,
     depths_in_order,
 )
-from core.models.weights.hub import HubMixin
 
 # Blocks N and width C of the two networks of the paper; r = 4 and patch 16 in both.
 S2MLPS = {"s2mlp_wide": (12, 768), "s2mlp_deep": (36, 384)}
@@ -133,13 +132,12 @@ class S2Block(nn.Module):
         return x + drop_path(self.channel_mixing(x), self.drop_rate, self.training)
 
 
-class S2MLP(nn.Module, HubMixin):
+class S2MLP(nn.Module):
     """The network without its head: images (B, 3, H, W) -> tokens (B, S, C)."""
 
     def __init__(self, config: S2MLPConfig):
         super().__init__()
         self.num_features, self.stride = config.hidden_dim, config.patch_size
-        self.num_pooled_features, self.in_channels = config.hidden_dim, config.in_channels
         self.normalization = ((0.5,) * config.in_channels, (0.5,) * config.in_channels)
         self.stem = nn.Conv2d(config.in_channels, self.num_features, self.stride, self.stride)
         self.stem_norm = nn.LayerNorm(config.hidden_dim, eps=1e-6)
@@ -151,6 +149,7 @@ class S2MLP(nn.Module, HubMixin):
         self.apply(_truncated_normal)
 
     def _configure(self, config: S2MLPConfig) -> None:
+        self.in_channels = config.in_channels
         self.config, self.image_size, self.grid = config, config.image_size, config.grid
 
     def set_image_size(self, image_size: int | Sequence[int]) -> None:
@@ -172,10 +171,6 @@ class S2MLP(nn.Module, HubMixin):
     def forward_features(self, images: Tensor) -> Tensor:
         """timm's name of `forward`: (B, 3, H, W) -> tokens (B, S, C)."""
         return self(images)
-
-    def forward_pooled(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> the mean over the tokens (B, C), what a classification head sees."""
-        return self(images).mean(1)
 
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> the tokens laid out as a map (B, C, h, w)."""

@@ -31,7 +31,7 @@ from apps.style.losses import LossConfig
 from apps.style.paintings import write_paintings
 from core import InputError
 from core.data.augment import AugmentConfig
-from core.data.images.labelled import decode
+from core.data.images.files import decode
 from core.data.loading import BadSample, TrainLoader
 from core.data.streams.labelled import LabelledStream
 from core.training.folder import read_metrics
@@ -55,7 +55,15 @@ def paintings(tmp_path_factory):
 def learned(paintings, tmp_path_factory):
     """The folder of a run of the debug preset that has gone on for 60 steps."""
     folder = tmp_path_factory.mktemp("runs") / "learned"
-    words = ["--model.name", "mixer_c32_l2_p8", "--augment.crop-area", 1, 1, "--augment.flip", 0]
+    words = [
+        "--model.backbone",
+        "mixer_c32_l2_p8",
+        "--augment.crop-area",
+        1,
+        1,
+        "--augment.flip",
+        0,
+    ]
     words += ["--run.steps", 60, "--run.batch-size", 24, "--run.log-every", 20]
     words += ["--data.root", paintings, "--run.folder", folder]
     done = launch(style_train.main, "debug", *words)

@@ -1,7 +1,7 @@
 """Configurations: command line, yaml, and the words for what is wrong."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -107,3 +107,38 @@ def test_entry_points_end_with_one_line(error, capsys):
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+@dataclass(frozen=True)
+class Moved:
+    RENAMED: ClassVar[dict[str, str]] = {"rate": "inner.lr", "old.deep": "size_of", "old.b": "b"}
+    inner: Inner = Inner()
+    size_of: int = 1
+    b: int = 2
+
+
+@dataclass(frozen=True)
+class Holder:
+    base: Moved = Moved()
+
+
+def test_old_files_open_where_settings_have_moved(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("rate: 0.5\nold:\n  deep: 7\n  b: 8\ninner:\n  kind: b\n")
+    assert load_config(Moved, path) == Moved(Inner(0.5, "b"), 7, 8)
+    path.write_text("base:\n  rate: 0.5\n")
+    assert load_config(Holder, path) == Holder(Moved(Inner(0.5)))
+    path.write_text("rate: 0.5\ninner:\n  lr: 3.0\n")
+    assert load_config(Moved, path).inner.lr == 3.0  # the new name wins
+    path.write_text("old:\n  deep: 7\n  other: 1\n")
+    with pytest.raises(InputError, match="unknown field 'old'"):
+        load_config(Moved, path)
+
+
+@pytest.mark.parametrize("words", [["--rate", "1"], ["--rate=1"]])
+def test_an_old_option_says_the_new_one(words):
+    with pytest.raises(InputError, match=r"--rate is now --inner.lr"):
+        cli({"moved": Moved}, words)
+    with pytest.raises(InputError, match=r"--base.old.deep is now --base.size-of"):
+        cli({"holder": Holder}, ["--base.old.deep", "3"])
+    assert cli({"moved": Moved}, ["--inner.lr", "2"]).inner.lr == 2.0
