@@ -40,13 +40,15 @@ class Classifier(nn.Module):
             raise InputError(f"num_classes is {num_classes}, for {len(classes or ())} class names")
         self.backbone, self.num_classes = backbone, num_classes
         self.classes = None if classes is None else list(classes)
-        self.head = nn.Linear(backbone.num_pooled_features, num_classes)
+        self.head = nn.Linear(_head_width(backbone), num_classes)
         nn.init.zeros_(self.head.weight)
         nn.init.constant_(self.head.bias, head_bias)
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C), what the head sees."""
-        return self.backbone.forward_pooled(images)
+        if hasattr(self.backbone, "pooled"):
+            return self.backbone.pooled(images)
+        return self.backbone(images).mean(1)  # over the tokens (B, S, C)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> logits (B, n)."""
@@ -112,6 +114,11 @@ def load_classifier(path: str | Path | StoredModel, image_size=None) -> Classifi
         raise InputError(f"{stored.origin} holds no classification head: give a fine-tuned model")
     backbone = build_backbone(stored, image_size)
     return _with_head(backbone, stored.head, stored.classes, stored.origin)
+
+
+def _head_width(backbone: nn.Module) -> int:
+    """C of the features."""
+    return getattr(backbone, "pooled_features", backbone.num_features)
 
 
 def _with_head(backbone: nn.Module, head: Head, classes, source) -> Classifier:

@@ -2,6 +2,9 @@
 
 Legend: B batch, H W the image, h w the grid of tokens, S = h*w tokens, C channels.
 
+Not of the contract, since the mean over the tokens does where they are absent: `pooled(images)` ->
+(B, pooled_features), for a network that has its own way from tokens to one vector an image.
+
 A Protocol and no base class: a network of somebody else's with these members goes wherever a
 backbone is asked for. `tests/core/models/test_contract.py` holds every name of `create_backbone` to
 it.
@@ -22,7 +25,6 @@ class Backbone(Protocol):
     """
 
     num_features: int  # C of the tokens and of `feature_map`
-    num_pooled_features: int  # of `forward_pooled`; some models of timm widen them for their head
     stride: tuple[int, int]  # pixels per token, high and wide
     grid: tuple[int, int]  # (h, w): image_size / stride, rounded up by padded convolutions
     image_size: tuple[int, int]  # (H, W), what it is built for
@@ -34,12 +36,6 @@ class Backbone(Protocol):
         """(B, in_channels, H, W) -> tokens (B, S, C) after the last norm, row by row of the grid.
 
         Raises InputError for images of another shape; class and register tokens are left out.
-        """
-
-    def forward_pooled(self, images: Tensor) -> Tensor:
-        """One vector an image, (B, num_pooled_features), what the head of a classifier sees.
-
-        The mean over the tokens; a model of timm keeps timm's own pooling.
         """
 
     def feature_map(self, images: Tensor) -> Tensor:

@@ -24,7 +24,14 @@ from torch.utils.checkpoint import checkpoint
 
 from core.errors import InputError
 from core.models.networks.mlp import ChannelMlp, drop_path
-from core.models.shapes import as_pair, check_counts, check_images, check_rates, config_from
+from core.models.shapes import (
+    as_pair,
+    check_counts,
+    check_images,
+    check_rates,
+    config_from,
+    depths_in_order,
+)
 
 # src/convmlp.py: tokenizer channels, conv blocks, blocks, widths and MLP ratio of the stages.
 CONVMLPS = {
@@ -125,6 +132,7 @@ class ConvMLP(nn.Module):
         self.apply(_official_init)
 
     def _configure(self, config: ConvMLPConfig) -> None:
+        self.in_channels = config.in_channels
         self.config, self.image_size = config, config.image_size
         self.grid = tuple(-(-side // 32) for side in config.image_size)
 
@@ -136,9 +144,17 @@ class ConvMLP(nn.Module):
         """What `backbone_from_description` builds the same network from; JSON can hold it."""
         return {"name": "convmlp", **asdict(self.config)}
 
+    def layer_depths(self) -> tuple[dict[str, int], int]:
+        """Depth by parameter name, and N, the last norm's: 0 the tokenizer, then the blocks."""
+        return depths_in_order(self)
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> tokens (B, S, C) after the last LayerNorm, row by row of the grid."""
         return self.feature_map(images).flatten(2).transpose(1, 2)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """timm's name of `forward`: (B, 3, H, W) -> tokens (B, S, C)."""
+        return self(images)
 
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, h, w)."""
@@ -152,7 +168,7 @@ class ConvMLP(nn.Module):
         The last goes through the last norm here, which the detection code leaves out: it is
         `feature_map`, and no parameter is without a gradient.
         """
-        check_images(images, self.config.in_channels, self.image_size)
+        check_images(images, self.in_channels, self.image_size)
         tokenized = x = self.tokenizer(images)
         for block in self.conv_blocks:
             x = x + block(x)

@@ -81,7 +81,7 @@ class Mixer(nn.Module):
     def __init__(self, config: MixerConfig):
         super().__init__()
         self.num_features, self.stride = config.hidden_dim, config.patch_size
-        self.in_channels, self.any_size = config.in_channels, config.any_size
+        self.any_size = config.any_size
         self.normalization = ((0.5,) * config.in_channels, (0.5,) * config.in_channels)
         self.stem = nn.Conv2d(config.in_channels, self.num_features, self.stride, self.stride)
         last = max(config.num_blocks - 1, 1)
@@ -92,6 +92,7 @@ class Mixer(nn.Module):
         self._configure(config)
 
     def _configure(self, config: MixerConfig) -> None:
+        self.in_channels = config.in_channels
         self.config, self.image_size, self.grid = config, config.image_size, config.grid
 
     @classmethod
@@ -115,10 +116,6 @@ class Mixer(nn.Module):
         """timm's name of `forward`: (B, 3, H, W) -> tokens (B, S, C)."""
         return self(images)
 
-    def forward_pooled(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> the mean over the tokens (B, C), what a classification head sees."""
-        return self(images).mean(1)
-
     def forward_tokens(self, tokens: Tensor, grid: Grid | None = None) -> Tensor:
         """Mix tokens that need not come from an image: (B, S, C) -> (B, S, C), normalised.
 
@@ -131,10 +128,7 @@ class Mixer(nn.Module):
         # tokens first, in memory too: token mixing multiplies them where they lie
         x, maps = tokens.transpose(0, 1).contiguous(), self._maps(grid)  # (S, B, C)
         for block in self.blocks:
-            if torch.jit.is_scripting():
-                x = block(x, maps)
-            else:
-                x = self._run(block, x, maps)
+            x = block(x, maps) if torch.jit.is_scripting() else self._run(block, x, maps)
         return self.norm(x).transpose(0, 1)
 
     def feature_map(self, images: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class TokenMlp(ChannelMlp):
     def own_weights(self) -> dict[str, Tensor]:
         """{"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}.
 
-        Raises InputError where a layer is no plain one: what it multiplies by is then not its weight.
+        Raises InputError where a layer is no plain one: what it multiplies by is not its weight.
         """
         for name, layer in (("fc1", self.fc1), ("fc2", self.fc2)):
             if not has_own_weights(layer):

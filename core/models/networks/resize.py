@@ -20,8 +20,8 @@ column), so that each axis has its own R.
               patch embeddings: mixing of an interpolated field is the interpolated mixing. Along
               one that shrinks as `area`, which did better there (RESULTS.md compares them)
 
-A network with `any_size` leaves its weights alone and resizes tokens instead, by `pi`: W1 (R x) + b1
-is (W1 R) x + b1, and R x is two small products, one along each axis, never the S x S' matrix.
+A network with `any_size` leaves its weights alone and resizes tokens instead, by `pi`: W1 (R x) is
+(W1 R) x, and R x is two small products, one along each axis, never the S x S' matrix.
 """
 
 from __future__ import annotations
