@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from apps.style.config import BALANCING, OPTIMIZERS, StyleConfig, balanced, wikiart7_small
-from apps.style.config import debug as debug_run
+from apps.style.config import StyleConfig
+from apps.style.presets import BALANCING, OPTIMIZERS, balanced, wikiart7_small
+from apps.style.presets import debug as debug_run
 from apps.style.train import train
 from core.app.comparing import Scores, check_lists, report, train_all
 from core.config import cli, did_you_mean, entry_point

@@ -15,8 +15,7 @@ import numpy as np
 from torch import nn
 from torch.utils.data import Dataset
 
-from apps.style.config import StyleConfig
-from apps.style.data.dataset import DataConfig
+from apps.style.config import DataConfig, EvalConfig, StyleConfig
 from apps.style.data.source import StyleData
 from apps.style.evaluation.inference import Predictions, predict_all
 from apps.style.evaluation.metrics import class_scores, confusion_matrix, style_metrics, table
@@ -34,7 +33,7 @@ def evaluate(
 ) -> tuple[dict[str, float], Predictions]:
     """`style_metrics` of the network on prepared validation paintings; all processes call it."""
     options = {"workers": config.data.workers, "skip_bad": config.data.skip_bad}
-    found = predict_all(session, network, val, config.eval_batch, **options)
+    found = predict_all(session, network, val, config.eval.batch_size, **options)
     return style_metrics(found.probabilities, found.labels), found
 
 
@@ -69,7 +68,7 @@ def _report(options: dict) -> None:
     given = {name: value for name, value in options.items() if value is not None}
     elsewhere = given.keys() & {"root", "csv"}
     base = DataConfig(workers=config.data.workers) if elsewhere else config.data
-    config = replace(config, data=replace(base, **given), eval_batch=batch)
+    config = replace(config, data=replace(base, **given), eval=EvalConfig(batch))
     val = StyleData(config, session).val(network)
     metrics, found = evaluate(session, network, val, config)
     if session.is_main:

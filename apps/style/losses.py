@@ -22,24 +22,13 @@ their alpha. For soft targets the sum over the classes is our extension.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from apps.style.config import LossConfig
 from core.errors import InputError
 from core.training.losses import softmax_loss
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """How the loss treats classes of unequal sizes."""
-
-    name: Literal["plain", "weighted", "logit_adjusted", "focal"] = "plain"
-    tau: float = 1.0  # of logit_adjusted; 0 is plain
-    gamma: float = 2.0  # of focal; 0 is plain
 
 
 def style_losses(

@@ -5,10 +5,11 @@ No words at all: the `demo` preset, on paintings that the app paints itself.
 
 from __future__ import annotations
 
-from apps.style.config import PRESETS, StyleConfig
+from apps.style.config import StyleConfig
 from apps.style.data.source import StyleData
 from apps.style.eval import evaluate
 from apps.style.losses import style_losses
+from apps.style.presets import PRESETS
 from core.config import cli, entry_point
 from core.data.augment import mix
 from core.models.network import build_network

@@ -39,7 +39,7 @@ class StyleData:
 
     def open(self, split: str) -> Dataset | LabelledStream:
         """One side of the split, without a transform."""
-        return open_paintings(self.files, split, tell=self.session.print)
+        return open_paintings(self.files, split, report=self.session.print)
 
     def train(self, images, network: Classifier) -> Dataset | LabelledStream:
         """`images` with the augmentation and the sampling of the configuration."""
@@ -67,7 +67,7 @@ def embedded_paintings(config: StyleConfig, session: Session) -> Path:
     """The folder of the embedded paintings, which are painted by the main process if need be."""
     from apps.style.paintings import write_paintings
 
-    wanted = config.paintings
+    wanted = config.embedded
     counts = f"{wanted.train}-{wanted.val}-{wanted.size}px"
     root = Path("data") / f"style-paintings-{counts}-seed{wanted.seed}"
     if session.is_main:

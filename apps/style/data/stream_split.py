@@ -9,20 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
+from apps.style.config import DataConfig
 from apps.style.data.protocols import STYLES, known_classes
 from apps.style.data.splits import check_share
 from core.data.streams.hub import open_hub_stream
 from core.data.streams.labelled import LabelledStream
 from core.data.streams.tar_shard import Sample
 from core.errors import InputError
-
-if TYPE_CHECKING:
-    from apps.style.data.dataset import DataConfig
 
 Read = Callable[[int, int], Iterator[Sample]]
 

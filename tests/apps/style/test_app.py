@@ -21,14 +21,14 @@ from torch.utils.data import Dataset
 from apps.style import compare, predict
 from apps.style import eval as style_eval
 from apps.style import train as style_train
-from apps.style.config import BALANCING, OPTIMIZERS, PRESETS, debug
-from apps.style.data.dataset import DataConfig, open_paintings
+from apps.style.config import DataConfig, LossConfig
+from apps.style.data.dataset import open_paintings
 from apps.style.data.sampling import SquareRoot
 from apps.style.data.source import StyleData, prepared
 from apps.style.evaluation.inference import occlusion_map, predict_all
 from apps.style.evaluation.metrics import style_metrics
-from apps.style.losses import LossConfig
 from apps.style.paintings import write_paintings
+from apps.style.presets import BALANCING, OPTIMIZERS, PRESETS, debug
 from core import InputError
 from core.data.augment import AugmentConfig
 from core.data.images.labelled import decode
@@ -230,7 +230,7 @@ def unequal(paintings, tmp_path):
 
 def first_labels(config, sampling):
     """Labels of the first training batch."""
-    images = open_paintings(config.data, "train", lambda image: torch.zeros(1), tell=list)
+    images = open_paintings(config.data, "train", lambda image: torch.zeros(1), report=list)
     images = SquareRoot(images) if sampling == "square_root" else images
     return next(TrainLoader(images, config.run.batch_size).batches())["label"]
 

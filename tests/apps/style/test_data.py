@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from apps.style.data.dataset import DataConfig, class_counts, open_paintings
+from apps.style.config import DataConfig
+from apps.style.data.dataset import class_counts, open_paintings
 from apps.style.data.files import CORRUPT
 from apps.style.data.lists import artist_of, read_lists
 from apps.style.data.protocols import SMALL, STYLES, protocol
@@ -146,8 +147,8 @@ def write_artgan(root, classes=("Art_Nouveau", "Baroque"), train=6, val=3):
     return root
 
 
-def opened(side="train", tell=print, **fields):
-    return open_paintings(DataConfig(**fields), side, tell=tell)
+def opened(side="train", report=print, **fields):
+    return open_paintings(DataConfig(**fields), side, report=report)
 
 
 def test_only_training_paintings_are_thinned(tmp_path):
@@ -198,8 +199,8 @@ def test_known_broken_files_are_left_out_once(tmp_path):
     with open(root / "Style/style_train.csv", "a") as file:
         file.write(f"{CORRUPT[0]},1\n")  # it does not even have to be there
     told = []
-    assert class_counts(opened(root=str(root), tell=told.append)).tolist() == [6, 6]
-    opened("val", root=str(root), tell=told.append)
+    assert class_counts(opened(root=str(root), report=told.append)).tolist() == [6, 6]
+    opened("val", root=str(root), report=told.append)
     assert len(told) == 1
     assert "rembrandt_woman-standing-with-raised-hands.jpg" in told[0]
 
@@ -211,7 +212,7 @@ def test_missing_files(tmp_path):
     with pytest.raises(InputError, match=r"2 of 12 listed files .*artist-0_train-0\.jpg"):
         opened(root=str(root), skip_bad=1)
     told = []
-    images = opened(root=str(root), skip_bad=2, tell=told.append)
+    images = opened(root=str(root), skip_bad=2, report=told.append)
     assert class_counts(images).tolist() == [6, 4]
     assert [line.split("/")[-1] for line in told] == [
         "artist-0_train-0.jpg is missing",
@@ -244,7 +245,7 @@ def test_csv_files(tmp_path):
         (tmp_path / name).write_bytes(painting(1))
     (tmp_path / "list.csv").write_text("\n".join(rows))
     file, told = f"{tmp_path}/list.csv", []
-    train, val = opened(csv=file), opened("val", csv=file, tell=told.append)
+    train, val = opened(csv=file), opened("val", csv=file, report=told.append)
     assert train.classes == val.classes == ["Baroque", "Realism"]
     assert (train.labels, val.labels) == ([1, 0], [1])
     assert train[1]["image"].mode == "RGB"
@@ -315,12 +316,12 @@ def test_image_folders(tmp_path):
     for name in ("train/b/x_1.png", "train/a/x_2.png", "train/a/y_3.png", "val/b/x_4.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(painting(1, "PNG"))
-    train, val = opened(root=str(tmp_path)), opened("val", root=str(tmp_path), tell=list)
+    train, val = opened(root=str(tmp_path)), opened("val", root=str(tmp_path), report=list)
     assert train.classes == val.classes == ["a", "b"]
     assert (train.names, val.labels) == (["x_2.png", "y_3.png", "x_1.png"], [1])
     with pytest.raises(InputError, match="has no official split"):
         opened(root=f"{tmp_path}/train")
-    drawn = [opened(s, root=str(tmp_path), split="artist", tell=list) for s in ("train", "val")]
+    drawn = [opened(s, root=str(tmp_path), split="artist", report=list) for s in ("train", "val")]
     assert [images.names for images in drawn] == [["x_2.png", "x_1.png"], ["y_3.png"]]
     (tmp_path / "val/c").mkdir()
     with pytest.raises(InputError, match="1 of 2 class folders hold no image"):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from apps.style.config import LossConfig
 from apps.style.evaluation.metrics import (
     balanced_accuracy,
     calibration_error,
@@ -18,7 +19,7 @@ from apps.style.evaluation.metrics import (
     table,
 )
 from apps.style.evaluation.pictures import confident_mistakes, confusion_picture, mistakes_sheet
-from apps.style.losses import LossConfig, class_weights, style_losses
+from apps.style.losses import class_weights, style_losses
 from core import InputError
 
 COUNTS = torch.tensor([60, 30, 10])
