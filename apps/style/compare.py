@@ -111,7 +111,7 @@ def one_run(config: CompareConfig, model: str, row: str, seed: int) -> StyleConf
     optimizer, _, way = row.partition(" ")
     base = balanced(config.base, way) if way else config.base
     run = replace(base.run, folder=str(folder), seed=seed, resume=True)
-    network = replace(base.model, name=model)
+    network = replace(base.model, backbone=model)
     return replace(base, model=network, optim=OPTIMIZERS[optimizer], run=run)
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from core.data.augment import AugmentConfig
-from core.models.network import NetworkConfig
+from core.models.network import ClassifierConfig
 from core.training.optim import OptimConfig
-from core.training.run import RunConfig
+from core.training.run_config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,11 @@ class StyleConfig:
         "paintings.seed": "embedded.seed",
         "paintings.size": "embedded.size",
         "eval_batch": "eval.batch_size",
-        "model.name": "model.backbone",
     }
 
     data: DataConfig = DataConfig()
     embedded: EmbeddedConfig = EmbeddedConfig()
-    model: NetworkConfig = NetworkConfig()
+    model: ClassifierConfig = ClassifierConfig()
     augment: AugmentConfig = AugmentConfig(crop_area=(0.25, 1.0))
     sampling: Literal["plain", "square_root"] = "plain"  # data/sampling.py
     loss: LossConfig = LossConfig()

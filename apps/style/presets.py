@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from apps.style.config import DataConfig, EmbeddedConfig, StyleConfig
 from core.data.augment import AugmentConfig
-from core.models.network import NetworkConfig
+from core.models.network import ClassifierConfig
 from core.training.optim import OptimConfig, ScheduleConfig
-from core.training.run import RunConfig
+from core.training.run_config import RunConfig
 
 # The six of the paper by its names. torch's own definitions: timm's `sgd` is Nesterov's, its
 # `rmsprop` has momentum. Learning rates are ours, since the paper's are not known.
@@ -48,7 +48,7 @@ def balanced(config: StyleConfig, name: str) -> StyleConfig:
 def demo() -> StyleConfig:
     """Embedded paintings of twelve styles, a small Mixer: top-1 0.97 in 6 minutes on a core."""
     return StyleConfig(
-        model=NetworkConfig("mixer_c128_l4_p8", (64,)),
+        model=ClassifierConfig("mixer_c128_l4_p8", (64,)),
         augment=AugmentConfig(crop_area=(0.4, 1.0), label_smoothing=0.1),
         protocol="direct",
         optim=OptimConfig(lr=2e-3, weight_decay=0.1),
@@ -71,7 +71,7 @@ def debug() -> StyleConfig:
         base,
         data=DataConfig(workers=0),
         embedded=EmbeddedConfig(train=2, val=1, size=32),
-        model=NetworkConfig("mixer_c16_l2_p8", (32,)),
+        model=ClassifierConfig("mixer_c16_l2_p8", (32,)),
         run=replace(run, best="top1"),
     )
 
@@ -80,7 +80,7 @@ def _wikiart(name: str, preset: str) -> StyleConfig:
     """27 classes by ArtGAN's official lists, at 224, with the Mixer's clipping and depth."""
     return StyleConfig(
         data=DataConfig(classes=27, workers=8),
-        model=NetworkConfig(name, stochastic_depth=0.1),
+        model=ClassifierConfig(name, stochastic_depth=0.1),
         augment=AugmentConfig(crop_area=(0.25, 1.0), randaugment=9, mixup=0.2, label_smoothing=0.1),
         optim=OptimConfig(lr=1e-3, weight_decay=0.1),
         run=RunConfig(
@@ -133,7 +133,7 @@ def wikiart7_small() -> StyleConfig:
     """Seven styles of WikiArt, a small Mixer: top-1 0.34 in 3 minutes on a core. Set --data.csv."""
     return StyleConfig(
         data=DataConfig(csv="wikiart7/labels.csv"),
-        model=NetworkConfig("mixer_c128_l4_p8", (64,)),
+        model=ClassifierConfig("mixer_c128_l4_p8", (64,)),
         augment=AugmentConfig(crop_area=(0.25, 1.0), label_smoothing=0.1),
         protocol="direct",
         optim=OptimConfig(lr=1e-3, weight_decay=0.1),
