@@ -55,11 +55,13 @@ def occlusion_map(network: nn.Module, image: Tensor, label: int, batch_size: int
     """
     height, width = image.shape[1:]
     boxes = [
-        (slice(top * height // WINDOWS, (top + 2) * height // WINDOWS),
-         slice(left * width // WINDOWS, (left + 2) * width // WINDOWS))
+        (
+            slice(top * height // WINDOWS, (top + 2) * height // WINDOWS),
+            slice(left * width // WINDOWS, (left + 2) * width // WINDOWS),
+        )
         for top in range(WINDOWS - 1)
         for left in range(WINDOWS - 1)
-    ]  # fmt: skip
+    ]
     hidden = image.repeat(len(boxes), 1, 1, 1)
     for picture, box in zip(hidden, boxes, strict=True):
         picture[(slice(None), *box)] = image.mean((1, 2), keepdim=True)

@@ -47,8 +47,14 @@ class Paintings:
     size: int  # pixels of the longer side
 
 
-def write_paintings(root: str | os.PathLike, train: int, val: int, seed: int = 0, size: int = 96,
-                    workers: int | None = None) -> Path:  # fmt: skip
+def write_paintings(
+    root: str | os.PathLike,
+    train: int,
+    val: int,
+    seed: int = 0,
+    size: int = 96,
+    workers: int | None = None,
+) -> Path:
     """Write the data set to root, or what is missing of it; returns root.
 
     train, val: paintings of each style; scenes 0 to train - 1 are trained on and the next `val`
@@ -117,8 +123,11 @@ def _lists(what: Paintings) -> dict[str, str]:
 
 
 def _rows(what: Paintings, numbers: range) -> str:
-    rows = [f"{_path(what, style, number)},{label}\r\n"
-            for label, style in enumerate(STYLES) for number in numbers]  # fmt: skip
+    rows = [
+        f"{_path(what, style, number)},{label}\r\n"
+        for label, style in enumerate(STYLES)
+        for number in numbers
+    ]
     order = np.random.default_rng([what.seed, numbers.start, 6]).permutation(len(rows))
     return "".join(rows[i] for i in order)
 

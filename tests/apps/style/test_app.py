@@ -292,8 +292,10 @@ def recording_train():
 
 def test_two_processes_train_on_every_row_of_a_stream_once_an_epoch(tmp_path):
     lengths = [9, 14, 7]
-    draws = ([np.random.default_rng([s, k]).random(n) for k, n in enumerate(lengths)]
-             for s in itertools.count())  # fmt: skip
+    draws = (
+        [np.random.default_rng([s, k]).random(n) for k, n in enumerate(lengths)]
+        for s in itertools.count()
+    )
     counts = (int((np.concatenate(drawn) >= 0.3).sum()) for drawn in draws)
     seed, rows = next((s, n) for s, n in enumerate(counts) if n % 4 == 0)
     root = f"{write_parquet(tmp_path / 'hub', lengths)}#label"

@@ -27,10 +27,36 @@ from core.data.streams.loading import StreamLoader
 from core.data.transforms import eval_transform
 from tests.core.data.stream_toy import Number, write_parquet
 
-TRAIN = [1948, 69, 77, 3034, 2969, 1131, 337, 1565, 974, 4716, 654, 941, 9142, 896, 936, 1684, 220,
-         1787, 360, 1039, 4516, 7514, 1463, 4914, 3170, 152, 817]  # fmt: skip
-VAL = [834, 29, 33, 1300, 1272, 484, 144, 670, 417, 2020, 280, 402, 3918, 383, 401, 721, 94, 765,
-       153, 444, 1935, 3219, 626, 2105, 1358, 64, 350]  # fmt: skip
+COUNTS = {  # of ArtGAN's lists: paintings to train on, and to validate
+    "Abstract_Expressionism": (1948, 834),
+    "Action_painting": (69, 29),
+    "Analytical_Cubism": (77, 33),
+    "Art_Nouveau": (3034, 1300),
+    "Baroque": (2969, 1272),
+    "Color_Field_Painting": (1131, 484),
+    "Contemporary_Realism": (337, 144),
+    "Cubism": (1565, 670),
+    "Early_Renaissance": (974, 417),
+    "Expressionism": (4716, 2020),
+    "Fauvism": (654, 280),
+    "High_Renaissance": (941, 402),
+    "Impressionism": (9142, 3918),
+    "Mannerism_Late_Renaissance": (896, 383),
+    "Minimalism": (936, 401),
+    "Naive_Art_Primitivism": (1684, 721),
+    "New_Realism": (220, 94),
+    "Northern_Renaissance": (1787, 765),
+    "Pointillism": (360, 153),
+    "Pop_Art": (1039, 444),
+    "Post_Impressionism": (4516, 1935),
+    "Realism": (7514, 3219),
+    "Rococo": (1463, 626),
+    "Romanticism": (4914, 2105),
+    "Symbolism": (3170, 1358),
+    "Synthetic_Cubism": (152, 64),
+    "Ukiyo_e": (817, 350),
+}
+TRAIN, VAL = (list(counts) for counts in zip(*COUNTS.values(), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +68,7 @@ def real_lists():
 
 
 def test_the_real_lists_have_the_known_counts(real_lists):
-    assert real_lists.classes == list(STYLES)
+    assert real_lists.classes == list(STYLES) == list(COUNTS)
     for side, counts in (("train", TRAIN), ("val", VAL)):
         on_side = np.array(real_lists.sides) == side
         assert np.bincount(np.array(real_lists.labels)[on_side]).tolist() == counts

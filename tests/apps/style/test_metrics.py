@@ -238,11 +238,16 @@ def test_the_sheet_shows_the_surest_mistakes(tmp_path):
     assert asked == [4, 2, 3]
     sheet = np.asarray(Image.open(path).convert("RGB"))
     assert [bool((sheet == (200, 10 * i, 0)).all(-1).any()) for i in range(5)] == [
-        False, False, True, True, True,
-    ]  # fmt: skip
-    assert Image.open(
-        mistakes_sheet(tmp_path / "m.jpg", picture, probabilities, labels, names)
-    ).format == "JPEG"  # fmt: skip
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
+    assert (
+        Image.open(mistakes_sheet(tmp_path / "m.jpg", picture, probabilities, labels, names)).format
+        == "JPEG"
+    )
     nothing = mistakes_sheet(tmp_path / "x.png", picture, probabilities[:1], labels[:1], names)
     assert nothing is None
     assert not (tmp_path / "x.png").exists()

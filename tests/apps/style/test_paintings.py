@@ -19,7 +19,7 @@ from apps.style.paintings import (
     write_paintings,
 )
 from apps.style.paintings.hands import ARTISTS
-from apps.style.paintings.scene import draw_scene, kind_of
+from apps.style.paintings.scenes.scene import draw_scene, kind_of
 from apps.style.paintings.styles import artist_for, artist_of, file_name
 from core.errors import InputError
 
