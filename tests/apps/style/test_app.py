@@ -21,19 +21,22 @@ from torch.utils.data import Dataset
 from apps.style import compare, predict
 from apps.style import eval as style_eval
 from apps.style import train as style_train
-from apps.style.config import DataConfig, LossConfig
+from apps.style.config import DataConfig, LossConfig, StyleConfig
 from apps.style.data.dataset import open_paintings
 from apps.style.data.sampling import SquareRoot
 from apps.style.data.source import StyleData, prepared
-from apps.style.evaluation.inference import occlusion_map, predict_all
+from apps.style.evaluation.inference import predict_all
 from apps.style.evaluation.metrics import style_metrics
+from apps.style.evaluation.occlusion import occlusion_map
 from apps.style.paintings import write_paintings
-from apps.style.presets import BALANCING, OPTIMIZERS, PRESETS, debug
+from apps.style.presets import BALANCING, COMPARISONS, OPTIMIZERS, PRESETS, debug
 from core import InputError
+from core.app.runs import reopen
 from core.data.augment import AugmentConfig
 from core.data.images.labelled import decode
 from core.data.loading import BadSample, TrainLoader
 from core.data.streams.labelled import LabelledStream
+from core.models.classifier import Classifier
 from core.training.folder import read_metrics
 from core.training.optim import OptimConfig, create_optimizer
 from core.training.optimistic import OptimisticAdam
@@ -182,8 +185,8 @@ def tile_network():
 def predict_tiles():
     """An entry point: predict_all, kept in the named folder by each process."""
     session = Session(build_accelerator())
-    found = predict_all(session, tile_network(), Tiles(), 3, skip_bad=1)
-    np.savez(Path(sys.argv[1]) / f"{session.world}-{session.rank}.npz", **vars(found))
+    predictions = predict_all(session, tile_network(), Tiles(), 3, skip_bad=1)
+    np.savez(Path(sys.argv[1]) / f"{session.world}-{session.rank}.npz", **vars(predictions))
     session.accelerator.end_training()
 
 
@@ -223,7 +226,7 @@ def test_training_paintings_are_learnt(learned, paintings, tmp_path, command):
     assert done.returncode == 0, done.output
     record = json.loads((tmp_path / "out/eval.json").read_text())
     assert np.sum(record["confusion"]) == STYLES * TRAIN
-    assert record["metrics"]["top1"] > 0.7  # chance is 0.083
+    assert record["figures"]["top1"] > 0.7  # chance is 0.083
 
 
 @pytest.fixture
@@ -322,14 +325,15 @@ def test_two_processes_train_on_every_row_of_a_stream_once_an_epoch(tmp_path):
 
 def test_evaluation(learned, paintings, tmp_path, command):
     """Twelve unseen paintings; the figures are those of the definitions."""
-    done = command(style_eval.main, learned, "--output", tmp_path, "--batch-size", 5)
+    done = command(style_eval.main, learned, "--output", tmp_path, "--eval.batch-size", 5)
     assert done.returncode == 0, done.output
     record = json.loads((tmp_path / "eval.json").read_text())
-    config, network, _ = style_eval.open_run(learned, Session())
+    run = reopen(learned, StyleConfig, Classifier, Session())
+    config, network = run.config, run.network
     val = prepared(open_paintings(config.data, "val"), config.protocol, network)
-    found = predict_all(Session(), network, val, 5)
-    expected = style_metrics(found.probabilities, found.labels)
-    assert record["metrics"] == pytest.approx(expected, abs=1e-6)
+    predictions = predict_all(Session(), network, val, 5)
+    expected = style_metrics(predictions.probabilities, predictions.labels)
+    assert record["figures"] == pytest.approx(expected, abs=1e-6)
     assert np.sum(record["confusion"], 1).tolist() == [VAL] * STYLES
     assert [row["name"] for row in record["classes"]] == network.classes
     assert "NaN" not in (tmp_path / "eval.json").read_text()
@@ -353,9 +357,9 @@ def test_evaluation_on_other_classes(learned, paintings, tmp_path, command):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--data.split", "artsit"], "invalid choice: 'artsit'"),
-        (["--data.classes", 5], "invalid choice: 5"),
-        (["--batch-size", 0], "--batch-size is 0: at least 1"),
+        (["--data.split", "artsit"], "invalid choice 'artsit'"),
+        (["--data.classes", 5], "invalid choice '5'"),
+        (["--eval.batch-size", 0], "eval.batch_size is 0: at least 1"),
         (["--data.root", "nowhere"], "nowhere is no folder"),
     ],
 )
@@ -368,6 +372,14 @@ def test_evaluation_of_what_does_not_exist(learned, command, words, expected):
 # predictions of files
 
 
+def check_picture(path, painting):
+    """The painting itself is on the left, in the middle of a square of 256 pixels."""
+    card = np.asarray(decode(str(path)), float)
+    top, left = (12 + (256 - side) // 2 for side in (painting.height, painting.width))
+    shown = card[top : top + painting.height, left : left + painting.width]
+    assert np.abs(shown - np.asarray(painting, float)).mean() < 8  # JPEG's losses
+
+
 def test_prediction_of_files_and_folders(learned, paintings, tmp_path, command):
     """A text file and half a JPEG are named; three files of one name have a picture each."""
     (path, _), *_ = listed(paintings, "val")
@@ -378,37 +390,74 @@ def test_prediction_of_files_and_folders(learned, paintings, tmp_path, command):
     (tmp_path / "notes.txt").write_text("not a painting")
     (tmp_path / "a/half.jpg").write_bytes(content[: len(content) // 2])
     words = [tmp_path / "notes.txt", tmp_path / "a", tmp_path / "b/x.jpg"]
-    done = command(predict.main, learned, *words, "--output", tmp_path / "out")
-    assert complaint(done) == "error: 2 of 5 images could not be read"
+    out = tmp_path / "out"
+    done = command(predict.main, learned, *words, "--output", out)
+    assert complaint(done) == "error: 2 of 5 images could not be used"
     for name in ("notes.txt", "a/half.jpg"):
-        assert f"left out: {tmp_path / name} cannot be read" in done.output
-    out = tmp_path / "out/predictions"
+        assert f"left out: {tmp_path / name}: " in done.output
     records = json.loads((out / "predictions.json").read_text())
-    assert {r["image"] for r in records} == {
-        str(tmp_path / n) for n in ("a/x.jpg", "a/deep/x.jpg", "b/x.jpg")
-    }
-    assert {r["picture"] for r in records} == {"x.jpg", "x-2.jpg", "x-3.jpg"}
-    assert {p.name for p in out.glob("*.jpg")} == {r["picture"] for r in records}
-    config, network, _ = style_eval.open_run(learned, Session())
+    sources = [str(tmp_path / name) for name in ("a/deep/x.jpg", "a/x.jpg", "b/x.jpg")]
+    assert sorted(record["input"] for record in records) == sources
+    assert [record["output"] for record in records] == ["x.jpg", "x-2.jpg", "x-3.jpg"]
+    pictures = {record["output"] for record in records}
+    assert {p.name for p in out.iterdir()} == {"predictions.json", *pictures}
+    run = reopen(learned, StyleConfig, Classifier, Session())
+    config, network = run.config, run.network
     val = prepared(open_paintings(config.data, "val"), config.protocol, network)
-    found = predict_all(Session(), network, val, 12).probabilities[0]
-    best = np.argsort(-found)[:5]
+    shares = predict_all(Session(), network, val, 12).probabilities[0]
+    best = np.argsort(-shares)[:5]
     for record in records:
         assert list(record["styles"]) == [network.classes[i] for i in best]
-        assert list(record["styles"].values()) == pytest.approx(found[best].tolist(), abs=1e-5)
+        assert list(record["styles"].values()) == pytest.approx(shares[best].tolist(), abs=1e-5)
+        check_picture(out / record["output"], decode(path))
 
 
-def test_prediction_of_validation_paintings(learned, tmp_path, command):
-    done = command(predict.main, learned, "--count", 3, "--output", tmp_path)
+def test_prediction_of_validation_paintings(learned, paintings, tmp_path, command):
+    """One record and one picture for each of four of the twelve: 0, 4, 7 and 11."""
+    done = command(predict.main, learned, "--count", 4, "--output", tmp_path)
     assert done.returncode == 0, done.output
-    assert len(list((tmp_path / "predictions").glob("*.jpg"))) == 3
-    assert "--count is 0" in complaint(command(predict.main, learned, "--count", 0))
+    records = json.loads((tmp_path / "predictions.json").read_text())
+    assert len(records) == len(list(tmp_path.glob("*.jpg"))) == 4
+    run = reopen(learned, StyleConfig, Classifier, Session())
+    images = open_paintings(run.config.data, "val")
+    val = prepared(images, run.config.protocol, run.network)
+    shares = predict_all(Session(), run.network, val, 12).probabilities
+    for place, record in zip((0, 4, 7, 11), records, strict=True):
+        assert record["input"] == record["output"] == images.names[place]
+        best = np.argsort(-shares[place])[:5]
+        assert list(record["styles"]) == [run.network.classes[i] for i in best]
+        assert list(record["styles"].values()) == pytest.approx(shares[place, best], abs=1e-5)
+        check_picture(tmp_path / record["output"], images[place]["image"])
+    done = command(predict.main, learned, "--count", 0)
+    assert done.returncode == 2
+    assert "a number of at least 1" in done.output
+
+
+def test_predictions_lie_in_the_run_by_default(learned, paintings, command):
+    (path, _), *_ = listed(paintings, "val")
+    done = command(predict.main, learned, path)
+    assert done.returncode == 0, done.output
+    names = {p.name for p in (learned / "predictions").iterdir()}
+    assert names == {"predictions.json", Path(path).name}
+
+
+def test_no_input_is_overwritten(learned, paintings, tmp_path, command):
+    (path, _), *_ = listed(paintings, "val")
+    for name in ("x.png", "y.jpg"):
+        decode(path).save(tmp_path / name)
+    before = (tmp_path / "y.jpg").read_bytes()
+    done = command(predict.main, learned, tmp_path, "--output", tmp_path)
+    assert f"{tmp_path / 'y.jpg'} would be overwritten" in complaint(done)
+    assert (tmp_path / "y.jpg").read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.png", "y.jpg"]  # nothing is written
 
 
 def test_prediction_of_nothing(learned, tmp_path, command):
     (tmp_path / "notes.txt").write_text("not a painting")
-    done = command(predict.main, learned, tmp_path / "notes.txt", "--output", tmp_path / "out")
-    assert complaint(done) == "error: none of the images could be read"
+    out = tmp_path / "out"
+    done = command(predict.main, learned, tmp_path / "notes.txt", "--output", out)
+    assert complaint(done) == "error: 1 of 1 images could not be used"
+    assert not list(out.iterdir())
     assert f"no image in {tmp_path}" in complaint(command(predict.main, learned, tmp_path))
     assert "does not exist" in complaint(command(predict.main, learned, tmp_path / "none.jpg"))
 
@@ -418,7 +467,7 @@ def test_prediction_of_nothing(learned, tmp_path, command):
 
 def test_a_comparison_goes_on_where_it_stopped(paintings, tmp_path, capsys):
     base = config_of("", paintings)
-    config = replace(compare.debug(), base=base, out=str(tmp_path / "out"))
+    config = replace(COMPARISONS["debug"](), base=base, out=str(tmp_path / "out"))
     folders = [tmp_path / "out/mixer_c16_l2_p8" / f"{o}-{s}" for o in ("adam", "sgd") for s in "01"]
     first = compare.compare(replace(config, seeds=(0,)))
     kept = {f: (f / "metrics.jsonl").read_text() for f in folders if f.exists()}
@@ -435,16 +484,18 @@ def test_a_comparison_goes_on_where_it_stopped(paintings, tmp_path, capsys):
         rows = [row for folder in folders for row in read_metrics(folder)]
         assert values == [row["eval/top1"] for row in rows if "eval/top1" in row]
     record = json.loads((tmp_path / "out/compare.json").read_text())
-    assert record["scores"] == scores
+    assert record["scores"]["top1"] == scores
     assert "permutation test" in record["table"][-1]
     assert record["table"][-1] in capsys.readouterr().out
     assert min(decode(str(tmp_path / "out/compare.png")).size) > 100
 
 
 def test_each_way_of_balancing_is_alone():
-    base = replace(compare.debug().base, sampling="square_root")
+    base = replace(COMPARISONS["debug"]().base, sampling="square_root")
     base = replace(base, augment=AugmentConfig(mixup=0.3, label_smoothing=0.2))
-    config = replace(compare.debug(), base=base, balancing=tuple(BALANCING), optimizers=("sgd",))
+    config = replace(
+        COMPARISONS["debug"](), base=base, balancing=tuple(BALANCING), optimizers=("sgd",)
+    )
     runs = {row: compare.one_run(config, "mixer_c16_l2_p8", row, 0) for row in compare.rows(config)}
 
     def settings(run):

@@ -12,11 +12,11 @@ from apps.style.evaluation.metrics import (
     balanced_accuracy,
     calibration_error,
     class_scores,
+    classes_table,
     confusion_matrix,
     macro_f1,
     softmax,
     style_metrics,
-    table,
 )
 from apps.style.evaluation.pictures import confident_mistakes, confusion_picture, mistakes_sheet
 from apps.style.losses import class_weights, style_losses
@@ -168,7 +168,7 @@ def test_metrics_of_a_small_case_by_hand():
     assert [score.precision for score in scores[:2]] == pytest.approx([3 / 5, 2 / 3])
     assert scores[2].f1 == 0
     assert all(math.isnan(value) for value in (scores[2].precision, scores[3].f1, scores[3].recall))
-    lines = table(scores).splitlines()
+    lines = str(classes_table(scores)).splitlines()
     assert lines[1].split() == ["a", "4", "75.0", "60.0", "66.7"]
     assert lines[4].split() == ["d", "0", "-", "-", "-"]
 
