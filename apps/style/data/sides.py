@@ -17,7 +17,8 @@ from apps.style.config import DataConfig
 from apps.style.data.files import Report, check_folders
 from apps.style.data.lists import Listing, artist_of, read_csv, read_lists
 from apps.style.data.splits import artist_split, stratified_split
-from core.data.images.labelled import LabelledImages, open_images
+from core.data.images.labelled import LabelledImages
+from core.data.sources import open_images
 from core.errors import InputError
 
 

@@ -33,7 +33,7 @@ from apps.style.presets import BALANCING, COMPARISONS, OPTIMIZERS, PRESETS, debu
 from core import InputError
 from core.app.runs import reopen
 from core.data.augment import AugmentConfig
-from core.data.images.labelled import decode
+from core.data.images.files import decode
 from core.data.loading import BadSample, TrainLoader
 from core.data.streams.labelled import LabelledStream
 from core.models.classifier import Classifier
