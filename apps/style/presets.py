@@ -35,12 +35,12 @@ BALANCING = {
 
 def balanced(config: StyleConfig, name: str) -> StyleConfig:
     """The same run with one of BALANCING, and none of the others."""
-    chosen = BALANCING[name]
-    mixing = {key: chosen.get(key, 0.0) for key in ("label_smoothing", "mixup")}
+    settings = BALANCING[name]
+    mixing = {key: settings.get(key, 0.0) for key in ("label_smoothing", "mixup")}
     return replace(
         config,
-        loss=replace(config.loss, name=chosen.get("loss", "plain")),
-        sampling=chosen.get("sampling", "plain"),
+        loss=replace(config.loss, name=settings.get("loss", "plain")),
+        sampling=settings.get("sampling", "plain"),
         augment=replace(config.augment, **mixing),
     )
 

@@ -46,16 +46,16 @@ def open_paintings(
         return open_stream_side(config, split, transform)
     images, sides = open_all(config, split)
     places = np.flatnonzero(sides_of(config, images, sides, split, report) == split)
-    if config.csv or folder_of_lists(config):
+    if config.csv or folder_of_lists(config):  # listed files may be missing; those of folders not
         paths = {int(i): str(images.read(i)) for i in places}
         places = present_files(paths, config.skip_bad, report)
     if split == "train" and config.long_tail > 1:
         labels = np.asarray(images.labels)[places]
         places = np.asarray(places)[long_tailed(labels, config.long_tail, config.seed)]
     options = {"transform": transform, "max_pixels": config.max_pixels}
-    chosen = _in_classes(images, config.classes, places, _source(config, split), **options)
-    _check_classes(chosen, split, report)
-    return chosen
+    side = _in_classes(images, config.classes, places, _source(config, split), **options)
+    _check_classes(side, split, report)
+    return side
 
 
 def class_counts(images: LabelledImages | LabelledStream) -> np.ndarray:
@@ -94,13 +94,13 @@ def _in_classes(
     names = list(images.classes)
     if classes:
         names = known_classes(names, str(images))
-    wanted = protocol(classes) if classes else names
-    index = {name: i for i, name in enumerate(wanted)}
-    kept = [int(i) for i in places if names[images.labels[i]] in index]
-    labels = [index[names[images.labels[i]]] for i in kept]
-    read = partial(_read, images.read, kept)
-    names = [images.names[i] for i in kept]
-    return LabelledImages(source, wanted, labels, names, read, **options)
+    targets = protocol(classes) if classes else names
+    index = {name: i for i, name in enumerate(targets)}  # of a class among those of the protocol
+    rows = [int(i) for i in places if names[images.labels[i]] in index]
+    labels = [index[names[images.labels[i]]] for i in rows]
+    read = partial(_read, images.read, rows)  # images are read by their row in the whole list
+    files = [images.names[i] for i in rows]
+    return LabelledImages(source, targets, labels, files, read, **options)
 
 
 def _read(read: Callable[[int], str | bytes], places: Sequence[int], index: int) -> str | bytes:

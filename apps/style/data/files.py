@@ -40,11 +40,11 @@ def present_files(paths: Mapping[int, str], allowed: int, report: Report) -> lis
     Raises InputError where more than `allowed` are missing.
     """
     broken = {i for i, path in paths.items() if path.replace(os.sep, "/").endswith(CORRUPT)}
-    there = _contents({os.path.dirname(path) for path in paths.values()})
+    names = _contents({os.path.dirname(path) for path in paths.values()})
     missing = [
         i
         for i, path in paths.items()
-        if i not in broken and os.path.basename(path) not in there[os.path.dirname(path)]
+        if i not in broken and os.path.basename(path) not in names[os.path.dirname(path)]
     ]
     if len(missing) > allowed:
         raise InputError(

@@ -100,7 +100,7 @@ class InTurn(Dataset):
     """The samples of a stream by index, for evaluation; ascending indices read it once through.
 
     Each loader process reads all of it, whatever share of the samples it gives. An index before the
-    last one begins the shard anew.
+    last one opens its shard again.
     """
 
     def __init__(self, stream: LabelledStream):
@@ -123,6 +123,7 @@ class InTurn(Dataset):
     def _sample(self, shard: int, place: int) -> Sample | None:
         if (shard, place) == (self.shard, self.position - 1):  # loaders repeat the last one
             return self.last
+        # behind, or in another shard: read on from there instead of passing over what is between
         if shard != self.shard or place < self.position:
             self.samples = self.stream.samples(shard, place)
             self.shard, self.position = shard, place

@@ -59,8 +59,8 @@ def write_paintings(
     """
     least_workers = 1 if workers is None else workers
     if seed < 0 or train < 1 or val < 1 or size < SMALLEST or least_workers < 1:
-        given = f"seed {seed}, train {train}, val {val}, size {size}, workers {workers}"
-        raise InputError(f"paintings: {given}: at least 0, 1, 1, {SMALLEST} and 1 are needed")
+        numbers = f"seed {seed}, train {train}, val {val}, size {size}, workers {workers}"
+        raise InputError(f"paintings: {numbers}: at least 0, 1, 1, {SMALLEST} and 1 are needed")
     what, root = Paintings(VERSION, seed, train, val, size), Path(root).expanduser()
     if _written_before(root, what):
         return root

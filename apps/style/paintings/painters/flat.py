@@ -37,15 +37,15 @@ def pop_art(scene: Scene, hand: Hand, rng) -> np.ndarray:
     """Printed primaries, a screen of dots for the tones (Ben Day's), and black contours."""
     unit, paints = scene.pixels / 100, rgb(hand.picks(POP))
     means = saturate(hand.sees(region_means(scene, scene.colour)), 1.4)
-    chosen = nearest(means, paints)
+    nearest_paint = nearest(means, paints)  # (K,)
     screened = rng.random(len(means)) < 0.55
     paper = paints[3]
     tone = np.clip(1.25 - luma(hand.sees(scene.colour)) * 1.1, 0.12, 0.8)
     dots = _screen(scene, 2.7 * unit * hand.scale, 0.6 + hand.angle, tone)
-    solid = paints[chosen][scene.labels]
-    ink = np.where((chosen == 3)[:, None], paints[2], paints[chosen])[scene.labels]
+    solid = paints[nearest_paint][scene.labels]
+    ink = np.where((nearest_paint == 3)[:, None], paints[2], paints[nearest_paint])[scene.labels]
     printed = over(sheet(scene, paper), ink, dots)
-    canvas = np.where((screened | (chosen == 3))[scene.labels][..., None], printed, solid)
+    canvas = np.where((screened | (nearest_paint == 3))[scene.labels][..., None], printed, solid)
     return over(canvas, rgb("0c0c10")[0], outlines(scene.labels, scene.pixels * 0.013))
 
 
