@@ -1,12 +1,13 @@
 """eval.py: the figures of a run on its own and on other paintings."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from apps.style import eval as style_eval
-from apps.style.config import StyleConfig
+from apps.style.config import DataConfig, StyleConfig
 from apps.style.data.dataset import open_paintings
 from apps.style.data.source import prepared
 from apps.style.evaluation.inference import predict_all
@@ -64,3 +65,33 @@ def test_evaluation_of_what_does_not_exist(learned, command, words, expected):
     done = command(style_eval.main, learned, *words)
     assert done.returncode == 2
     assert expected in done.output
+
+
+def test_other_paintings_have_settings_of_their_own():
+    """Of the run's only the loader processes hold; what was said holds in any case."""
+    data = DataConfig(root="other", split="artist", classes=27, workers=5, skip_bad=2, long_tail=3)
+    for said in ((), ("data.split", "output")):
+        assert style_eval.evaluated_data(data, said) == data
+    expected = DataConfig(root="other", workers=5, skip_bad=2)
+    assert style_eval.evaluated_data(data, ("data.root", "data.skip_bad")) == expected
+    assert style_eval.evaluated_data(DataConfig(csv="c"), ("data.csv",)) == DataConfig(csv="c")
+
+
+def test_mistakes_are_shown_as_they_are(learned, paintings, tmp_path, command, monkeypatch):
+    """Without the network's transform, and each its own where a damaged one is left out."""
+    (first, style), *others = listed(paintings, "val")
+    (tmp_path / "half.jpg").write_bytes(Path(first).read_bytes()[:400])
+    rows = [(str(tmp_path / "half.jpg"), style, "val"), *((*row, "val") for row in others)]
+    shown = []
+
+    def sheet(path, open_image, probabilities, labels, classes):
+        shown.extend(open_image(i) for i in range(len(labels)))
+
+    monkeypatch.setattr(style_eval, "mistakes_sheet", sheet)
+    words = ["--data.csv", write_csv(tmp_path / "list.csv", rows), "--output", tmp_path / "out"]
+    assert "half.jpg" in complaint(command(style_eval.main, learned, *words))
+    done = command(style_eval.main, learned, *words, "--data.skip-bad", 1)
+    assert done.returncode == 0, done.output
+    assert len(shown) == len(others)
+    for image, (path, _) in zip(shown, others, strict=True):
+        assert np.array_equal(np.asarray(image), np.asarray(decode(path)))

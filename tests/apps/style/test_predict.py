@@ -1,10 +1,13 @@
 """predict.py: one record and one picture for each painting."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from apps.style import predict
 from apps.style.config import StyleConfig
@@ -106,3 +109,37 @@ def test_prediction_of_nothing(learned, tmp_path, command):
     assert not list(out.iterdir())
     assert f"no image in {tmp_path}" in complaint(command(predict.main, learned, tmp_path))
     assert "does not exist" in complaint(command(predict.main, learned, tmp_path / "none.jpg"))
+
+
+def test_the_picture_explains_the_likeliest_style(learned, monkeypatch, tmp_path):
+    """The map is of the first style, over the image as the network sees it, in [0, 1]."""
+    seen = {}
+
+    def occluded(network, image, label):
+        seen["label"], seen["pixels"] = label, image
+        return torch.zeros(image.shape[1:])
+
+    def drawn(image, view, drops, styles):
+        seen["view"] = view
+        return image
+
+    monkeypatch.setattr(predict, "occlusion_map", occluded)
+    monkeypatch.setattr(predict, "explained", drawn)
+    run = reopen(learned, StyleConfig, Classifier, Session())
+    run.network.backbone.normalization = ((0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
+    image = Image.new("RGB", (40, 30), (255, 128, 0))
+    record = predict.predict(Session(), run, "x", image, tmp_path)
+    assert run.network.classes[seen["label"]] == next(iter(record["styles"]))
+    assert float(seen["pixels"][0].mean()) == pytest.approx((1 - 0.1) / 0.5)
+    colour = torch.tensor([1, 128 / 255, 0]).view(3, 1, 1)
+    torch.testing.assert_close(seen["view"], colour.expand(3, 32, 32), atol=1e-5, rtol=0)
+
+
+def test_large_scans_shrink_as_in_the_run(learned, tmp_path):
+    painting = Image.new("RGB", (400, 300))
+    painting.save(tmp_path / "scan.jpg")
+    run = reopen(learned, StyleConfig, Classifier, Session())
+    data = replace(run.config.data, max_pixels=100 * 80)
+    run = replace(run, config=replace(run.config, data=data))
+    (item,) = predict.items_of([str(tmp_path / "scan.jpg")], run, Session(), 1)
+    assert item.load().size == (100, 75)
