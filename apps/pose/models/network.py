@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from apps.pose.config import ModelConfig
 from apps.pose.data.codec import HEATMAP_STRIDE
 from apps.pose.data.keypoints import KeypointSet
-from apps.pose.models.levels import level_maps, measure
+from apps.pose.models.levels import level_maps, level_shapes
 from apps.pose.models.mlp_pose import KeypointMixer, MLPPoseNeck, patch_of
 from core import InputError, create_backbone
 from core.config import build, to_plain
@@ -113,7 +113,7 @@ class PoseNet(nn.Module):
         mean, std = self.backbone.normalization
         self.register_buffer("mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
-        shapes, unused = measure(self.backbone, config.levels)
+        shapes, unused = level_shapes(self.backbone, config.levels)
         _freeze(self.backbone, None if config.freeze else unused)
         stride = _stride(config, self.backbone, shapes[0][1:])
         self.neck = _neck(config, shapes, stride)
