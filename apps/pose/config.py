@@ -85,6 +85,7 @@ class PoseConfig:
         "data.people_train": "embedded.train",
         "data.people_val": "embedded.val",
         "data.people_seed": "embedded.seed",
+        "batch_size": "eval.batch_size",  # of eval.py
     }
 
     data: DataConfig = DataConfig()
