@@ -29,7 +29,7 @@ class Options:
     """What only this evaluation is told."""
 
     boxes: str = ""  # json of detections to evaluate on: COCO results format
-    flip_test: bool = False  # average with mirrored images, which the run's own setting does not say
+    flip_test: bool = False  # average with mirrored images
     report: bool = False  # tables of where the errors are
     images_json: str = ""  # image_info_test-dev2017.json: write results, no AP
 

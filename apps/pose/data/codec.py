@@ -39,7 +39,8 @@ def blur_pixels(model: ModelConfig) -> int:
 def codec_config(model: ModelConfig) -> dict:
     """The mmpose config of the codec: how keypoints become targets, and outputs keypoints.
 
-    SimCC (arXiv 2107.03332): `SimCCLabel`, which takes the largest bin. Heatmaps, by ``heatmap_codec``:
+    SimCC (arXiv 2107.03332): `SimCCLabel`, which takes the largest bin. Heatmaps, by
+    ``heatmap_codec``:
 
     - "udp": `UDPHeatmap` (arXiv 1911.07524). W-1 crop pixels are w-1 heatmap pixels; Gaussians at
       the exact place; decoding refines by DARK's step in UDP's way (differences of one pixel).

@@ -11,6 +11,7 @@ from apps.pose.data.annotations import read_truth
 from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.formats import keypoint_set
 from apps.pose.data.keypoints import KeypointSet
+from core.app.embedded import embedded_folder
 from core.errors import InputError
 from core.training.session import Session
 
@@ -20,10 +21,10 @@ def embedded_people(config: PoseConfig, session: Session) -> DataConfig:
     from apps.pose.people import make_people
 
     people = config.embedded
-    root = Path("data") / f"pose-people-{people.train}-{people.val}-seed{people.seed}"
-    if session.is_main:
-        make_people(root, people.train, people.val, people.seed)
-    session.wait()
+    name = f"pose-people-{people.train}-{people.val}-seed{people.seed}"
+    root = embedded_folder(
+        session, name, lambda root: make_people(root, people.train, people.val, people.seed)
+    )
     names = {f"{split}_json": f"annotations/{split}.json" for split in ("train", "val")}
     folders = {f"{split}_images": f"images/{split}" for split in ("train", "val")}
     return replace(config.data, root=str(root), **names, **folders)

@@ -15,6 +15,7 @@ from apps.pose.data.keypoints import KeypointSet
 from apps.pose.evaluation.metrics import coco_results
 from apps.pose.models.decoding import create_decoder, to_image
 from apps.pose.models.flip_test import flip_average
+from apps.pose.models.network import PoseNet
 from core.evaluation.collect import collect
 from core.training.session import Session
 
@@ -54,6 +55,20 @@ def predictor(
         return to_image(points, batch["center"], batch["scale"], model.image_size), scores
 
     return predict
+
+
+def numpy_predictor(
+    session: Session, network: PoseNet, flip_test: bool
+) -> Callable[[dict], tuple[np.ndarray, np.ndarray]]:
+    """`predictor` of a run's network for batches on the CPU: arrays, in the session's precision."""
+    predict = predictor(network, network.config, network.keypoints, flip_test)
+
+    def on_device(batch: dict) -> tuple[np.ndarray, np.ndarray]:
+        with session.accelerator.autocast():
+            points, scores = predict(session.to_device(batch))
+        return points.cpu().numpy(), scores.cpu().numpy()
+
+    return on_device
 
 
 def predict_people(

@@ -48,7 +48,7 @@ def compute_metrics(data: PoseData, people: People, results: list[dict]) -> dict
 
 
 def check_truth(data: PoseData) -> None:
-    """Read what the metrics will want. Raises InputError as `compute_metrics` would, hours later."""
+    """Read what the metrics will want. Raises InputError where `compute_metrics` would, later."""
     if data.files.format == "mpii":
         mpii_truth(data.val_json, data.head_boxes)
         return

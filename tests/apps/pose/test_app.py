@@ -32,9 +32,15 @@ from tests.core.launch import launch
 COCO = KeypointSet.of(list(COCO_NAMES))
 TINY = {"backbone": "mixer_c16_l1_p16", "image_size": (64, 48)}
 FILES = [
-    "--data.train-json", "annotations/train.json", "--data.train-images", "images/train",
-    "--data.val-json", "annotations/val.json", "--data.val-images", "images/val",
-]  # fmt: skip
+    "--data.train-json",
+    "annotations/train.json",
+    "--data.train-images",
+    "images/train",
+    "--data.val-json",
+    "annotations/val.json",
+    "--data.val-images",
+    "images/val",
+]
 
 
 @pytest.fixture(scope="session")
@@ -137,10 +143,13 @@ def data_of(root, **model):
     config = debug()
     config = replace(config, model=replace(config.model, **model))
     files = replace(
-        config.data, root=str(root),
-        train_json="annotations/train.json", train_images="images/train",
-        val_json="annotations/val.json", val_images="images/val",
-    )  # fmt: skip
+        config.data,
+        root=str(root),
+        train_json="annotations/train.json",
+        train_images="images/train",
+        val_json="annotations/val.json",
+        val_images="images/val",
+    )
     return PoseData(replace(config, data=files), Session())
 
 

@@ -56,11 +56,16 @@ def make_people(folder, count=6, size=(320, 240)):
         content["images"].append(record)
         content["annotations"].append(
             {
-                "id": 10 + i, "image_id": i, "category_id": 1, "iscrowd": 0, "area": 4000.0,
-                "bbox": [int(x), int(y), 65, 105], "num_keypoints": len(NAMES),
+                "id": 10 + i,
+                "image_id": i,
+                "category_id": 1,
+                "iscrowd": 0,
+                "area": 4000.0,
+                "bbox": [int(x), int(y), 65, 105],
+                "num_keypoints": len(NAMES),
                 "keypoints": [v for a, b in points.tolist() for v in (a, b, 2)],
             }
-        )  # fmt: skip
+        )
     return content
 
 
@@ -400,9 +405,15 @@ def test_counts_and_who_is_left_out(people):
     save(folder, content)
     data = dataset(folder)
     assert data.counts == {
-        "images": 6, "annotations": 6, "crowds": 1, "unlabelled": 2, "people": 2,
-        "no_keypoints_or_box": 1, "outside_points": 0, "boxes_without_area": 1,
-    }  # fmt: skip
+        "images": 6,
+        "annotations": 6,
+        "crowds": 1,
+        "unlabelled": 2,
+        "people": 2,
+        "no_keypoints_or_box": 1,
+        "outside_points": 0,
+        "boxes_without_area": 1,
+    }
     assert [int(data[i]["annotation"]) for i in range(2)] == [14, 15]
 
 

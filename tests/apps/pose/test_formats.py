@@ -25,8 +25,12 @@ from core.training.session import Session
 
 MODEL = ModelConfig("mixer_c16_l1_p16", (64, 48), sigma=3.0)
 STILL = AugmentConfig(flip=0, half_body=0, scale=(1, 1), rotation=0, shift=0)
-FILES = {"train_json": "val.json", "train_images": "images", "val_json": "val.json",
-         "val_images": "images"}  # fmt: skip
+FILES = {
+    "train_json": "val.json",
+    "train_images": "images",
+    "val_json": "val.json",
+    "val_images": "images",
+}
 COCO_LIKE = pytest.mark.parametrize("format", ["crowdpose", "ochuman", "aic"])
 
 
@@ -49,10 +53,14 @@ def write_coco_like(root, format):
             points = rng.uniform(20, 140, (count, 2)).round(1)
             visible = rng.integers(1, 3, count)
             person = {
-                "id": 10 * i + k, "image_id": 100 + i, "category_id": 1, "iscrowd": 0,
-                "bbox": [18.0, 18.0, 124.0, 124.0], "num_keypoints": count,
+                "id": 10 * i + k,
+                "image_id": 100 + i,
+                "category_id": 1,
+                "iscrowd": 0,
+                "bbox": [18.0, 18.0, 124.0, 124.0],
+                "num_keypoints": count,
                 "keypoints": np.c_[points, visible].ravel().tolist(),
-            }  # fmt: skip
+            }
             content["annotations"].append(
                 person | ({"area": 5000.0} if format == "ochuman" else {})
             )
@@ -172,10 +180,13 @@ def write_mpii(root, people=5):
         joints[i] = -1
         records.append(
             {
-                "image": f"0{i}5.jpg", "center": [120.0, 115.0], "scale": 0.9,
-                "joints": joints.tolist(), "joints_vis": visible.tolist(),
+                "image": f"0{i}5.jpg",
+                "center": [120.0, 115.0],
+                "scale": 0.9,
+                "joints": joints.tolist(),
+                "joints_vis": visible.tolist(),
             }
-        )  # fmt: skip
+        )
     (root / "val.json").write_text(json.dumps(records))
     corners = np.stack([np.full((2, people), 10.0), 10.0 + rng.uniform(20, 60, (2, people))])
     savemat(root / "heads.mat", {"headboxes_src": corners})

@@ -38,12 +38,16 @@ def make_truth(count, people=90, seed=0):
         values = np.c_[points, labelled] * (labelled > 0)[:, None]
         annotations.append(
             {
-                "id": i + 1, "image_id": int(rng.integers(25)), "category_id": 1,
-                "iscrowd": int(i % 13 == 5), "area": float(0.6 * size * size),
+                "id": i + 1,
+                "image_id": int(rng.integers(25)),
+                "category_id": 1,
+                "iscrowd": int(i % 13 == 5),
+                "area": float(0.6 * size * size),
                 "bbox": [*corner.tolist(), float(size), float(size)],
-                "num_keypoints": int((labelled > 0).sum()), "keypoints": values.ravel().tolist(),
+                "num_keypoints": int((labelled > 0).sum()),
+                "keypoints": values.ravel().tolist(),
             }
-        )  # fmt: skip
+        )
     images = [{"id": i, "width": 640, "height": 640, "file_name": f"{i}.jpg"} for i in range(25)]
     names = [f"k{i}" for i in range(count)]
     categories = [{"id": 1, "name": "person", "keypoints": names, "skeleton": []}]

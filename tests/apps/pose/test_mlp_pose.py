@@ -365,10 +365,13 @@ def base(tmp_path_factory):
     backbone = create_backbone(config.model.backbone, (64, 64))
     weights = save_backbone(backbone, root.parent / "weights")
     data = replace(
-        config.data, root=str(root),
-        train_json="annotations/train.json", train_images="images/train",
-        val_json="annotations/val.json", val_images="images/val",
-    )  # fmt: skip
+        config.data,
+        root=str(root),
+        train_json="annotations/train.json",
+        train_images="images/train",
+        val_json="annotations/val.json",
+        val_images="images/val",
+    )
     model = replace(config.model, weights=str(weights), mixer_depth=1, mixer_width=8)
     return replace(config, data=data, model=model)
 

@@ -278,9 +278,13 @@ def randomized(model):
 
 LEVELS = {"levels": (0, 1), "fuse": True, "mixer_depth": 1, "mixer_width": 16}
 NECK = {
-    "type": "MLPPoseNeck", "in_channels": (32, 32), "strides": (16, 16), "input_size": (192, 256),
-    "depth": 1, "width": 16,
-}  # fmt: skip
+    "type": "MLPPoseNeck",
+    "in_channels": (32, 32),
+    "strides": (16, 16),
+    "input_size": (192, 256),
+    "depth": 1,
+    "width": 16,
+}
 
 
 @pytest.mark.parametrize(
@@ -302,9 +306,12 @@ def test_a_run_gives_the_same_outputs_in_mmpose(tmp_path, changes, model):
     cfg = config(MIXER)
     if changes.get("head") == "heatmap":
         cfg.model.head = {
-            "type": "HeatmapHead", "in_channels": 32, "out_channels": 17,
-            "deconv_out_channels": (256, 256), "deconv_kernel_sizes": (4, 4),
-        }  # fmt: skip
+            "type": "HeatmapHead",
+            "in_channels": 32,
+            "out_channels": 17,
+            "deconv_out_channels": (256, 256),
+            "deconv_kernel_sizes": (4, 4),
+        }
     else:
         cfg.merge_from_dict({f"model.{key}": value for key, value in model.items()})
         if "maps" in cfg.model.head:

@@ -46,10 +46,27 @@ def trained(fish, tmp_path_factory):
     """A run that has seen enough of them."""
     run = tmp_path_factory.mktemp("runs") / "fish"
     done = launch(
-        pose_train.main, "debug", "--data.root", fish, *WORDS, "--run.folder", run,
-        "--run.steps", 120, "--run.batch-size", 16, "--run.log-every", 40,
-        "--run.best", "PCK@0.2 box", "--model.image-size", 64, 64, "--model.simcc-maps", 4,
-    )  # fmt: skip
+        pose_train.main,
+        "debug",
+        "--data.root",
+        fish,
+        *WORDS,
+        "--run.folder",
+        run,
+        "--run.steps",
+        120,
+        "--run.batch-size",
+        16,
+        "--run.log-every",
+        40,
+        "--run.best",
+        "PCK@0.2 box",
+        "--model.image-size",
+        64,
+        64,
+        "--model.simcc-maps",
+        4,
+    )
     assert done.returncode == 0, done.output
     return run
 

@@ -63,8 +63,11 @@ def await_end_of_drawing(folder, seconds: float = 5.0) -> bool:
 
 
 def files(folder) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes()
-            for path in sorted(folder.rglob("*")) if path.is_file()}  # fmt: skip
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_a_scene_is_a_function_of_its_key():
@@ -196,10 +199,12 @@ def test_limbs_keep_their_lengths_in_every_pose():
         pose = sample_pose(rng)
         names.add(pose.name)
         joints = Body(build, pose).joints
-        for first, last, length in (("shoulder", "elbow", build.arm[0]),
-                                    ("elbow", "wrist", build.arm[1]),
-                                    ("hip", "knee", build.leg[0]),
-                                    ("knee", "ankle", build.leg[1])):  # fmt: skip
+        for first, last, length in (
+            ("shoulder", "elbow", build.arm[0]),
+            ("elbow", "wrist", build.arm[1]),
+            ("hip", "knee", build.leg[0]),
+            ("knee", "ankle", build.leg[1]),
+        ):
             bone = joints[f"left_{first}"] - joints[f"left_{last}"]
             assert np.linalg.norm(bone) == pytest.approx(length * build.height)
     assert len(names) >= len(POSES) - 2

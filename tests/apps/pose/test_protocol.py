@@ -36,10 +36,15 @@ def person(number, image, area, rng, kind="person"):
     points = corner + rng.uniform(0, side, (17, 2))
     values = np.c_[points, labels] * (labels > 0)[:, None]
     return {
-        "id": number, "image_id": image, "category_id": 1, "iscrowd": int(kind == "crowd"),
-        "area": area, "bbox": [*corner.tolist(), side, side],
-        "num_keypoints": int((labels > 0).sum()), "keypoints": values.ravel().tolist(),
-    }  # fmt: skip
+        "id": number,
+        "image_id": image,
+        "category_id": 1,
+        "iscrowd": int(kind == "crowd"),
+        "area": area,
+        "bbox": [*corner.tolist(), side, side],
+        "num_keypoints": int((labels > 0).sum()),
+        "keypoints": values.ravel().tolist(),
+    }
 
 
 def make_truth(seed, count=120, images=12):
