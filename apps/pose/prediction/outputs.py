@@ -16,6 +16,7 @@ from apps.pose.prediction.boxes import image_id
 from apps.pose.prediction.pipeline import Frame
 from apps.pose.prediction.video import SUFFIX, VIDEO_SUFFIXES, VideoWriter
 from core.app.predicting import RECORDS, named
+from core.errors import InputError
 from core.files import whole_file
 from core.pictures.sheets import in_rows, save_image, sheet
 
@@ -31,9 +32,14 @@ def place_outputs(inputs: list[Path], folder: Path, read: list[str]) -> dict[Pat
     Raises InputError where an input, or one of the files ``read`` besides, would be overwritten.
     """
     inputs = list(dict.fromkeys(inputs))
-    videos = sum(map(is_video, inputs))
-    endings = [".png"] * (len(inputs) > videos) + [SUFFIX, ".json"] * (videos > 0)
-    _, *names = named([SHEET, *inputs], folder, endings, read)  # an image may be called sheet, too
+    _, *names = named([SHEET, *inputs], folder, [], read)  # an image may be called sheet, too
+    targets = {(folder / f"{SHEET}.png").resolve()}
+    for path, name in zip(inputs, names, strict=True):
+        endings = (SUFFIX, ".json") if is_video(path) else (".png",)
+        targets |= {(folder / (name + ending)).resolve() for ending in endings}
+    for path in [*inputs, *map(Path, read)]:
+        if path.resolve() in targets:
+            raise InputError(f"{path} would be overwritten: choose another --output than {folder}")
     return dict(zip(inputs, names, strict=True))
 
 

@@ -18,6 +18,7 @@ from apps.pose.config import EvalConfig, ModelConfig
 from apps.pose.data.keypoints import COCO_NAMES, KeypointSet
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import predict_people
+from apps.pose.evaluation.protocol import evaluate
 from apps.pose.models.losses import pose_losses
 from apps.pose.models.network import PoseNet
 from apps.pose.people import make_people
@@ -135,7 +136,7 @@ def test_a_network_is_rebuilt_from_its_description():
 def test_an_untrained_network_scores_near_zero(people):
     data = data_of(people)
     net = PoseNet(ModelConfig(**TINY, sigma=3.0), COCO).eval()
-    metrics = pose_eval.evaluate(Session(), net, data, EvalConfig(4))
+    metrics = evaluate(Session(), net, data, data.val(), EvalConfig(4))
     assert 0 <= metrics["AP"] < 0.05
 
 
@@ -192,7 +193,7 @@ def test_perfect_outputs_score_one(data):
     assert len(kept) >= 8
     content["annotations"] = [a for a in content["annotations"] if a["id"] in kept]
     source.val_json.write_text(json.dumps(content))
-    metrics = pose_eval.evaluate(Session(), Oracle(source), source, EvalConfig(len(kept)))
+    metrics = evaluate(Session(), Oracle(source), source, source.val(), EvalConfig(len(kept)))
     assert metrics["AP"] == pytest.approx(1.0)
 
 
@@ -200,7 +201,7 @@ def test_the_same_figures_on_one_and_two_processes(people, trained):
     """11 people, batches of 4."""
     lines = {}
     for processes in (1, 2):
-        words = [trained, "--batch-size", 4]
+        words = [trained, "--eval.batch-size", 4]
         done = launch(pose_eval.main, *words, processes=processes)
         assert done.returncode == 0, done.output
         lines[processes] = [x for x in done.output.splitlines() if x.startswith("  A")]
@@ -218,7 +219,7 @@ def test_every_person_once_in_order(people):
     data = data_of(people)
     net = PoseNet(ModelConfig(**TINY, sigma=3.0), COCO).eval()
     dataset = data.val()
-    found = predict_people(Session(), net, dataset, EvalConfig(4))
+    found = predict_people(Session(), net, dataset, EvalConfig(4), data.files)
     assert found.annotation.tolist() == [int(dataset[i]["annotation"]) for i in range(11)]
 
 

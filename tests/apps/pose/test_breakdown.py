@@ -10,8 +10,6 @@ import pytest
 
 pytest.importorskip("mmpose")
 
-from apps.pose.evaluation.table import Table
-
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.evaluation.breakdown import (
     KINDS,
@@ -24,6 +22,7 @@ from apps.pose.evaluation.breakdown import (
 from apps.pose.evaluation.groups import groups_of
 from apps.pose.evaluation.metrics import coco_ap, complete_people
 from apps.pose.evaluation.report import coco_report, pck_report
+from core.tables import Table
 from tests.apps.pose.test_protocol import by_pycocotools, make_truth, simulate
 
 # Three keypoints with sigma 0.1; at area 10000 the similarity is exp(-d^2 / 800):

@@ -14,12 +14,10 @@ pytest.importorskip("mmpose")
 from apps.pose.data.keypoints import COCO_NAMES, COCO_SIGMAS, KeypointSet
 from apps.pose.evaluation.metrics import (
     AP_NAMES,
-    box_size,
     coco_ap,
     coco_results,
-    pck,
-    torso_length,
 )
+from apps.pose.evaluation.pck import box_size, pck, torso_length
 from core.errors import InputError
 
 SIGMAS = {17: COCO_SIGMAS, 5: (0.03, 0.05, 0.05, 0.1, 0.08)}

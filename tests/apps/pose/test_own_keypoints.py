@@ -19,7 +19,7 @@ from apps.pose.data.keypoints import KeypointSet, read_json
 from apps.pose.data.sigmas import estimate
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import predict_people
-from apps.pose.evaluation.metrics import box_size, pck
+from apps.pose.evaluation.pck import box_size, pck
 from apps.pose.models.network import PoseNet
 from apps.pose.models.start import start_from
 from apps.pose.presets import debug
@@ -79,8 +79,8 @@ def data_of(root, **files):
 
 def correct(network, data):
     """Share of each keypoint found within 0.2 of the box."""
-    people = predict_people(Session(), network, data.val(), EvalConfig(8))
-    truth, boxes = ground_truth(data.truth(), people.annotation, len(data.keypoints))
+    people = predict_people(Session(), network, data.val(), EvalConfig(8), data.files)
+    truth, boxes = ground_truth(data.truth, people.annotation, len(data.keypoints))
     return pck(people.keypoints, truth, box_size(boxes))["per_keypoint"]
 
 

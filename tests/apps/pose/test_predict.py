@@ -55,9 +55,9 @@ def predict(command):
     return partial(command, pose_predict.main)
 
 
-def stages(boxes, told=None, **options):
-    told = [] if told is None else told
-    return Stages(boxes, centres, SIMCC, COCO, told.append, **options)
+def stages(boxes, lines=None, **options):
+    lines = [] if lines is None else lines
+    return Stages(boxes, centres, SIMCC, COCO, lines.append, **options)
 
 
 def read(path):
@@ -121,7 +121,7 @@ def test_bad_inputs_are_named_and_the_others_go_on(predict, run, films, tmp_path
     shutil.copy(films / "walk.mp4", folder)
     done = predict(run, folder, folder / "notes.xyz", "--output", tmp_path / "out")
     assert done.returncode == 2, done.output
-    assert "error: 6 of 8 inputs could not be read to their end" in done.output
+    assert "error: 6 of 8 inputs could not be used" in done.output
     for name in ("half.jpg", "text.png", "text.mp4", "notes.xyz", "empty.webm"):
         (line,) = [x for x in done.output.splitlines() if f"{name}:" in x]
         assert line.startswith("left out"), line
@@ -143,7 +143,7 @@ def test_nothing_can_be_read(predict, run, tmp_path):
     (tmp_path / "a.jpg").write_text("text")
     done = predict(run, tmp_path / "a.jpg", "--output", tmp_path / "out")
     assert done.returncode == 2
-    assert "1 of 1 inputs could not be read" in done.output
+    assert "1 of 1 inputs could not be used" in done.output
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -240,14 +240,14 @@ def test_unusable_boxes():
     assert "not finite" in wrong[2]
 
 
-def test_unusable_boxes_are_told_of_a_few_times():
-    told, kept = [], Kept()
-    work = stages(lambda frames: [[([500, 0, 5, 5], 1.0)] for _ in frames], told)
+def test_unusable_boxes_are_reported_a_few_times():
+    lines, kept = [], Kept()
+    work = stages(lambda frames: [[([500, 0, 5, 5], 1.0)] for _ in frames], lines)
     assert len(list(work(numbered(20), kept))) == 20
     work.report_unusable()
-    assert len(told) == 4
-    assert told[0].startswith("left out: a.mp4 frame 0: box [500, 0, 5, 5] lies outside")
-    assert "17 more boxes" in told[3]
+    assert len(lines) == 4
+    assert lines[0].startswith("left out: a.mp4 frame 0: box [500, 0, 5, 5] lies outside")
+    assert "17 more boxes" in lines[3]
 
 
 def test_a_failing_network_ends_the_work_and_leaves_no_file(tmp_path):

@@ -18,8 +18,8 @@ import pytest
 pytest.importorskip("mmpose")
 
 from apps.pose.data.keypoints import COCO_NAMES, COCO_SIGMAS
-from apps.pose.eval import server_files
 from apps.pose.evaluation.metrics import AP_NAMES, coco_ap, coco_results, crowd_ap
+from apps.pose.evaluation.server import write_server_files
 from core.errors import InputError
 
 SIGMAS = np.array(COCO_SIGMAS)
@@ -283,7 +283,7 @@ def test_files_for_the_server(tmp_path):
     truth = make_truth(0)
     results = simulate(truth, 1)
     images = tmp_path / "image_info_test-dev2017.json"
-    listing, zipped = server_files(results, images, tmp_path, "my run_1")
+    listing, zipped = write_server_files(results, images, tmp_path, "my run_1")
     stem = "person_keypoints_test-dev2017_my-run-1_results"
     assert (listing.name, zipped.name) == (f"{stem}.json", f"{stem}.zip")
     assert re.fullmatch(r"person_keypoints_test-dev2017_[^_]+_results\.json", listing.name)
