@@ -31,7 +31,7 @@ from apps.pose.prediction.video import VIDEO_SUFFIXES
 from core.app.predicting import output_folder, prediction_parser
 from core.app.runs import reopen
 from core.config import entry_point
-from core.data.images.labelled import SUFFIXES, find_images
+from core.data.images.files import SUFFIXES, find_images
 from core.data.samples import evenly_spaced
 from core.errors import InputError
 from core.training.session import Session, build_accelerator

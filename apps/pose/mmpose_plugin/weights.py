@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from apps.pose.models.network import PoseNet
 from core.app.runs import open_network
+from core.checkpoints import find_checkpoint
 from core.errors import InputError
 from core.files import whole_file
 from core.models.backbone import FREE_TO_DIFFER
-from core.models.weights.reading import load_strictly
-from core.training.checkpoint import find_checkpoint
+from core.models.building import load_strictly
 
 STOCK = {  # what our heads call the parts of mmpose's SimCCHead and HeatmapHead
     "to_keypoints": "final_layer",
