@@ -14,17 +14,17 @@ from scipy.special import rel_entr, softmax
 from apps.pose import eval as pose_eval
 from apps.pose import predict as pose_predict
 from apps.pose import train as pose_train
-from apps.pose.config import EvalConfig, ModelConfig
+from apps.pose.config import EvalConfig, ModelConfig, PoseConfig
 from apps.pose.data.keypoints import COCO_NAMES, KeypointSet
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import predict_people
-from apps.pose.evaluation.protocol import evaluate
+from apps.pose.evaluation.protocol import check_truth, evaluate
 from apps.pose.models.losses import pose_losses
 from apps.pose.models.network import PoseNet
 from apps.pose.people import make_people
 from apps.pose.presets import PRESETS, debug
 from core import InputError, create_backbone
-from core.config import to_plain
+from core.config import cli, load_config, to_plain
 from core.training.folder import read_metrics
 from core.training.session import Session
 from tests.core import toy
@@ -279,6 +279,55 @@ def test_a_missing_data_root(tmp_path):
     assert "nowhere2 is no folder" in complaint(again), "a run that never began leaves no trap"
 
 
+def _lose_the_json(data):
+    (data / "annotations/val.json").unlink()
+
+
+def _lose_the_images(data):
+    shutil.rmtree(data / "images/val")
+
+
+def _move_a_keypoint_outside(data):
+    path = data / "annotations/val.json"
+    content = json.loads(path.read_text())
+    next(a for a in content["annotations"] if a["num_keypoints"])["keypoints"][:3] = [5000, 10, 2]
+    path.write_text(json.dumps(content))
+
+
+def _spoil_an_annotation(data):
+    path = data / "annotations/val.json"
+    content = json.loads(path.read_text())
+    content["annotations"].append({"id": 999, "image_id": 1, "category_id": 1, "keypoints": [1, 2]})
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_lose_the_json, "val.json"),
+        (_lose_the_images, "images/val is no folder"),
+        (_move_a_keypoint_outside, "val.json: annotation"),
+        (_spoil_an_annotation, "annotation 999"),
+    ],
+)
+def test_validation_data_are_opened_before_the_first_step(data, tmp_path, spoil, message):
+    """At the first evaluation the same would be said after hours of training."""
+    spoil(data)
+    assert message in complaint(train(data, tmp_path / "run"))
+    assert not list((tmp_path / "run").rglob("checkpoints/*"))
+    assert not [row for row in read_metrics(tmp_path / "run") if "loss" in row]
+
+
+def test_a_truth_that_no_metric_can_read_is_said_before_the_first_step(data, tmp_path):
+    """What only the metric looks at: CrowdPose's crowdIndex, MPII's heads."""
+    source = data_of(data)
+    check_truth(source)
+    for format, message in (("crowdpose", "no crowdIndex"), ("mpii", "holds no list of people")):
+        source.files = replace(source.files, format=format)
+        with pytest.raises(InputError, match=message):
+            check_truth(source)
+
+
 def test_a_json_without_keypoints(data, tmp_path):
     path = data / "annotations/train.json"
     content = json.loads(path.read_text())
@@ -349,3 +398,16 @@ def test_the_backbone_of_a_run_starts_another_network(trained):
     backbone = create_backbone("mixer_c32_l2_p16", (64, 48), weights=trained)
     saved = load_file(trained / "checkpoints/best/model.safetensors")
     assert torch.equal(backbone.stem.weight, saved["backbone.stem.weight"])
+
+
+def test_settings_that_have_moved(trained, tmp_path):
+    """A run of before opens; an option of before says what it is called now."""
+    plain = to_plain(debug())
+    people = plain.pop("embedded")
+    plain["data"].update({f"people_{name}": value for name, value in people.items()})
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(plain))
+    assert load_config(PoseConfig, path) == debug()
+    for old, new in (("people-train", "train"), ("people-val", "val"), ("people_seed", "seed")):
+        with pytest.raises(InputError, match=f"--data.{old} is now --embedded.{new}"):
+            cli(PRESETS, ["debug", f"--data.{old}", "3"])

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from apps.pose import predict as pose_predict
+from apps.pose.people import make_people
 from apps.pose.people.film import draw_film
 from apps.pose.prediction import video
 from apps.pose.prediction.boxes import BoxFile, usable, whole_image
@@ -481,3 +482,40 @@ def test_a_film_is_a_pure_function_and_its_people_move():
     assert all((a[0] == b[0]).all() and a[1] == b[1] for a, b in zip(one, two, strict=True))
     boxes = [labels[0]["bbox"] for _, labels in one if labels]
     assert len({tuple(box) for box in boxes}) > 10
+
+
+def test_whose_the_records_are(predict, run, films, tmp_path):
+    """The id in a picture's name, its place among the images without one; a video's frames."""
+    names = ["000000000785.jpg", "plain.jpg", "val_42.png"]
+    for name in names:
+        Image.new("RGB", (40, 60), (9, 99, 200)).save(tmp_path / name)
+    inputs = [tmp_path / name for name in names]
+    done = predict(run, *inputs, films / "walk.mp4", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.output
+    records = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert {r["file_name"]: r["image_id"] for r in records} == dict(
+        zip(names, (785, 1, 42), strict=True)
+    )
+    assert not any("frame" in r for r in records)
+    of_video = json.loads((tmp_path / "out/walk.json").read_text())
+    assert [(r["image_id"], r["frame"]) for r in of_video] == [(n, n) for n in range(12)]
+
+
+def test_predictions_lie_in_the_run_and_are_spread_over_the_data(predict, tmp_path):
+    """Without inputs and --output."""
+    run = make_run(tmp_path / "run", network())
+    people = make_people(tmp_path / "people", 1, 5, seed=5, workers=1)
+    settings = (run / "config.yaml").read_text()
+    files = {
+        "root: ''": f"root: {people}",
+        "person_keypoints_val2017": "val",
+        "val_images: val2017": "val_images: images/val",
+    }
+    for old, new in files.items():
+        assert old in settings
+        settings = settings.replace(old, new)
+    (run / "config.yaml").write_text(settings)
+    done = predict(run, "--count", 3)
+    assert done.returncode == 0, done.output
+    pictures = sorted(p.stem for p in (run / "predictions").glob("*.png"))
+    assert pictures == ["000000", "000002", "000004", "sheet"]
