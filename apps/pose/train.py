@@ -30,6 +30,7 @@ def train(config: PoseConfig, keep_processes: bool = False) -> Run:
 
     for batch in run.steps(loader):
         outputs = model(batch["image"])
+        # per-person sums, divided once by all labelled keypoints of all processes
         run.backward(pose_losses(outputs, batch), valid=batch["weight"].sum(1))
         run.step(optimizer)
         if run.due("eval"):

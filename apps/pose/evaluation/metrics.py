@@ -51,10 +51,10 @@ def coco_results(
     then that of the keypoints' extent, as for COCO's server. CocoMetric writes the box, and its
     area is used (pycocotools' loadRes).
     """
-    above = scores > SCORE_THRESHOLD
+    above = scores > SCORE_THRESHOLD  # (N, K)
     mean = (scores * above).sum(1) / np.maximum(above.sum(1), 1)
     person_scores = np.asarray(box_scores) * mean
-    triples = np.concatenate([keypoints, scores[..., None]], -1)
+    triples = np.concatenate([keypoints, scores[..., None]], -1)  # (N, K, 3), as COCO writes it
     keep = range(len(triples))
     if nms:
         if sigmas is None:
@@ -76,6 +76,7 @@ def _oks_nms(
 ) -> list[int]:
     from apps.pose.data.mmpose_compat import oks_nms
 
+    # people of different images never compete, so each image is thinned out by itself
     by_image = defaultdict(list)
     for i, image_id in enumerate(image_ids):
         by_image[int(image_id)].append(i)
@@ -124,6 +125,7 @@ def crowd_ap(
     total = coco_ap(content, results, sigmas, use_area=False)
     metrics = {name: total[name] for name in AP_NAMES if name[-1] not in "ML"}
     for name, images in by_crowding(content["images"]).items():
+        # a part of the data set is a data set of its own: with its people and its results alone
         ids = {image["id"] for image in images}
         people = [a for a in content["annotations"] if a["image_id"] in ids]
         part = {**content, "images": images, "annotations": people}

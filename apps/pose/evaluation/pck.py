@@ -43,10 +43,10 @@ def pck(
     reference = np.asarray(reference, dtype=np.float64)
     usable = np.isfinite(reference) & (reference > 0)
     valid = (truth[..., 2] > 0) & usable[:, None]
-    distance = np.linalg.norm(predicted - truth[..., :2], axis=-1)
+    distance = np.linalg.norm(predicted - truth[..., :2], axis=-1)  # (N, K)
     limit = threshold * np.where(usable, reference, 0.0)
     correct = valid & (distance <= limit[:, None])
-    total = valid.sum(0)
+    total = valid.sum(0)  # (K,)
     per_keypoint = np.where(total > 0, correct.sum(0) / np.maximum(total, 1), np.nan)
     return {
         "pck": float(correct.sum() / max(valid.sum(), 1)),

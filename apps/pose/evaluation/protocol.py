@@ -39,6 +39,7 @@ def compute_metrics(data: PoseData, people: People, results: list[dict]) -> dict
     if format == "crowdpose":
         return crowd_ap(data.truth, results, sigmas)
     if sigmas:
+        # nobody in AIC has a segment, whose area COCO's similarity takes
         return coco_ap(data.truth, results, sigmas, use_area=format != "aic")
     truth, references = _pck_references(data, people)
     return {
@@ -65,7 +66,7 @@ def report_tables(data: PoseData, people: People, results: list[dict]) -> list[T
         use_area = data.files.format not in ("aic", "crowdpose")
         return coco_report(data.truth, results, data.keypoints, use_area)
     truth, references = _pck_references(data, people)
-    reference = next(iter(references.values()))
+    reference = next(iter(references.values()))  # the torso where there is one
     return pck_report(people.keypoints, truth, reference, data.keypoints)
 
 

@@ -37,6 +37,7 @@ def _keypoint_table(
 ) -> Table:
     rows = []
     for k, name in enumerate(keypoints.names):
+        # the results stay whole: a keypoint that the truth does not have does not count
         alone = coco_ap(_only(content, k), results, keypoints.sigmas)["AP"]
         known = errors.similarity[:, k][errors.similarity[:, k] >= 0]
         mean = float(known.mean()) if len(known) else float("nan")
@@ -89,10 +90,10 @@ def _error_table(
 def _visibility_table(content: dict, errors: Breakdown) -> Table:
     truth = {p["id"]: p["keypoints"][2::3] for p in content["annotations"]}
     shape = errors.kinds.shape
-    visibility = np.array([truth[i] for i in errors.annotation.tolist()]).reshape(shape)
+    visibility = np.array([truth[i] for i in errors.annotation.tolist()]).reshape(shape)  # (N, K)
     rows = []
     for name, v in (("visible", 2), ("occluded", 1)):
-        kinds = errors.kinds[visibility == v]
+        kinds = errors.kinds[visibility == v]  # (labelled so,)
         counts = np.bincount(kinds[kinds >= 0], minlength=len(KINDS))
         rows.append((name, int(counts.sum()), *_shares(counts)))
     return Table("Occlusion of keypoints", ("annotated as", "labelled", *KINDS), rows)
@@ -108,6 +109,7 @@ def _group_table(content: dict, results: list[dict], sigmas: tuple[float, ...]) 
         rows.append((f"size: {name}", count, whole[f"AP{size}"], whole[f"AR{size}"]))
     for name, ids in groups_of(content["annotations"]).items():
         if ids:
+            # a person without labels is neither right nor wrong, whatever is predicted there
             part = [
                 {**p, "num_keypoints": p["num_keypoints"] if p["id"] in ids else 0}
                 for p in content["annotations"]

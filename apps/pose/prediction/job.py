@@ -85,6 +85,7 @@ class Job:
         stop, name = threading.Event(), time.strftime(f"webcam-{index}-%Y%m%d-%H%M%S")
         camera = Camera(index, stop)
         print("recording: Ctrl-C ends it")
+        # Ctrl-C ends the recording, not the program: the video still has to be completed
         usual = signal.signal(signal.SIGINT, lambda *_: stop.set())
         try:
             self._film(Path(name), camera, self.output / f"{name}{SUFFIX}")

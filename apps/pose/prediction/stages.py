@@ -61,6 +61,8 @@ class Stages:
 
     def __call__(self, frames: Iterable[Frame], output: Pictures | Film) -> Iterator[Frame]:
         """The frames in their order, once each is written."""
+        # each prefetch is a thread: boxes and crops of the next frames are made while the network
+        # works on these, and decoding, inside the first one, is a thread further ahead
         located = prefetch(applied(self.locate, prefetch(grouped(frames))))
         predicted = prefetch(applied(self.find, located))
         drawn = mapped(partial(self.draw, output), chain(predicted))
@@ -92,6 +94,7 @@ class Stages:
             starts = range(0, count, self.batch_size)
             batches = [{k: v[i : i + self.batch_size] for k, v in crops.items()} for i in starts]
             points, scores = map(np.concatenate, zip(*map(self.predict, batches), strict=True))
+        # the people of all frames went together; each frame gets its own back, in their order
         ends = np.cumsum([len(frame.boxes) for frame in group])[:-1]
         for frame, p, s in zip(group, np.split(points, ends), np.split(scores, ends), strict=True):
             if frame.boxes:
