@@ -22,11 +22,11 @@ import torch
 from scipy.spatial import cKDTree
 
 from apps.pointcloud.eval import open_run
-from apps.pointcloud.evaluation.inference import exactly
 from apps.pointcloud.evaluation.metrics import cloud_metrics
 from apps.pointcloud.evaluation.suites import open_suite
-from apps.pointcloud.geometry.voxelize import centres, occupied, voxelize
+from apps.pointcloud.geometry.resample import resample_cloud
 from apps.pointcloud.models.network import ReconNet
+from apps.pointcloud.models.sparse.voxelize import centres, occupied, voxelize
 from core.training.session import Session
 
 NAMES = ("all", "true voxels", "centres", "to the surface")
@@ -43,7 +43,7 @@ def stages(network: ReconNet, item: dict, count: int) -> list[float]:
     forced = forced.prune(truth.find(forced.sites) >= 0)
     ideal = network.refine(forced.features, forced.sites).flatten(0, 1)
     clouds = made, ideal, centres(kept.sites, length)
-    chamfers = [_chamfer(exactly(cloud, count), target.numpy()) for cloud in clouds]
+    chamfers = [_chamfer(resample_cloud(cloud, count), target.numpy()) for cloud in clouds]
     apart = cKDTree(target.numpy()).query(ideal.numpy())[0]
     return [*chamfers, float(apart.mean())]
 

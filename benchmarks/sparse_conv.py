@@ -30,9 +30,9 @@ import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while t
 # isort: split
 import torch
 
-from apps.pointcloud.geometry.voxelize import CHANNELS, occupied, voxelize
 from apps.pointcloud.models.sparse import Hourglass
 from apps.pointcloud.models.sparse.layers import convolve
+from apps.pointcloud.models.sparse.voxelize import CHANNELS, occupied, voxelize
 
 C, NARROW, DEPTH = 16, 8, 3
 ENOUGH = 10.0  # seconds of a part, after which it is not repeated

@@ -12,12 +12,14 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from apps.pointcloud.config import PointCloudConfig, modelnet10_small, solids_small
-from apps.pointcloud.config import debug as debug_run
-from apps.pointcloud.eval import evaluate_suite, open_run
+from apps.pointcloud.config import PointCloudConfig
+from apps.pointcloud.eval import open_run
+from apps.pointcloud.evaluation.benchmark import evaluate_suite
+from apps.pointcloud.evaluation.inference import network_method
 from apps.pointcloud.evaluation.suites import Suite, open_suite
 from apps.pointcloud.models.operators import OPERATORS
-from apps.pointcloud.prediction.tiles import network_method
+from apps.pointcloud.presets import debug as debug_run
+from apps.pointcloud.presets import modelnet10_small, solids_small
 from apps.pointcloud.train import train
 from core.app.comparing import Metric, Scores, check_lists, report, table
 from core.config import cli, did_you_mean, entry_point

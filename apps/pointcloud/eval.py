@@ -11,20 +11,16 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from accelerate.utils import gather_object
-from torch import nn
-from torch.utils.data import Dataset
 
 from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.data.source import CloudData
 from apps.pointcloud.evaluation.baselines import available
-from apps.pointcloud.evaluation.benchmark import Method, evaluate_item, table
-from apps.pointcloud.evaluation.inference import measure_all
-from apps.pointcloud.evaluation.metrics import mean_metrics
+from apps.pointcloud.evaluation.benchmark import evaluate_suite, table
+from apps.pointcloud.evaluation.inference import Method, network_method
 from apps.pointcloud.evaluation.suites import SHAPE_THRESHOLDS, SUITES, Suite, open_suite
+from apps.pointcloud.geometry.render import render, view_of
 from apps.pointcloud.models.network import ReconNet
-from apps.pointcloud.prediction.pictures import panels, render, save_picture, view_of
-from apps.pointcloud.prediction.tiles import network_method
+from apps.pointcloud.prediction.pictures import panels, save_picture
 from core.app.runs import reopen
 from core.config import entry_point
 from core.errors import InputError
@@ -32,22 +28,6 @@ from core.evaluation.common import save_record
 from core.training.session import Session, build_accelerator
 
 SHOWN = 6  # clouds of a suite in its picture
-
-
-def evaluate(
-    session: Session, network: nn.Module, val: Dataset, config: PointCloudConfig
-) -> dict[str, float]:
-    """Mean metrics (`metrics.cloud_metrics`) of the validation items; all processes call it."""
-    data = config.data
-    options = {"workers": data.workers, "skip_bad": data.skip_bad}
-    return measure_all(session, network, val, SHAPE_THRESHOLDS, config.eval_batch, **options)
-
-
-def evaluate_suite(session: Session, method: Method, suite: Suite) -> dict[str, float]:
-    """Mean metrics of a method on a suite, whose items the processes share out."""
-    mine = range(session.rank, len(suite), session.world)
-    rows = [evaluate_item(method, suite, suite.items[i]) for i in mine]
-    return mean_metrics(gather_object(rows))
 
 
 def open_run(path: str, session: Session) -> tuple[PointCloudConfig, ReconNet, Path]:

@@ -26,12 +26,14 @@ from apps.pointcloud.data.files import find_clouds, read_cloud, write_cloud
 from apps.pointcloud.data.plystream import ply_stream
 from apps.pointcloud.data.source import CloudData
 from apps.pointcloud.eval import open_run
-from apps.pointcloud.evaluation.inference import exactly
+from apps.pointcloud.evaluation.inference import normalization_of, reconstruct_cloud
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
+from apps.pointcloud.geometry.render import render, view_of
+from apps.pointcloud.geometry.resample import resample_cloud
 from apps.pointcloud.geometry.spacing import thinned
+from apps.pointcloud.geometry.tiles import Normalization
 from apps.pointcloud.models.network import ReconNet
-from apps.pointcloud.prediction.pictures import panels, render, save_picture, view_of
-from apps.pointcloud.prediction.tiles import Frame, frame_of, reconstruct_cloud
+from apps.pointcloud.prediction.pictures import panels, save_picture
 from apps.pointcloud.prediction.viewer import SHOWN, write_page
 from core.config import entry_point
 from core.errors import InputError
@@ -64,7 +66,7 @@ class Job:
         cloud = self._timed("read", load)
         if self.resolution:
             cloud = self._timed("thin", thinned, cloud, self.resolution)
-        frame = self._timed("scale", frame_of, cloud.points, self.network, source)
+        frame = self._timed("scale", normalization_of, cloud.points, self.network, source)
         _warn_of_bits(cloud, frame.unit * self.network.config.voxel_length, source)
         path = self.folder / f"{name}.ply"
         pieces = self._pieces(cloud, frame, path.name)
@@ -86,7 +88,7 @@ class Job:
             spent = time.perf_counter() - start
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
 
-    def _pieces(self, cloud: Cloud, frame: Frame, name: str) -> Iterator[Cloud]:
+    def _pieces(self, cloud: Cloud, frame: Normalization, name: str) -> Iterator[Cloud]:
         """What the network makes of the cloud, tile by tile, with colours."""
         with Progress(transient=True) as progress:
             task = progress.add_task(name)
@@ -158,7 +160,7 @@ def _chosen(cloud: Cloud, count: int) -> Cloud:
     """`count` of the points, spread evenly, each with its colour."""
     import torch
 
-    points = exactly(torch.from_numpy(cloud.points), count)
+    points = resample_cloud(torch.from_numpy(cloud.points), count)
     if cloud.colours is None:
         return make_cloud(points)
     return make_cloud(points, None, cloud.colours[cKDTree(cloud.points).query(points)[1]])

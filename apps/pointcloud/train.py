@@ -5,14 +5,15 @@ No words at all: the `demo` preset, on solids that the app makes itself.
 
 from __future__ import annotations
 
-from apps.pointcloud.config import PRESETS, PointCloudConfig
+from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.data.dataset import collate
 from apps.pointcloud.data.source import CloudData
-from apps.pointcloud.eval import evaluate
+from apps.pointcloud.evaluation.validation import evaluate
 from apps.pointcloud.geometry.spacing import typical_spacing
 from apps.pointcloud.models.losses import recon_losses
 from apps.pointcloud.models.network import ReconNet
 from apps.pointcloud.models.operators.core_mixer import load_channel_mixing
+from apps.pointcloud.presets import PRESETS
 from core.config import cli, entry_point
 from core.training.curves import report_curves
 from core.training.optim import create_optimizer

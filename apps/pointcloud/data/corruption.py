@@ -6,27 +6,14 @@ not published. Legend: D dense points, N points of the input.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from apps.pointcloud.config import CorruptionConfig
 from core.data.randomness import direction, uniform, weighted_order
 from core.errors import InputError
 
 GRID = 2.0**-20  # inputs are rounded to it, so that a last bit of exp or log changes no hash
 FEWEST_LEFT = 0.5  # a hole that would leave less than this share of the points is not made
-
-
-@dataclass(frozen=True)
-class CorruptionConfig:
-    """How inputs are made. Lengths are in radii of the unit sphere, for scenes in metres."""
-
-    points: int = 512  # of the input
-    noise: float = 0.02  # standard deviation of each coordinate
-    outliers: float = 0.05  # share of the points that lie anywhere in the bounding box
-    bias: float = 1.0  # of the density: exp(bias) times as dense a radius further in one direction
-    holes: int = 1  # balls without points
-    hole_radius: float = 0.2
 
 
 def corrupt(dense: np.ndarray, config: CorruptionConfig, rng: np.random.Generator) -> np.ndarray:

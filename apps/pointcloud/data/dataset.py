@@ -10,18 +10,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from apps.pointcloud.config import CorruptionConfig, EmbeddedConfig, Turn
 from apps.pointcloud.data import modelnet, shapenet
-from apps.pointcloud.data.clouds import Clouds, take_split
-from apps.pointcloud.data.corruption import CorruptionConfig, check, corrupt
+from apps.pointcloud.data.cloud_set import CloudSet, take_split
+from apps.pointcloud.data.corruption import check, corrupt
 from apps.pointcloud.data.files import find_clouds, read_cloud
 from apps.pointcloud.geometry.cloud import Cloud
 from core.data.loading import BadSample
@@ -29,22 +28,7 @@ from core.data.randomness import stream
 from core.errors import InputError
 
 
-@dataclass(frozen=True)
-class DataConfig:
-    """Which clouds, and what is made of them."""
-
-    root: str = ""  # a folder or an npz; empty: the embedded solids
-    outputs: int = 2048  # points of a target
-    turn: Literal["none", "upright", "any"] = "upright"  # random rotations in training
-    mesh_points: int = 4096  # that meshes are sampled with
-    solids_train: int = 60  # embedded shapes of each kind
-    solids_val: int = 5
-    solids_seed: int = 0
-    skip_bad: int = 0  # damaged files to leave out before stopping; each one is named
-    workers: int = 2  # loader processes for each training process
-
-
-def open_clouds(root: str | Path, split: str, mesh_points: int = 4096) -> Clouds:
+def open_clouds(root: str | Path, split: str, mesh_points: int = 4096) -> CloudSet:
     """The clouds of a split ("train", "val", "test"; "all" but of ShapeNet-Part), by layout.
 
     Raises InputError for a root that is missing or has none of the layouts.
@@ -65,13 +49,13 @@ def open_clouds(root: str | Path, split: str, mesh_points: int = 4096) -> Clouds
     return _open_files(path, split, mesh_points)
 
 
-def embedded_clouds(config: DataConfig, split: str, folder: str | Path = "data") -> Clouds:
+def embedded_clouds(config: EmbeddedConfig, split: str, folder: str | Path = "data") -> CloudSet:
     """The embedded solids, written below `folder` if they are not there."""
     from apps.pointcloud.solids import write_solids
 
-    counts = (config.solids_train, config.solids_val, 1)  # the test suite makes its own
-    name = f"pointcloud-solids-{counts[0]}-{counts[1]}-seed{config.solids_seed}"
-    return open_clouds(write_solids(Path(folder) / name, *counts, config.solids_seed), split)
+    counts = (config.train, config.val, 1)  # the test suite makes its own
+    name = f"pointcloud-solids-{counts[0]}-{counts[1]}-seed{config.seed}"
+    return open_clouds(write_solids(Path(folder) / name, *counts, config.seed), split)
 
 
 class Reconstruction(Dataset):
@@ -88,11 +72,11 @@ class Reconstruction(Dataset):
 
     def __init__(
         self,
-        clouds: Clouds,
+        clouds: CloudSet,
         corruption: CorruptionConfig,
         outputs: int,
         seed: int | None = None,
-        turn: Literal["none", "upright", "any"] = "none",
+        turn: Turn = "none",
     ):
         check(corruption)
         if outputs < 1:
@@ -163,10 +147,10 @@ def _turned(cloud: Cloud, turn: str, rng: np.random.Generator) -> Cloud:
     return Cloud(cloud.points @ matrix.T, normals, cloud.colours)
 
 
-def _open_files(root: Path, split: str, mesh_points: int) -> Clouds:
+def _open_files(root: Path, split: str, mesh_points: int) -> CloudSet:
     paths = find_clouds([root])
     names = tuple(str(path.relative_to(root)) for path in paths)
-    clouds = Clouds(str(root), names, partial(_load_file, paths, mesh_points))
+    clouds = CloudSet(str(root), names, partial(_load_file, paths, mesh_points))
     sides = [_folder_side(name) for name in names]
     return take_split(clouds, sides if "test" in sides else [""] * len(names), split)
 

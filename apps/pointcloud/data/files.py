@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from apps.pointcloud.data.meshes import sample_mesh
 from apps.pointcloud.data.open3d_compat import open3d
 from apps.pointcloud.data.ply import read_ply, write_ply
 from apps.pointcloud.geometry.cloud import Cloud, finite_cloud, make_cloud, size_warning
+from apps.pointcloud.geometry.meshes import sample_mesh
 from core.data.randomness import stream
 from core.errors import InputError
 

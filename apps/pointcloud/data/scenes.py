@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from apps.pointcloud.config import CorruptionConfig
 from apps.pointcloud.data import rgbd
-from apps.pointcloud.data.corruption import CorruptionConfig, corrupt
+from apps.pointcloud.data.corruption import corrupt
 from apps.pointcloud.data.files import read_cloud
 from apps.pointcloud.data.open3d_compat import open3d
 from apps.pointcloud.geometry.cloud import Cloud, finite_cloud, make_cloud, sphere_of

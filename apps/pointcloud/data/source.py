@@ -32,6 +32,6 @@ class CloudData:
         if data.root:
             return open_clouds(data.root, split, data.mesh_points)
         if self.session.is_main:
-            embedded_clouds(data, split)
+            embedded_clouds(self.config.embedded, split)
         self.session.wait()
-        return embedded_clouds(data, split)
+        return embedded_clouds(self.config.embedded, split)

@@ -8,36 +8,39 @@ python -m apps.pointcloud.evaluation.benchmark SUITE [--root ...]
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-import numpy as np
+from accelerate.utils import gather_object
 from torch import Tensor
 
 from apps.pointcloud.evaluation.baselines import available
+from apps.pointcloud.evaluation.inference import Method
 from apps.pointcloud.evaluation.metrics import cloud_metrics, mean_metrics
 from apps.pointcloud.evaluation.suites import SUITES, Suite, open_suite
 from core.config import entry_point
 from core.errors import InputError
+from core.training.session import Session
 
-Method = Callable[[np.ndarray, int], np.ndarray]
 DIGITS = {"chamfer_l1": (1e3, 2), "chamfer_l2": (1e4, 2), "hausdorff": (1e3, 1), "normals": (1, 3)}
 
 
-def evaluate(method: Method, suite: Suite) -> list[dict[str, float]]:
-    """The metrics of each item of a suite, in its unit (docs/pointcloud_protocol.md)."""
-    return [evaluate_item(method, suite, item) for item in suite]
+def evaluate_suite(session: Session, method: Method, suite: Suite) -> dict[str, float]:
+    """Mean metrics of a method on a suite, whose items the processes share out."""
+    own = range(session.rank, len(suite), session.world)
+    rows = [item_metrics(method, suite, suite.items[i]) for i in own]
+    return mean_metrics(gather_object(rows))
 
 
-def evaluate_item(method: Method, suite: Suite, item: dict[str, Tensor]) -> dict[str, float]:
-    """The metrics of one item of a suite.
+def item_metrics(method: Method, suite: Suite, item: dict[str, Tensor]) -> dict[str, float]:
+    """The metrics of one item of a suite, in its unit (docs/pointcloud_protocol.md).
 
     Raises InputError where the method returns another number of points than it was asked for.
     """
     target = item["target"].numpy()
-    wanted = suite.outputs or len(target)
-    predicted = method(item["input"].numpy(), wanted)
-    if len(predicted) != wanted:
-        raise InputError(f"{len(predicted)} points predicted, {wanted} are asked for")
+    count = suite.outputs or len(target)
+    predicted = method(item["input"].numpy(), count)
+    if len(predicted) != count:
+        raise InputError(f"{len(predicted)} points predicted, {count} are asked for")
     normals = item["normals"].numpy() if "normals" in item else None
     return cloud_metrics(predicted, target, suite.thresholds, normals, suite.unit(item))
 
@@ -51,8 +54,11 @@ def table(results: Mapping[str, Mapping[str, float]], metres: bool = False) -> s
     names = list(dict.fromkeys(name for values in results.values() for name in values))
     unit = "mm" if metres else "1e-3"
     square = "1e-4 m²" if metres else "1e-4"
-    heads = {"chamfer_l1": f"CD-L1 {unit}", "chamfer_l2": f"CD-L2 {square}",
-             "hausdorff": f"HD {unit}"}  # fmt: skip
+    heads = {
+        "chamfer_l1": f"CD-L1 {unit}",
+        "chamfer_l2": f"CD-L2 {square}",
+        "hausdorff": f"HD {unit}",
+    }
     lines = ["| method | " + " | ".join(heads.get(name, name) for name in names) + " |"]
     lines.append("|---" * (len(names) + 1) + "|")
     for method, values in results.items():
@@ -73,7 +79,10 @@ def main() -> None:
     parser.add_argument("--root", default="", help="folder or file of real data")
     options = parser.parse_args()
     suite = open_suite(options.suite, options.root)
-    results = {name: mean_metrics(evaluate(method, suite)) for name, method in available().items()}
+    results = {
+        name: mean_metrics([item_metrics(method, suite, item) for item in suite])
+        for name, method in available().items()
+    }
     print(f"{suite.name}, {len(suite)} clouds\n\n{table(results, suite.metres)}")
 
 

@@ -18,11 +18,11 @@ def estimate_normals(points: np.ndarray, k: int = 16) -> np.ndarray:
     for start in range(0, len(points), CHUNK):
         part = points[start : start + CHUNK]
         near = tree.query(part, min(k, len(points)))[1].reshape(len(part), -1)
-        found.append(local_frames(points[near])[:, :, 0])
+        found.append(local_axes(points[near])[:, :, 0])
     return np.concatenate(found).astype(np.float32)
 
 
-def local_frames(neighbours: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+def local_axes(neighbours: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Orthonormal axes (N, 3, 3) of neighbourhoods (N, k, 3), in columns, least spread first.
 
     weights (N, k), 0 or more; none are all equal.

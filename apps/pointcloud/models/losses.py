@@ -12,23 +12,15 @@ Legend: B clouds, P predicted and T true points, V voxels, v the voxel length.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from apps.pointcloud.config import LossConfig
 from apps.pointcloud.geometry.search import knn
 from apps.pointcloud.geometry.segments import cloud_sizes, segment_mean
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """Weights of the losses."""
-
-    occupancy: float = 1.0
-    chamfer: float = 1.0
 
 
 def recon_losses(

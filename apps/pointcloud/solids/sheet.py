@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.pointcloud.prediction.pictures import PALETTE, View, render
+from apps.pointcloud.geometry.render import PALETTE, View, render
 from apps.pointcloud.solids.shapes import KINDS, make_shape
 
 POINTS = 20_000  # of a shape in the sheet: more than the data set has, so that surfaces close

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from apps.pointcloud.data.meshes import pick_triangles, points_within, triangles
+from apps.pointcloud.geometry.meshes import pick_triangles, points_within, triangles
 
 
 @dataclass(frozen=True)

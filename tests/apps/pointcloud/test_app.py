@@ -11,17 +11,19 @@ from torch import nn
 from apps.pointcloud import compare
 from apps.pointcloud import eval as cloud_eval
 from apps.pointcloud import train as cloud_train
-from apps.pointcloud.config import PRESETS, debug
+from apps.pointcloud.config import ModelConfig
 from apps.pointcloud.data.source import CloudData
-from apps.pointcloud.eval import evaluate_suite, open_run
+from apps.pointcloud.eval import open_run
 from apps.pointcloud.evaluation.baselines import available
-from apps.pointcloud.evaluation.benchmark import evaluate
-from apps.pointcloud.evaluation.inference import exactly, measure_all, reconstruct
+from apps.pointcloud.evaluation.benchmark import evaluate_suite, item_metrics
+from apps.pointcloud.evaluation.inference import network_method, reconstruct
 from apps.pointcloud.evaluation.metrics import cloud_metrics
 from apps.pointcloud.evaluation.suites import SHAPE_THRESHOLDS, Suite
+from apps.pointcloud.evaluation.validation import evaluate_items
+from apps.pointcloud.geometry.resample import resample_cloud
 from apps.pointcloud.geometry.spacing import spacing_of, typical_spacing
-from apps.pointcloud.models.network import ModelConfig, ReconNet
-from apps.pointcloud.prediction.tiles import network_method
+from apps.pointcloud.models.network import ReconNet
+from apps.pointcloud.presets import PRESETS, debug
 from apps.pointcloud.solids import write_solids
 from core import InputError, create_backbone
 from core.training.folder import read_metrics
@@ -63,13 +65,13 @@ def test_training_learns_and_leaves_what_evaluation_needs(learned):
     config, network, _ = open_run(str(learned), session)
     val = CloudData(config, session).val()
     assert float(network.spacing) == pytest.approx(typical_spacing(val))
-    metrics = measure_all(session, network, val, SHAPE_THRESHOLDS, 4)
+    metrics = evaluate_items(session, network, val, SHAPE_THRESHOLDS, 4)
     logged = [row for row in read_metrics(learned) if "eval/chamfer_l1" in row][-1]
     assert metrics["chamfer_l1"] == pytest.approx(logged["eval/chamfer_l1"])
     untrained = ReconNet(config.model).eval()
     assert (
         metrics["chamfer_l1"]
-        < 0.5 * measure_all(session, untrained, val, SHAPE_THRESHOLDS, 4)["chamfer_l1"]
+        < 0.5 * evaluate_items(session, untrained, val, SHAPE_THRESHOLDS, 4)["chamfer_l1"]
     )
 
 
@@ -151,17 +153,19 @@ def test_measuring_against_single_clouds():
          "target": torch.rand(40, 3, generator=generator), "scale": torch.ones(())}
         for n in (20, 30, 50)
     ]  # fmt: skip
-    found = measure_all(Session(), Nearby(), items, SHAPE_THRESHOLDS, 2)
+    found = evaluate_items(Session(), Nearby(), items, SHAPE_THRESHOLDS, 2)
     each = []
     for item in items:
         every = torch.stack([item["input"], item["input"] + 0.01], 1).flatten(0, 1)
-        each.append(cloud_metrics(exactly(every, 40), item["target"].numpy(), SHAPE_THRESHOLDS))
+        each.append(
+            cloud_metrics(resample_cloud(every, 40), item["target"].numpy(), SHAPE_THRESHOLDS)
+        )
     for name, value in found.items():
         assert value == pytest.approx(np.mean([row[name] for row in each]))
     suite = Suite("three", items, SHAPE_THRESHOLDS)
     method = network_method(Session(), Nearby())
     assert evaluate_suite(Session(), method, suite)["chamfer_l1"] == pytest.approx(
-        np.mean([row["chamfer_l1"] for row in evaluate(method, suite)])
+        np.mean([item_metrics(method, suite, item)["chamfer_l1"] for item in suite])
     )
 
 

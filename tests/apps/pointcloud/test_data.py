@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
+from apps.pointcloud.config import CorruptionConfig, EmbeddedConfig
 from apps.pointcloud.data import rgbd, scenes
-from apps.pointcloud.data.clouds import drawn_side
-from apps.pointcloud.data.corruption import CorruptionConfig, corrupt
+from apps.pointcloud.data.cloud_set import drawn_side
+from apps.pointcloud.data.corruption import corrupt
 from apps.pointcloud.data.dataset import (
-    DataConfig,
     Reconstruction,
     collate,
     embedded_clouds,
@@ -73,7 +73,7 @@ def test_embedded_solids_are_a_shapenet_part_folder(solids):
 
 def test_embedded_clouds_are_written_once(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 1)  # other processes would take seconds to start
-    config = DataConfig(solids_train=1, solids_val=1)
+    config = EmbeddedConfig(train=1, val=1)
     clouds = embedded_clouds(config, "val", tmp_path)
     assert len(clouds) == len(KINDS)
     assert len(embedded_clouds(config, "train", tmp_path)) == len(KINDS)

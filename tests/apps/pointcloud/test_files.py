@@ -278,7 +278,7 @@ import numpy as np
 from apps.pointcloud.evaluation import baselines
 from apps.pointcloud.evaluation import benchmark
 from apps.pointcloud.data import dataset as data
-from apps.pointcloud.prediction import pictures
+from apps.pointcloud.geometry import render
 from apps.pointcloud.data import rgbd
 from apps.pointcloud.data import scenes
 from apps.pointcloud.evaluation import suites
@@ -289,7 +289,7 @@ from core.errors import InputError
 cloud = read_cloud(sys.argv[1])
 write_cloud(sys.argv[2], cloud)
 moved = baselines.moving_least_squares(cloud.points, 50)
-assert moved.shape == (50, 3) and pictures.render(moved, size=32).shape == (32, 32, 3)
+assert moved.shape == (50, 3) and render.render(moved, size=32).shape == (32, 32, 3)
 for call in (lambda: read_cloud(sys.argv[3]), lambda: baselines.poisson(cloud.points, 50)):
     try:
         call()

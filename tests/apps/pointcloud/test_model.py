@@ -5,13 +5,15 @@ import math
 import pytest
 import torch
 
+from apps.pointcloud.config import LossConfig, ModelConfig
+from apps.pointcloud.geometry.resample import resample
 from apps.pointcloud.geometry.segments import cloud_sizes, pack, unpack
-from apps.pointcloud.geometry.voxelize import centres, occupied, voxelize
-from apps.pointcloud.models.losses import LossConfig, chamfer_distance, occupancy_loss, recon_losses
-from apps.pointcloud.models.network import ModelConfig, ReconNet, resample
+from apps.pointcloud.models.losses import chamfer_distance, occupancy_loss, recon_losses
+from apps.pointcloud.models.network import ReconNet
 from apps.pointcloud.models.operators import OPERATORS
 from apps.pointcloud.models.sparse import Hourglass
 from apps.pointcloud.models.sparse.hourglass import likely
+from apps.pointcloud.models.sparse.voxelize import centres, occupied, voxelize
 from core.errors import InputError
 
 SMALL = ModelConfig(

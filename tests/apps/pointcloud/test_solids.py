@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from apps.pointcloud.prediction.pictures import View, error_colours, panels, render, save_picture
+from apps.pointcloud.geometry.render import View, error_colours, render
+from apps.pointcloud.prediction.pictures import panels, save_picture
 from apps.pointcloud.solids import KINDS, make_shape, room_scene, write_solids
 from apps.pointcloud.solids.primitives import (
     box,

@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from apps.pointcloud.geometry.segments import gather_sets, segment_softmax, segment_sum
 from apps.pointcloud.models.layers import linear_norm_relu, linear_of_pairs, relative_positions
-from apps.pointcloud.models.quadratic import quadratic_form
+from apps.pointcloud.models.operators.quadratic import quadratic_form
 from core.errors import InputError
 
 Form = Literal["concatenate", "add"]
