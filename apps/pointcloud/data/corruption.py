@@ -32,9 +32,10 @@ def corrupt(dense: np.ndarray, config: CorruptionConfig, rng: np.random.Generato
     order = left[weighted_order(rng, weights[left])]
     points = dense[np.resize(order, config.points)]
     points = points + config.noise * rng.standard_normal(points.shape)
-    lost = round(config.outliers * config.points)
+    outliers = round(config.outliers * config.points)
     margin = 0.1 * radius
-    points[:lost] = uniform(rng, 0, 1, (lost, 3)) * (high - low + 2 * margin) + low - margin
+    anywhere = uniform(rng, 0, 1, (outliers, 3)) * (high - low + 2 * margin) + low - margin
+    points[:outliers] = anywhere
     points = points[np.argsort(rng.random(len(points)), kind="stable")]
     return (np.round(points / GRID) * GRID).astype(np.float32)
 
@@ -47,8 +48,10 @@ def check(config: CorruptionConfig) -> None:
             f"outliers {config.outliers} (a share)"
         )
     if min(config.noise, config.hole_radius) < 0:
-        raise InputError(f"corruption: noise {config.noise} and hole_radius {config.hole_radius} "
-                         "are lengths, 0 or more")  # fmt: skip
+        raise InputError(
+            f"corruption: noise {config.noise} and hole_radius {config.hole_radius} are lengths, "
+            "0 or more"
+        )
 
 
 def _outside_holes(dense: np.ndarray, config: CorruptionConfig, rng) -> np.ndarray:

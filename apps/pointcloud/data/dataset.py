@@ -1,8 +1,7 @@
 """Clouds to learn from: a clean, dense target and the input made of it.
 
-`root` is, by what lies there:
+A root is, by what lies there:
 
-    (nothing)          the embedded solids, written to data/ if need be
     FILE.npz           packed clouds: apps/pointcloud/data/modelnet.py
     a folder           ShapeNet-Part's, ShapeNetCore's or ModelNet's layout, or any folder of files
                        that apps/pointcloud/data/files.py reads (meshes are sampled)
@@ -17,11 +16,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from apps.pointcloud.config import CorruptionConfig, EmbeddedConfig, Turn
+from apps.pointcloud.config import CorruptionConfig, Turn
 from apps.pointcloud.data import modelnet, shapenet
 from apps.pointcloud.data.cloud_set import CloudSet, take_split
 from apps.pointcloud.data.corruption import check, corrupt
-from apps.pointcloud.data.files import find_clouds, read_cloud
+from apps.pointcloud.data.files import find_clouds, read_cloud, silent
 from apps.pointcloud.geometry.cloud import Cloud
 from core.data.loading import BadSample
 from core.data.randomness import stream
@@ -47,15 +46,6 @@ def open_clouds(root: str | Path, split: str, mesh_points: int = 4096) -> CloudS
     if modelnet.is_resampled(path):
         return modelnet.open_resampled(path, split)
     return _open_files(path, split, mesh_points)
-
-
-def embedded_clouds(config: EmbeddedConfig, split: str, folder: str | Path = "data") -> CloudSet:
-    """The embedded solids, written below `folder` if they are not there."""
-    from apps.pointcloud.solids import write_solids
-
-    counts = (config.train, config.val, 1)  # the test suite makes its own
-    name = f"pointcloud-solids-{counts[0]}-{counts[1]}-seed{config.seed}"
-    return open_clouds(write_solids(Path(folder) / name, *counts, config.seed), split)
 
 
 class Reconstruction(Dataset):
@@ -162,8 +152,4 @@ def _folder_side(name: str) -> str:
 
 
 def _load_file(paths: list[Path], mesh_points: int, index: int) -> Cloud:
-    return read_cloud(paths[index], _silent, mesh_points)
-
-
-def _silent(_line: str) -> None:
-    """Files are many; what cannot be used of them is a BadSample."""
+    return read_cloud(paths[index], silent, mesh_points)

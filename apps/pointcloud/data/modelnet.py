@@ -46,8 +46,8 @@ def open_resampled(root: Path, split: str) -> CloudSet:
     for side in SIDES:
         listed = sorted(root.glob(f"modelnet*_{side}.txt"))[-1:]
         for path in listed:
-            found = path.read_text().split()
-            names, sides = names + found, sides + [side] * len(found)
+            words = path.read_text().split()
+            names, sides = names + words, sides + [side] * len(words)
     paths = [root / name.rpartition("_")[0] / f"{name}.txt" for name in names]
     clouds = CloudSet(str(root), tuple(names), partial(_load_resampled, paths))
     return take_split(clouds, sides, split)
@@ -94,8 +94,8 @@ def _sides(arrays: dict, count: int, path: Path) -> list[str]:
     """The split of each cloud, "" where the file has none."""
     if "split" not in arrays:
         return [""] * count
-    found = arrays["split"]
-    words = [str(side) if found.dtype.kind == "U" else NUMBERED.get(int(side)) for side in found]
-    if len(words) != count or not set(words) <= set(SPLITS):
+    column = arrays["split"]
+    sides = [str(side) if column.dtype.kind == "U" else NUMBERED.get(int(side)) for side in column]
+    if len(sides) != count or not set(sides) <= set(SPLITS):
         raise InputError(f"{path}: split has to be 0 train, 1 test or 2 val for each of {count}")
-    return words
+    return sides

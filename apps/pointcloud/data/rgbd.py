@@ -126,8 +126,9 @@ def fuse(
     sums, counts, keys = np.zeros((0, 3)), np.zeros(0), np.zeros(0, np.int64)
     for i in which:
         points = frame_points(frames, i, rng)
-        found = [points, np.ones(len(points)), voxel_keys(points, voxel)]
-        parts = [np.concatenate(p) for p in zip((sums, counts, keys), found, strict=True)]
+        seen = points, np.ones(len(points)), voxel_keys(points, voxel)
+        # voxels so far and points of the frame alike are sums with counts: equal keys are added up
+        parts = [np.concatenate(p) for p in zip((sums, counts, keys), seen, strict=True)]
         keys, place = np.unique(parts[2], return_inverse=True)
         counts = np.bincount(place, parts[1])
         sums = np.stack([np.bincount(place, parts[0][:, axis]) for axis in range(3)], 1)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from apps.pointcloud.data.cloud_set import SPLITS, CloudSet, take_split
-from apps.pointcloud.data.files import read_cloud, read_mesh
+from apps.pointcloud.data.files import read_cloud, read_mesh, silent
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
 from apps.pointcloud.geometry.meshes import sample_mesh
 from core.data.randomness import stream
@@ -44,8 +44,10 @@ def open_part(root: Path, split: str) -> CloudSet:
     paths = [_part_path(root, *one) for one in ids]
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        raise InputError(f"{root}: {len(missing)} of {len(paths)} listed clouds are missing, the "
-                         f"first is {missing[0]}")  # fmt: skip
+        raise InputError(
+            f"{root}: {len(missing)} of {len(paths)} listed clouds are missing, the first is "
+            f"{missing[0]}"
+        )
     names = tuple(f"{synset}/{name}" for synset, name in ids)
     return CloudSet(f"{root} {split}", names, partial(_load_part, paths))
 
@@ -53,7 +55,7 @@ def open_part(root: Path, split: str) -> CloudSet:
 def read_part(path: Path) -> Cloud:
     """A file of either layout. Raises InputError where it is not rows of 3 or of 7 numbers."""
     if path.suffix == ".pts":
-        return read_cloud(path, _silent)
+        return read_cloud(path, silent)
     try:
         rows = np.loadtxt(path, np.float32, ndmin=2)
     except ValueError as error:
@@ -94,10 +96,6 @@ def _load_mesh(paths: list[Path], names: tuple[str, ...], points: int, index: in
     vertices, faces = read_mesh(paths[index])
     rng = stream(*names[index].encode())
     return Cloud(*sample_mesh(vertices, faces, points, rng, str(paths[index])))
-
-
-def _silent(_line: str) -> None:
-    pass
 
 
 def _listed(path: Path) -> list[tuple[str, str]]:

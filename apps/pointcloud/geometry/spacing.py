@@ -42,6 +42,10 @@ def thinned(cloud: Cloud, length: float) -> Cloud:
     order = keys.argsort(kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(keys[order]) > 0])
     counts = np.diff(np.r_[starts, len(keys)])[:, None]
-    rows = [None if values is None else np.add.reduceat(values[order].astype(np.float64), starts)
-            / counts for values in (cloud.points, cloud.colours)]  # fmt: skip
-    return make_cloud(rows[0], None, rows[1])
+
+    def means(rows: np.ndarray | None) -> np.ndarray | None:
+        if rows is None:
+            return None
+        return np.add.reduceat(rows[order].astype(np.float64), starts) / counts
+
+    return make_cloud(means(cloud.points), None, means(cloud.colours))

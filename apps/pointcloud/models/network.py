@@ -77,8 +77,8 @@ class ReconNet(nn.Module):
             truth = occupied(target, target_batch, length)
         voxels = self.stem(voxelize(points, batch, length))
         for hourglass in self.hourglasses:
-            voxels, said = hourglass(voxels, truth)
-            levels += said
+            voxels, own_levels = hourglass(voxels, truth)
+            levels += own_levels
         refined = self.refine(voxels.features, voxels.sites)  # (V, M, 3)
         batch = voxels.batch.repeat_interleave(self.config.points)
         return {"points": refined.flatten(0, 1), "batch": batch, "levels": levels}
@@ -114,11 +114,11 @@ class Refinement(nn.Module):
 
     def forward(self, features: Tensor, sites: Sites) -> Tensor:
         """features (V, C) -> (V, M, 3), in the unit of the input."""
-        places = centres(sites, 1.0)  # the operators see voxel lengths
+        places = centres(sites, 1.0)  # (V, 3); the operators see voxel lengths
         index = self._neighbours(places, sites.batch)
         for block in self.blocks:
             features = block(features, places, sites.batch, index)
-        moved = self.offsets(features).float().tanh() * REACH
+        moved = self.offsets(features).float().tanh() * REACH  # (V, 3 M), in voxel lengths
         return (places[:, None] + moved.unflatten(1, (self.points, 3))) * self.length
 
     def _neighbours(self, places: Tensor, batch: Tensor) -> Tensor | None:

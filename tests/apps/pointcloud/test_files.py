@@ -31,9 +31,12 @@ def quiet(_line):
 
 def same(cloud, points=POINTS, normals=None, colours=None, tolerance=0.0):
     pairs = ((cloud.points, points), (cloud.normals, normals), (cloud.colours, colours))
-    return all((found is None) == (wanted is None) and
-               (wanted is None or np.allclose(found, wanted, atol=tolerance))
-               for found, wanted in pairs)  # fmt: skip
+    return all(
+        actual is expected
+        if actual is None or expected is None
+        else np.allclose(actual, expected, atol=tolerance)
+        for actual, expected in pairs
+    )
 
 
 # PLY
@@ -213,8 +216,8 @@ def test_off_and_its_quirks(tmp_path):
         assert np.array_equal(vertices, CUBE)
         assert faces.shape == (12, 3)
     whole = off_text()
-    for text, words in [(whole[:60], "truncated: "), (whole[:-20], "11|truncated.*5 of 6 faces"),
-                        ("OFF\nx y z\n", "damaged"), ("hello", "not an OFF file")]:  # fmt: skip
+    cases = [(whole[:60], "truncated: "), (whole[:-20], "11|truncated.*5 of 6 faces")]
+    for text, words in [*cases, ("OFF\nx y z\n", "damaged"), ("hello", "not an OFF file")]:
         (tmp_path / "a.off").write_text(text)
         with pytest.raises(InputError, match=words):
             read_mesh(tmp_path / "a.off")
@@ -353,8 +356,8 @@ def test_files_without_content(tmp_path):
     (tmp_path / "a.ply").touch()
     (tmp_path / "a.doc").write_text("x")
     write_ply(tmp_path / "b.ply", Cloud(np.zeros((0, 3), np.float32)))
-    for name, words in [("a.ply", "empty"), ("b.ply", "the cloud is empty"), ("c.ply", "missing"),
-                        ("a.doc", r"\.doc is not read; \.ply")]:  # fmt: skip
+    cases = [("a.ply", "empty"), ("b.ply", "the cloud is empty"), ("c.ply", "missing")]
+    for name, words in [*cases, ("a.doc", r"\.doc is not read; \.ply")]:
         with pytest.raises(InputError, match=words):
             read_cloud(tmp_path / name)
 

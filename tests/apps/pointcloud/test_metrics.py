@@ -117,8 +117,8 @@ def items(outputs):
     rng = np.random.default_rng(3)
     for _ in range(2):
         target = rng.random((40, 3)).astype(np.float32)
-        yield {"input": torch.tensor(target[:5]), "target": torch.tensor(target),
-               "scale": torch.tensor(2.0), "center": torch.zeros(3)}  # fmt: skip
+        clouds = {"input": torch.tensor(target[:5]), "target": torch.tensor(target)}
+        yield {**clouds, "scale": torch.tensor(2.0), "center": torch.zeros(3)}
 
 
 def test_a_method_is_evaluated_in_the_suites_unit():
@@ -150,5 +150,5 @@ def test_means_and_the_table():
     lines = table({"input": means, "other": {"chamfer_l1": 0.0123}}).splitlines()
     assert lines[0] == "| method | CD-L1 1e-3 | normals |"
     assert lines[2] == "| input | 20.00 | 0.500 |"
-    assert lines[3] == "| other | 12.30 |  |"
+    assert lines[3] == "| other | 12.30 | - |"
     assert "CD-L1 mm" in table({"input": means}, metres=True)

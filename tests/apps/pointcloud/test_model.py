@@ -222,6 +222,22 @@ def test_chamfer_gradient():
     torch.testing.assert_close(point.grad, torch.tensor([[1.0, 0.0, 0.0]]))
 
 
+@pytest.mark.parametrize("length", [0.1, 0.25])
+def test_the_chamfer_loss_is_in_voxel_lengths(length):
+    """So that the two losses keep their proportion where voxels are chosen shorter."""
+    cloud, target = pack([sphere(30), sphere(40, 1)]), pack([sphere(50, 2), sphere(20, 3)])
+    level = {
+        "logits": torch.zeros(2),
+        "labels": torch.tensor([True, False]),
+        "batch": torch.arange(2),
+    }
+    output = {"points": cloud[0], "batch": cloud[1], "levels": [level]}
+    losses = recon_losses(output, *target, 2, length, LossConfig(occupancy=3.0, chamfer=0.5))
+    distance = chamfer_distance(*cloud, *target, 2)
+    torch.testing.assert_close(losses["chamfer"], 0.5 * distance / length)
+    torch.testing.assert_close(losses["occupancy"], torch.full((2,), 3 * math.log(2)))
+
+
 def test_occupancy_loss_by_hand():
     levels = [
         {
