@@ -26,7 +26,7 @@ from apps.crossview.eval import open_run
 from apps.crossview.evaluation.pictures import save_image, sheet, weights_image
 from apps.crossview.models.network import Generator
 from core.config import entry_point
-from core.data.images.labelled import decode, find_images
+from core.data.images.files import decode, find_images
 from core.errors import InputError, first_line
 from core.files import distinct_name
 from core.training.session import Session, build_accelerator

@@ -21,8 +21,8 @@ from apps.crossview.models.discriminator import PatchDiscriminator
 from apps.crossview.models.network import Generator
 from apps.crossview.towns import write_towns
 from core import InputError
+from core.checkpoints import find_checkpoint
 from core.data.loading import TrainLoader, seed_everything
-from core.training.checkpoint import find_checkpoint
 from core.training.folder import read_metrics
 from core.training.session import Session
 from tests.core.launch import launch
