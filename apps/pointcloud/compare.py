@@ -81,6 +81,7 @@ def compare(config: CompareConfig) -> Figures:
     suites = check(config)
 
     def train_one(_: str, operator: str, seed: int) -> Run:
+        # a run that is finished is opened and left as it is
         return train(one_run(config, operator, seed), keep_processes=True)
 
     def measure(run: Run) -> dict[str, dict[str, float]]:

@@ -28,6 +28,7 @@ def train(config: PointCloudConfig, keep_processes: bool = False) -> Run:
     options = {"workers": config.data.workers, "skip_bad": config.data.skip_bad}
     loader = run.loader(clouds, collate=collate, **options)
     network = build_network(config)
+    # what predictions scale clouds of other units by; saved with the weights
     network.spacing.fill_(typical_spacing(val))
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
 

@@ -64,6 +64,7 @@ def take_split(clouds: CloudSet, sides: Sequence[str], split: str) -> CloudSet:
         raise InputError(f"unknown split {split!r}: choose {', '.join(SPLITS)}, all")
     sides = [side or drawn_side(name) for side, name in zip(sides, clouds.names, strict=True)]
     if "val" not in sides:
+        # training clouds alone: a set's official test split stays whole
         held = [drawn_side(name) == "val" for name in clouds.names]
         sides = ["val" if s == "train" and h else s for s, h in zip(sides, held, strict=True)]
     chosen = [i for i, side in enumerate(sides) if side == split]

@@ -27,8 +27,10 @@ def corrupt(dense: np.ndarray, config: CorruptionConfig, rng: np.random.Generato
     low, high = dense.min(0), dense.max(0)
     away = direction(rng)
     radius = np.linalg.norm(high - low) / 2 or 1.0
+    # (D,): along `away`, e^bias times as dense a half diagonal further
     weights = np.exp(config.bias * ((dense - (low + high) / 2) @ away / radius))
     left = _outside_holes(dense, config, rng)
+    # without repetition, unless there are fewer than N
     order = left[weighted_order(rng, weights[left])]
     points = dense[np.resize(order, config.points)]
     points = points + config.noise * rng.standard_normal(points.shape)
@@ -36,6 +38,7 @@ def corrupt(dense: np.ndarray, config: CorruptionConfig, rng: np.random.Generato
     margin = 0.1 * radius
     anywhere = uniform(rng, 0, 1, (outliers, 3)) * (high - low + 2 * margin) + low - margin
     points[:outliers] = anywhere
+    # shuffled, for the outliers came first and the heavier points before the lighter
     points = points[np.argsort(rng.random(len(points)), kind="stable")]
     return (np.round(points / GRID) * GRID).astype(np.float32)
 

@@ -86,6 +86,7 @@ class Reconstruction(Dataset):
         except InputError as error:
             raise BadSample(self.clouds.names[index], str(error)) from error
         if self.seed is not None:
+            # two streams, so that another target size does not change the input
             rng, other = stream(self.seed, index, 1), stream(self.seed, index, 2)
         else:
             key = np.random.randint(0, 2**31, 2).tolist()  # noqa: NPY002 - the loaders seed it
@@ -118,6 +119,7 @@ def collate(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 
 def _subset(size: int, count: int, rng: np.random.Generator) -> np.ndarray:
     """`count` of 0..size - 1, none twice unless there are fewer."""
+    # a sort of random numbers: numpy does not promise that `permutation` stays the same
     return np.resize(np.argsort(rng.random(size), kind="stable"), count)
 
 

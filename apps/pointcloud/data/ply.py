@@ -144,6 +144,8 @@ def _read_lists(file: BinaryIO, element: Element, order: str, path) -> dict[str,
     """Rows with lists. Binary ones whose lists are all as long as the first are read at once."""
     if not order:
         return _ascii_lists(_ascii_rows(file, element, path), element, path)
+    # Most meshes are all triangles: read as if every list were as long as the first one, check the
+    # counts, and go row by row only where they differ.
     start = file.tell()
     first = _one_row(file, element, order, path)
     lengths = [len(first[name]) if listed else None for name, _, listed in element.properties]
@@ -204,6 +206,7 @@ def _cloud_of(rows: dict[str, np.ndarray], path) -> Cloud:
     colours = _stack(rows, COLOURS)
     if colours is None:
         colours = _stack(rows, [f"diffuse_{name}" for name in COLOURS])
+    # bytes are 0 to 255 however dark they are; floats say by their size which range they have
     if colours is not None and (
         rows.get("red", colours).dtype.kind in "ui" or colours.max(initial=0) > 1
     ):

@@ -94,6 +94,7 @@ def _load_part(paths: list[Path], index: int) -> Cloud:
 
 def _load_mesh(paths: list[Path], names: tuple[str, ...], points: int, index: int) -> Cloud:
     vertices, faces = read_mesh(paths[index])
+    # by its name and not its place: other files beside it change nothing
     rng = stream(*names[index].encode())
     return Cloud(*sample_mesh(vertices, faces, points, rng, str(paths[index])))
 

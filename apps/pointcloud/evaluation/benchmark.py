@@ -23,6 +23,7 @@ from core.training.session import Session
 
 def evaluate_suite(session: Session, method: Method, suite: Suite) -> dict[str, float]:
     """Mean metrics of a method on a suite, whose items the processes share out."""
+    # every world-th item, so that slow suites are shared evenly; gathered in any order, for a mean
     own = range(session.rank, len(suite), session.world)
     rows = [item_metrics(method, suite, suite.items[i]) for i in own]
     return mean_metrics(gather_object(rows))

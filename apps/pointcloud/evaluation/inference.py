@@ -67,6 +67,7 @@ def reconstruct_cloud(
     they were made of. `report` takes how many tiles are done, and of how many.
     """
     inside = normalization.apply(points)
+    # a training shape, as it was in training: in one piece and centred, without a margin
     if np.abs(inside).max() <= WHOLE:
         (output,) = reconstruct(session, network, [_tensor(inside)])
         report(1, 1)
@@ -99,6 +100,7 @@ def _batches(tiling: Tiling) -> Iterator[list[tuple[int, np.ndarray, np.ndarray]
     batch, size = [], 0
     for number in range(len(tiling)):
         local, rows = tiling.around(number)
+        # also cores beyond the surface, which hold a few margin points or none
         if len(local) < FEWEST:
             continue
         batch.append((number, local, rows))

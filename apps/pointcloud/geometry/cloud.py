@@ -83,6 +83,7 @@ def sphere_of(points: np.ndarray, where: str = "the cloud") -> tuple[np.ndarray,
     points = points.astype(np.float64)
     center = (points.min(0) + points.max(0)) / 2
     radius = float(np.linalg.norm(points - center, axis=1).max())
+    # far from the origin float32 moves even equal points apart: that is no size
     if radius <= 1e-7 * float(np.abs(center).max()) or radius == 0:
         spots = "1 point" if len(points) == 1 else f"{len(points)} points at one place"
         raise InputError(f"{where}: {spots}: nothing can be reconstructed of them")

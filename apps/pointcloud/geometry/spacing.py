@@ -24,6 +24,7 @@ def spacing_of(points: np.ndarray) -> float:
     """
     k = min(NEIGHBOUR + 1, len(points))
     some = points[:: -(-len(points) // SAMPLES)]
+    # the point itself is its own first neighbour
     distance = cKDTree(points).query(some, [k], workers=-1)[0]
     return float(np.median(distance))
 
@@ -38,6 +39,7 @@ def thinned(cloud: Cloud, length: float) -> Cloud:
     """One point, the mean, with mean colour, of each cube of this side that has any."""
     cells = np.floor((cloud.points - cloud.points.min(0)) / length).astype(np.int64)
     sides = cells.max(0) + 1
+    # one number a cube, so that one sort brings its points together
     keys = (cells[:, 0] * sides[1] + cells[:, 1]) * sides[2] + cells[:, 2]
     order = keys.argsort(kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(keys[order]) > 0])

@@ -44,6 +44,7 @@ def write_solids(
     in a folder beside root and renamed: root never holds a part of it. Raises InputError for a
     number that is too small, and where root holds something else, or other solids.
     """
+    # in the order of SPLITS, whose places are part of a shape's seed
     counts = dict(zip(SPLITS, (train, val, test), strict=True))
     if seed < 0 or min(counts.values()) < 1 or points < FEWEST:
         raise InputError(

@@ -522,6 +522,10 @@ def test_trajectories_of_three_kinds(tmp_path):
     assert np.allclose(icl.poses[0], TURN)
     assert scannet.camera == rgbd.Camera(577, 578, 320, 240, 1000)
     assert icl.camera.per_metre == 5000
+    looks_ahead = rgbd.frame_points(icl, 1)  # pixels above the optical axis: there y goes up
+    assert np.allclose(looks_ahead[:, 2], 2000 / 5000)
+    assert (looks_ahead[:, 1] > 0).all()
+    assert (rgbd.frame_points(redwood, 0)[:, 1] < 0).all()
     assert icl.depths[0].name == "00001.png"
     assert rgbd.is_frames(tmp_path / "icl")
 

@@ -12,6 +12,7 @@ from apps.pointcloud.data import files
 from apps.pointcloud.data.files import find_clouds, read_cloud, read_mesh, write_cloud
 from apps.pointcloud.data.open3d_compat import has_open3d, open3d
 from apps.pointcloud.data.ply import read_ply, write_ply
+from apps.pointcloud.data.plystream import ply_stream
 from apps.pointcloud.geometry.cloud import Cloud, finite_cloud, make_cloud, size_warning, sphere_of
 from core.errors import InputError
 
@@ -50,6 +51,30 @@ def test_ply_gives_back_what_was_written(tmp_path):
         assert same(again, cloud.points, cloud.normals, cloud.colours, 1e-7)
         assert faces.shape == (0, 3)
     assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_colours_a_little_outside_their_range_are_cut_and_not_wrapped(tmp_path, grown):
+    """Means and interpolations may leave 0..1 by a rounding; 256 as a byte would be 0."""
+    colours = np.array([[-0.01, 0.5, 1.004], [0, 1, 3]], np.float32)
+    cloud = make_cloud(np.eye(3)[:2], None, colours)
+    if grown:
+        with ply_stream(tmp_path / "a.ply", True, "x") as stream:
+            stream.add(cloud.points, cloud.colours)
+    else:
+        write_ply(tmp_path / "a.ply", cloud)
+    bytes_ = read_ply(tmp_path / "a.ply")[0].colours * 255
+    assert bytes_.round().tolist() == [[0, 128, 255], [0, 255, 255]]
+
+
+def test_a_very_dark_cloud_stays_dark(tmp_path):
+    """Bytes are divided by 255 however small they are; floats up to 1 are not."""
+    for kind, rows, expected in (("uchar", "1 0 1", 1 / 255), ("float", "1 0 1", 1.0)):
+        names = [f"property {kind} {name}" for name in ("red", "green", "blue")]
+        lines = ["element vertex 1", *(f"property float {axis}" for axis in "xyz"), *names]
+        (tmp_path / "a.ply").write_bytes(header("ascii", *lines) + f"0 0 0 {rows}\n".encode())
+        colours = read_ply(tmp_path / "a.ply")[0].colours
+        np.testing.assert_allclose(colours, [[expected, 0, expected]], rtol=1e-6)
 
 
 def header(order, *lines):

@@ -72,6 +72,20 @@ def test_a_local_network_makes_the_same_of_tiles_as_of_the_whole():
     np.testing.assert_allclose(in_order(found), in_order(expected), atol=2e-4)
 
 
+def test_a_point_on_the_border_of_two_tiles_comes_once():
+    points = np.stack(np.meshgrid(*[np.arange(0, 4, 0.25)] * 3), -1).reshape(-1, 3)
+    output = every(Echo(), points, Normalization(np.zeros(3), 1.0))
+    assert len(output) == 2 * len(points)
+    assert len(np.unique(output.round(3), axis=0)) == len(output)
+
+
+def test_points_made_in_a_tile_without_input_are_kept():
+    points = plane(4000, 7.0)
+    points[:, 2] = 0.97  # what is added, 0.05 above, lies in the next tiles up
+    output = every(Echo(), points, Normalization(np.array([3.0, 3.0, 0.0]), 1.0))
+    assert np.sum(output[:, 2] > 1) == len(points) == np.sum(output[:, 2] < 1)
+
+
 def test_tiles_hold_a_core_and_its_margin():
     points = plane(3000, 5.0, 1)
     tiling = tile(points, CONFIG.voxel_length * 2**CONFIG.depth)
