@@ -10,15 +10,14 @@ All panels of an item are of one size and are cropped and mirrored together, in 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import Dataset, default_collate
 
+from apps.crossview.config import DataConfig
 from apps.crossview.data.maps import MOST_UNKNOWN, NO_MAP, Palette, open_palette
 from apps.crossview.data.panels import panel_boxes
 from apps.crossview.data.records import Record, find_records, listed_records, panels_of
@@ -28,25 +27,6 @@ from core.data.loading import BadSample
 from core.errors import InputError, first_line
 
 BLACK = 4  # levels that a panel without a map has on average, at most
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Where the pairs lie, and how they are prepared."""
-
-    root: str = ""  # empty: embedded towns
-    layout: Literal["panels", "cvusa", "cvact", "folders"] = "panels"  # records.py
-    order: Literal["crossmlp", "xfork", "panogan", "pair"] = "crossmlp"  # of panels, panels.py
-    lists: str = ""  # panels: a folder of *train*.txt and *test*.txt that say who is where
-    # official: the set's own folders or lists; panorama: Dayton's, dealt anew by panorama
-    split: Literal["official", "panorama"] = "official"
-    split_seed: int = 0  # of panorama
-    palette: str = ""  # of maps: cvusa, cityscapes, a yaml; empty: palette.yaml of root
-    size: tuple[int, int] = (256, 256)  # height and width of every panel
-    enlarge: float = 286 / 256  # training images are so much larger, then cropped; 1: no crop
-    flip: bool = True  # mirror half of the training items, all panels of an item alike
-    workers: int = 2
-    skip_bad: int = 0  # files that may be unreadable
 
 
 class Pairs(Dataset):

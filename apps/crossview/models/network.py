@@ -13,45 +13,27 @@ X-Fork and X-Seq (Regmi and Borji, arXiv 1803.03396) never see the target's map:
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict
 
-import torch
 from torch import Tensor, nn
 
+from apps.crossview.config import CrossViewConfig, ModelConfig
 from apps.crossview.data.maps import Palette, as_palette
 from apps.crossview.models.crossmlp import CascadeMixer
-from apps.crossview.models.layers import Norm, halvings, init_normal
+from apps.crossview.models.layers import halvings, init_normal
 from apps.crossview.models.mixer_generator import MixerGenerator
 from apps.crossview.models.selection import Selection
+from apps.crossview.models.translators import Fork, Sequel, Translator
 from apps.crossview.models.unet import UNet
 from core.config import build
 from core.errors import InputError
 
-Name = Literal["crossmlp", "selectiongan", "pix2pix", "xfork", "xseq", "mixer"]
 MAP_WIDTH = 4  # of the U-Net that draws the last map, as released
 
 
-@dataclass(frozen=True)
-class ModelConfig:
-    """A generator; the defaults are CrossMLP at full size."""
-
-    generator: Name = "crossmlp"
-    width: int = 64  # channels at full resolution; tokens have 2, 8 and 16 times as many
-    norm: Norm = "batch"  # as released; the others make a step the same on any processes
-    # classes: a channel of -1 or 1 for each class; rgb: the palette's colours, as released
-    maps: Literal["classes", "rgb"] = "classes"
-    candidates: int = 10  # of attention selection
-    selection_width: int = 104  # channels of attention selection
-    dropout: float = 0.5  # of attention selection and of U-Nets
-    blocks: int = 9  # crossmlp
-    depth: int = 7  # crossmlp: layers of a CrossMixer
-    patch: int = 8  # crossmlp: of maps at a quarter of the size
-    as_released: bool = False  # crossmlp: its sharing, see crossmlp.py
-    backbone: str = "mixer_s16"  # mixer: any name of core.create_backbone
-    weights: str = ""  # mixer: a file, folder, run or named set; empty: random
-    fusion: int = 2  # mixer: blocks over both views
-    selection: bool = False  # mixer: with attention selection
+def build_generator(config: CrossViewConfig, palette: Palette) -> Generator:
+    """The generator of a run for maps of this palette."""
+    return Generator(config.model, config.data.size, palette)
 
 
 class Generator(nn.Module):
@@ -78,10 +60,11 @@ class Generator(nn.Module):
             self.draw_map.apply(init_normal)
 
     def forward(self, source: Tensor, target_map: Tensor) -> dict[str, Tensor]:
-        output = self.first(source, target_map)
-        feature = output.pop("feature", None)
+        output = self.first(source, target_map)  # first stage: "coarse", perhaps "map", "feature"
+        feature = output.pop("feature", None)  # (B, F, H/2, W/2)
         if self.select is None:
             return {"image": output.pop("coarse"), **output}
+        # second stage: an image among candidates, and the map that the final image shows
         output |= self.select(feature, source, output["coarse"])
         if "map" not in output:  # SelectionGAN: the same network draws both maps
             output["map"] = self.draw_map(output["coarse"])
@@ -113,52 +96,14 @@ def _has_selection(config: ModelConfig) -> bool:
 def _first_stage(config: ModelConfig, size: tuple[int, int], channels: int) -> nn.Module:
     width, norm = config.width, config.norm
     if config.generator == "crossmlp":
-        return CascadeMixer(size, channels, width, config.blocks, config.depth, config.patch, norm,
-                            config.as_released)  # fmt: skip
+        sizes = (config.blocks, config.depth, config.patch)
+        return CascadeMixer(size, channels, width, *sizes, norm, config.as_released)
     if config.generator == "mixer":
-        return MixerGenerator(size, config.backbone, channels, width, config.fusion,
-                              config.weights, norm)  # fmt: skip
+        backbone = (config.backbone, config.weights)
+        return MixerGenerator(size, *backbone, channels, width, config.fusion, norm)
     kinds = {"selectiongan": Translator, "pix2pix": Translator, "xfork": Fork, "xseq": Sequel}
     network = kinds[config.generator](size, channels, width, norm, config.dropout)
     return network.apply(init_normal)
-
-
-class Translator(nn.Module):
-    """pix2pix on [source, map]: "coarse" and "feature"."""
-
-    def __init__(self, size, channels: int, width: int, norm: Norm, dropout: float):
-        super().__init__()
-        self.net = UNet(3 + channels, 3, width, halvings(size), norm, dropout)
-        self.feature_channels = self.net.feature_channels
-
-    def forward(self, source: Tensor, target_map: Tensor) -> dict[str, Tensor]:
-        feature = self.net.features(torch.cat([source, target_map], 1))
-        return {"coarse": self.net.image_of(feature), "feature": feature}
-
-
-class Fork(nn.Module):
-    """X-Fork: image and map of one network that sees the source alone."""
-
-    def __init__(self, size, channels: int, width: int, norm: Norm, dropout: float):
-        super().__init__()
-        self.net = UNet(3, 3 + channels, width, halvings(size), norm, dropout)
-
-    def forward(self, source: Tensor, target_map: Tensor) -> dict[str, Tensor]:
-        both = self.net(source)
-        return {"coarse": both[:, :3], "map": both[:, 3:]}
-
-
-class Sequel(nn.Module):
-    """X-Seq: from the source to the image, and from that to the map."""
-
-    def __init__(self, size, channels: int, width: int, norm: Norm, dropout: float):
-        super().__init__()
-        self.net = UNet(3, 3, width, halvings(size), norm, dropout)
-        self.to_map = UNet(3, channels, width, halvings(size), norm, dropout)
-
-    def forward(self, source: Tensor, target_map: Tensor) -> dict[str, Tensor]:
-        image = self.net(source)
-        return {"coarse": image, "map": self.to_map(image)}
 
 
 def _check(config: ModelConfig) -> None:
