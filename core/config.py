@@ -1,8 +1,8 @@
 """Configurations: presets on the command line, yaml in the run's folder, errors for people.
 
-A setting that has moved is named in its dataclass: `RENAMED: ClassVar[dict[str, str]]`, from the old
-dotted name to the new one, as seen from that dataclass. The yaml of old runs opens by it, and the
-old name on the command line is an InputError that says the new one.
+A setting that has moved is named in its dataclass: `RENAMED: ClassVar[dict[str, str]]`, from the
+old dotted name to the new one, as seen from that dataclass. The yaml of old runs opens by it, and
+the old name on the command line is an InputError that says the new one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from core.errors import InputError
+from core.files import write_text
 
 Config = TypeVar("Config")
 
@@ -78,10 +79,7 @@ def renamed(kind: type, prefix: str = "") -> dict[str, str]:
 
 def save_config(config: Any, path: str | os.PathLike) -> None:
     """Write a dataclass as yaml, atomically."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(yaml.safe_dump(to_plain(config), sort_keys=False))
-    os.replace(partial, path)
+    write_text(path, yaml.safe_dump(to_plain(config), sort_keys=False))
 
 
 def load_config(kind: type[Config], path: str | os.PathLike) -> Config:

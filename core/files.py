@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+STEM = 40  # characters of a file's name that its partial file repeats: names may be 255 bytes long
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A hidden path beside ``path``, of the same suffix, that takes its name when all went well."""
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+def whole_file(path: str | os.PathLike) -> Iterator[Path]:
+    """A hidden path beside ``path``, of the same suffix, that takes its name when all went well.
+
+    Missing folders are made. Where the block raises, what was at ``path`` stays and nothing is left
+    beside it. Each caller has a partial file of its own, so that of several writers at once the
+    last one wins, whole.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    token = uuid.uuid4().hex[:8]  # not of a seeded generator: a seed must not make two names equal
+    partial = path.with_name(f".{path.stem[:STEM]}.{token}.partial{path.suffix}")
     try:
         yield partial
         os.replace(partial, path)
@@ -19,11 +33,35 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def write_text(path: str | os.PathLike, text: str) -> Path:
+    """Write a text file, whole or not at all; returns its path."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def write_json(path: str | os.PathLike, value: Any, indent: int | None = 2) -> Path:
+    """Write numbers, words, lists, dicts and dataclasses, whole or not at all; returns the path.
+
+    What is not a number stays NaN, as Python's json has it: give None where others read the file.
+    """
+    return write_text(path, json.dumps(value, indent=indent, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> dict:
+    """What json does not know by itself."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} does not go into json: {value!r}")
+
+
 def distinct_name(name: str, taken: set[str]) -> str:
     """``name``, or name-2, name-3, ... where it is taken; it is then taken."""
-    found, number = name, 1
-    while found in taken:
+    distinct, number = name, 1
+    while distinct in taken:
         number += 1
-        found = f"{name}-{number}"
-    taken.add(found)
-    return found
+        distinct = f"{name}-{number}"
+    taken.add(distinct)
+    return distinct

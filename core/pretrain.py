@@ -25,7 +25,7 @@ from core.data.sources import open_training, open_validation
 from core.data.transforms import Shrunk, eval_transform
 from core.evaluation.classification import evaluate_classifier, matched_classes
 from core.models.classifier import Classifier
-from core.models.network import NetworkConfig, build_network
+from core.models.network import ClassifierConfig, build_classifier
 from core.models.shapes import as_pair
 from core.pretraining import transfer
 from core.pretraining.config import PretrainConfig
@@ -41,7 +41,7 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
     images = open_training(config.train, config.fractals)
-    network = build_network(config.model, images.classes)
+    network = build_classifier(config.model, images.classes)
     validation = open_validation(config.val, config.fractals, config.held_out)
     matched_classes(validation, network)  # differences are said before training
     images.transform = train_transform(
@@ -67,7 +67,7 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     return run
 
 
-def load_size(config: NetworkConfig) -> tuple[int, int]:
+def load_size(config: ClassifierConfig) -> tuple[int, int]:
     """(height, width) that images are loaded at: the largest, since steps shrink them."""
     return (
         as_pair("model.sizes", max(config.sizes))

@@ -8,7 +8,7 @@ from typing import Literal
 from apps.style.data.dataset import DataConfig
 from apps.style.losses import LossConfig
 from core.data.augment import AugmentConfig
-from core.models.network import NetworkConfig
+from core.models.network import ClassifierConfig
 from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
 
@@ -29,7 +29,7 @@ class StyleConfig:
 
     data: DataConfig = DataConfig()
     paintings: PaintingsConfig = PaintingsConfig()
-    model: NetworkConfig = NetworkConfig()
+    model: ClassifierConfig = ClassifierConfig()
     augment: AugmentConfig = AugmentConfig(crop_area=(0.25, 1.0))
     sampling: Literal["plain", "square_root"] = "plain"  # apps/style/data/sampling.py
     loss: LossConfig = LossConfig()
@@ -77,7 +77,7 @@ def balanced(config: StyleConfig, name: str) -> StyleConfig:
 def demo() -> StyleConfig:
     """Embedded paintings of twelve styles, a small Mixer: top-1 0.97 in 6 minutes on a core."""
     return StyleConfig(
-        model=NetworkConfig("mixer_c128_l4_p8", (64,)),
+        model=ClassifierConfig("mixer_c128_l4_p8", (64,)),
         augment=AugmentConfig(crop_area=(0.4, 1.0), label_smoothing=0.1),
         protocol="direct",
         optim=OptimConfig(lr=2e-3, weight_decay=0.1),
@@ -100,7 +100,7 @@ def debug() -> StyleConfig:
         base,
         data=DataConfig(workers=0),
         paintings=PaintingsConfig(train=2, val=1, size=32),
-        model=NetworkConfig("mixer_c16_l2_p8", (32,)),
+        model=ClassifierConfig("mixer_c16_l2_p8", (32,)),
         run=replace(run, best="top1"),
     )
 
@@ -109,7 +109,7 @@ def _wikiart(name: str, preset: str) -> StyleConfig:
     """27 classes by ArtGAN's official lists, at 224, with the Mixer's clipping and depth."""
     return StyleConfig(
         data=DataConfig(classes=27, workers=8),
-        model=NetworkConfig(name, stochastic_depth=0.1),
+        model=ClassifierConfig(name, stochastic_depth=0.1),
         augment=AugmentConfig(crop_area=(0.25, 1.0), randaugment=9, mixup=0.2, label_smoothing=0.1),
         optim=OptimConfig(lr=1e-3, weight_decay=0.1),
         run=RunConfig(
@@ -162,7 +162,7 @@ def wikiart7_small() -> StyleConfig:
     """Seven styles of WikiArt, a small Mixer: top-1 0.34 in 3 minutes on a core. Set --data.csv."""
     return StyleConfig(
         data=DataConfig(csv="wikiart7/labels.csv"),
-        model=NetworkConfig("mixer_c128_l4_p8", (64,)),
+        model=ClassifierConfig("mixer_c128_l4_p8", (64,)),
         augment=AugmentConfig(crop_area=(0.25, 1.0), label_smoothing=0.1),
         protocol="direct",
         optim=OptimConfig(lr=1e-3, weight_decay=0.1),

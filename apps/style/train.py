@@ -11,7 +11,7 @@ from apps.style.eval import evaluate
 from apps.style.losses import style_losses
 from core.config import cli, entry_point
 from core.data.augment import mix
-from core.models.network import build_network
+from core.models.network import build_classifier
 from core.training.curves import report_curves
 from core.training.optim import create_optimizer
 from core.training.run import Run
@@ -23,7 +23,7 @@ def train(config: StyleConfig, keep_processes: bool = False) -> Run:
     data = StyleData(config, run.session)
     images = data.open("train")
     counts, classes = data.counts(images), len(images.classes)
-    network = build_network(config.model, images.classes)
+    network = build_classifier(config.model, images.classes)
     images, val = data.train(images, network), data.val(network)
     loader = run.loader(images, workers=config.data.workers, skip_bad=config.data.skip_bad)
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))

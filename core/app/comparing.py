@@ -1,4 +1,16 @@
-"""Rows of a table, each trained with several seeds: mean, spread, and whether they differ."""
+"""Rows of a table, each trained with several seeds: mean, spread, and whether they differ.
+
+An app's compare.py says which runs there are, and what a run is measured by:
+
+    figures, session = train_all(groups, rows, seeds, train, measure)
+    if session.is_main:
+        report(config.out, config, METRICS, config.seeds, figures, notes)
+
+train(group, row, seed) -> Run trains one cell or goes on with it. measure(run) -> {part: {metric:
+value}}: by test suite for example, or {"": ...} where there is nothing but the group
+(`last_figures`, the default: the run's own last evaluation). Printed and written into OUT:
+compare.json and compare.png, a table for each metric, the first one drawn.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +25,16 @@ import numpy as np
 
 from core.config import to_plain
 from core.errors import InputError
+from core.files import write_json
+from core.pictures.figures import COLOURS, new_figure, plain_axes, save_figure
 from core.training.folder import read_metrics
 from core.training.run import Run
+from core.training.session import Session
 
 SHUFFLES = 10_000
+EVALUATION = "eval/"  # how metrics.jsonl names the figures of an evaluation
 Scores = dict[str, dict[str, list[float]]]  # by group and row, one for each seed
+Figures = dict[str, dict[str, list[dict[str, float]]]]  # the same, by metric for each seed
 
 
 @dataclass(frozen=True)
@@ -28,10 +45,12 @@ class Metric:
     factor: float = 100.0
     unit: str = "%"
     lower: bool = False  # is better
+    title: str = ""  # in words; empty: the name
 
-    def order(self, found: dict[str, list[float]]) -> list[str]:
+    def order(self, scores: dict[str, list[float]]) -> list[str]:
         """The rows, the best mean first."""
-        return sorted(found, key=lambda n: (1 if self.lower else -1) * statistics.fmean(found[n]))
+        sign = 1 if self.lower else -1
+        return sorted(scores, key=lambda row: sign * statistics.fmean(scores[row]))
 
 
 def check_lists(optional: Sequence[str] = (), **lists: Sequence) -> None:
@@ -41,35 +60,89 @@ def check_lists(optional: Sequence[str] = (), **lists: Sequence) -> None:
             raise InputError(f"{name} are {values}: give one at least, and none twice")
 
 
+def last_figures(run: Run) -> dict[str, dict[str, float]]:
+    """{"": the figures of a run's last evaluation, by metric}."""
+    return {"": last_evaluation(run.folder)}
+
+
+def last_evaluation(folder: Path) -> dict[str, float]:
+    """The newest value of each metric of metrics.jsonl."""
+    values = {name: value for row in read_metrics(folder) for name, value in row.items()}
+    names = [name for name in values if name.startswith(EVALUATION)]
+    return {name.removeprefix(EVALUATION): values[name] for name in names}
+
+
+def last_metric(folder: Path, metric: str) -> float:
+    """The figure of a run's last evaluation. Raises InputError where it has no such metric."""
+    return _value_of(last_evaluation(folder), metric, folder)
+
+
 def train_all(
     groups: Sequence[str],
     rows: Sequence[str],
     seeds: Sequence[int],
-    metric: str,
     train: Callable[[str, str, int], Run],
-) -> tuple[Scores, Run]:
-    """The metric of each group, row and seed, whose run ``train`` makes or goes on with.
+    measure: Callable[[Run], dict[str, dict[str, float]]] = last_figures,
+    watched: str = "",
+) -> tuple[Figures, Session]:
+    """The figures of each group, row and seed. All processes call it.
 
-    All seeds of a number come before the next, so that a table can be made early. Also gives the
-    last run.
+    All rows of a seed come before the next seed, so that a table can be made early. `watched`: the
+    metric that is printed after each run. Raises InputError where a run does not have it.
     """
-    scores: Scores = {group: {row: [] for row in rows} for group in groups}
+    figures: Figures = {}
     jobs = [(group, row, seed) for seed in seeds for group in groups for row in rows]
-    for number, (group, row, seed) in enumerate(jobs):
+    for number, (group, row, seed) in enumerate(jobs, 1):
         run = train(group, row, seed)
-        value = last_metric(run.folder, metric)
-        scores[group][row].append(value)
-        done = f"{number + 1} of {len(jobs)}"
-        run.session.print(f"{done}: {group} {row} seed {seed}: {metric} {value:.4f}")
-    return scores, run
+        for part, values in measure(run).items():
+            name = " ".join(word for word in (group, part) if word)
+            figures.setdefault(name, {}).setdefault(row, []).append(values)
+            if watched:
+                value = _value_of(values, watched, run.folder)
+                label = " ".join(word for word in (name, row) if word)
+                run.session.print(
+                    f"{number} of {len(jobs)}: {label} seed {seed}: {watched} {value:.4f}"
+                )
+    return figures, run.session
 
 
-def last_metric(folder: Path, metric: str) -> float:
-    """The figure of a run's last evaluation."""
-    rows = [row for row in read_metrics(folder) if f"eval/{metric}" in row]
-    if not rows:
-        raise InputError(f"{folder} has no {metric}: choose one of its metrics.jsonl")
-    return rows[-1][f"eval/{metric}"]
+def _value_of(values: dict[str, float], metric: str, folder: Path) -> float:
+    if metric not in values:
+        known = ", ".join(values) or "none"
+        raise InputError(f"{folder} has no {metric}: choose one of its figures ({known})")
+    return values[metric]
+
+
+def remembered(
+    path: Path, checkpoint: Path, session: Session, measure: Callable[[], dict[str, float]]
+) -> dict[str, float]:
+    """What `measure` gives for a checkpoint, from the json `path` where that was written before.
+
+    For measurements that take long; all processes call it.
+    """
+    if path.is_file():
+        record = json.loads(path.read_text())
+        if record.get("what") == str(checkpoint):
+            return record["figures"]
+    figures = measure()
+    session.wait()  # no process may find the file while another still looks for it
+    if session.is_main:
+        write_json(path, {"what": str(checkpoint), "figures": figures})
+    session.wait()
+    return figures
+
+
+def scores_of(figures: Figures, metric: str) -> Scores:
+    """One metric of the figures; rows without it are left out, and groups without a row."""
+    scores = {
+        group: {
+            row: [values[metric] for values in seeds]
+            for row, seeds in rows.items()
+            if all(metric in values for values in seeds)
+        }
+        for group, rows in figures.items()
+    }
+    return {group: rows for group, rows in scores.items() if rows}
 
 
 def noise_test(groups: list[list[float]], seed: int = 0) -> float:
@@ -88,23 +161,23 @@ def noise_test(groups: list[list[float]], seed: int = 0) -> float:
     return (1 + hits) / (1 + SHUFFLES)
 
 
-def table(metric: Metric | str, seeds: Sequence[int], scores: Scores) -> str:
+def comparison_table(metric: Metric | str, seeds: Sequence[int], scores: Scores) -> str:
     """Mean, standard deviation, and each seed; the best row first."""
-    metric = _metric(metric)
-    lines = [f"{metric.name}, {metric.unit}, seeds {', '.join(map(str, seeds))}"]
-    for group, found in scores.items():
-        lines.append(group)
-        for name in metric.order(found):
-            values = [metric.factor * value for value in found[name]]
+    metric = _as_metric(metric)
+    lines = [f"{metric.title or metric.name}, {metric.unit}, seeds {', '.join(map(str, seeds))}"]
+    for group, rows in scores.items():
+        lines += [group] if group else []
+        for name in metric.order(rows):
+            values = [metric.factor * value for value in rows[name]]
             spread = f"+- {statistics.stdev(values):.2f}" if len(values) > 1 else ""
             each = ", ".join(f"{value:.2f}" for value in values)
             lines.append(f"  {name:20} {statistics.fmean(values):6.2f} {spread:9} ({each})")
-        if len(seeds) > 1 and len(found) > 1:
-            lines.append(f"  {_verdict(noise_test(list(found.values())))}")
+        if len(seeds) > 1 and len(rows) > 1:
+            lines.append(f"  {_verdict(noise_test(list(rows.values())))}")
     return "\n".join(lines)
 
 
-def _metric(metric: Metric | str) -> Metric:
+def _as_metric(metric: Metric | str) -> Metric:
     return Metric(metric) if isinstance(metric, str) else metric
 
 
@@ -116,43 +189,43 @@ def _verdict(p: float) -> str:
 def report(
     out: str | Path,
     config: Any,
-    metric: Metric | str,
+    metrics: Sequence[Metric | str],
     seeds: Sequence[int],
-    scores: Scores,
+    figures: Figures,
     notes: Sequence[str] = (),
 ) -> None:
-    """Print the table and notes, write compare.json and compare.png into the folder ``out``."""
-    out = Path(out)
-    lines = [*table(metric, seeds, scores).splitlines(), *notes]
+    """Print a table for each metric and the notes, write compare.json and compare.png into `out`.
+
+    Metrics that no row has are left out. Raises InputError where no row has any.
+    """
+    metrics = [_as_metric(metric) for metric in metrics]
+    tables = [(metric, scores_of(figures, metric.name)) for metric in metrics]
+    tables = [(metric, scores) for metric, scores in tables if scores]
+    if not tables:
+        raise InputError(f"no run has {', '.join(metric.name for metric in metrics)}")
+    parts = [comparison_table(metric, seeds, scores) for metric, scores in tables]
+    lines = [*"\n\n".join(parts).splitlines(), *notes]
     print("\n".join(lines))
-    record = {"config": to_plain(config), "scores": scores, "table": lines}
-    partial = out / ".compare.partial"
-    partial.write_text(json.dumps(record, indent=2) + "\n")
-    partial.replace(out / "compare.json")
+    scores = {metric.name: scores for metric, scores in tables}
+    record = {"config": to_plain(config), "scores": scores, "figures": figures, "table": lines}
+    write_json(Path(out) / "compare.json", record)
     try:
-        print(draw(metric, scores, out / "compare.png"))
-    except ImportError:
-        print("no picture: it needs the package matplotlib")
+        print(draw(*tables[0], Path(out) / "compare.png"))
+    except InputError as error:
+        print(f"no picture: {error}")
 
 
-def draw(metric: Metric | str, scores: Scores, path: Path) -> Path:
+def draw(metric: Metric, scores: Scores, path: Path) -> Path:
     """A point for each seed and a line for each mean, the groups side by side."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1.5 + 3.2 * len(scores), 3.6), layout="constrained", dpi=150)
-    FigureCanvasAgg(figure)
-    metric = _metric(metric)
-    panels = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
-    for axes, (group, found) in zip(panels, scores.items(), strict=True):
-        for i, values in enumerate(found.values()):
+    picture = new_figure(1.5 + 3.2 * len(scores), 3.6)
+    panels = picture.subplots(1, len(scores), sharey=True, squeeze=False)[0]
+    for axes, (group, rows) in zip(panels, scores.items(), strict=True):
+        for i, values in enumerate(rows.values()):
             shown = [metric.factor * value for value in values]
-            axes.plot([i] * len(shown), shown, "o", color="#0072b2", alpha=0.6, markersize=5)
-            axes.plot([i - 0.3, i + 0.3], [statistics.fmean(shown)] * 2, color="#d55e00", lw=2)
-        axes.set_xticks(range(len(found)), found, rotation=35, ha="right", fontsize=8)
+            axes.plot([i] * len(shown), shown, "o", color=COLOURS[0], alpha=0.6, markersize=5)
+            axes.plot([i - 0.3, i + 0.3], [statistics.fmean(shown)] * 2, color=COLOURS[1], lw=2)
+        axes.set_xticks(range(len(rows)), rows, rotation=35, ha="right", fontsize=8)
         axes.set_title(group, loc="left", fontsize=10)
-        axes.grid(True, axis="y", alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel(f"{metric.name}, {metric.unit}")
-    figure.savefig(path)
-    return path
+        plain_axes(axes, grid="y")
+    panels[0].set_ylabel(f"{metric.title or metric.name}, {metric.unit}")
+    return save_figure(path, picture)

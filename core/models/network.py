@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from core.errors import InputError
 from core.models.classifier import Classifier, create_classifier
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class ClassifierConfig:
     """A backbone, what it starts from, and its head."""
 
-    name: str = "mixer_s16"  # any name of core.create_backbone
+    RENAMED: ClassVar[dict[str, str]] = {"name": "backbone"}
+
+    backbone: str = "mixer_s16"  # any name of core.create_backbone
     image_size: tuple[int, ...] = (224,)  # one number, or height and width
     weights: str = ""  # a file, folder, run or named set to start from; empty: random
     resize: str = "auto"  # of token mixing, where the weights have another grid
@@ -27,21 +29,21 @@ class NetworkConfig:
     sizes: tuple[int, ...] = ()
 
 
-def build_network(config: NetworkConfig, classes: Sequence[str]) -> Classifier:
+def build_classifier(config: ClassifierConfig, classes: Sequence[str]) -> Classifier:
     """The classifier for `classes`, from the configuration's weights if it names some."""
     head = {"new_head": config.new_head, "head_bias": config.head_bias}
     options = head | _options(config)
-    network = create_classifier(config.name, config.image_size, len(classes), **options)
+    network = create_classifier(config.backbone, config.image_size, len(classes), **options)
     if config.grad_checkpointing and _of_timm(config):
         network.backbone.model.set_grad_checkpointing()
     network.classes = list(classes)
     return network
 
 
-def _options(config: NetworkConfig) -> dict[str, Any]:
+def _options(config: ClassifierConfig) -> dict[str, Any]:
     """What `create_backbone` takes, without what is not asked for."""
-    if config.sizes and not config.name.startswith("mixer_"):
-        raise InputError(f"model.sizes is for mixer_ names, whose grid can move: {config.name}")
+    if config.sizes and not config.backbone.startswith("mixer_"):
+        raise InputError(f"model.sizes is for mixer_ names, whose grid can move: {config.backbone}")
     rate = "drop_path_rate" if _of_timm(config) else "stochastic_depth"
     asked = {
         rate: config.stochastic_depth,
@@ -53,5 +55,5 @@ def _options(config: NetworkConfig) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value}
 
 
-def _of_timm(config: NetworkConfig) -> bool:
-    return config.name.startswith(("timm:", "vit_"))
+def _of_timm(config: ClassifierConfig) -> bool:
+    return config.backbone.startswith(("timm:", "vit_"))

@@ -8,7 +8,7 @@ from typing import Literal
 from core.data.augment import AugmentConfig
 from core.data.fractals import FractalsConfig
 from core.data.images.labelled import ImagesConfig
-from core.models.network import NetworkConfig
+from core.models.network import ClassifierConfig
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
@@ -32,7 +32,7 @@ class TransferConfig:
 class PretrainConfig:
     """One training run of a classifier."""
 
-    model: NetworkConfig = NetworkConfig()
+    model: ClassifierConfig = ClassifierConfig()
     # root `fractals`: drawn from formulas (core/data/sources.py lists what a root can be)
     train: ImagesConfig = ImagesConfig(split="train")
     # root `fractals`: other instances of the same formulas

@@ -11,7 +11,7 @@ from dataclasses import replace
 from core.data.augment import AugmentConfig
 from core.data.fractals import FractalsConfig
 from core.data.images.labelled import ImagesConfig
-from core.models.network import NetworkConfig
+from core.models.network import ClassifierConfig
 from core.pretraining import recipes as recipes
 from core.pretraining.config import PretrainConfig, TransferConfig
 from core.training.optim import OptimConfig, ScheduleConfig
@@ -27,7 +27,7 @@ def demo() -> PretrainConfig:
     GPU `accelerate launch` gives a process one thread, `accelerate launch --cpu` all cores.
     """
     return PretrainConfig(
-        model=NetworkConfig("mixer_c128_l4_p4", (32,)),
+        model=ClassifierConfig("mixer_c128_l4_p4", (32,)),
         train=TRAIN,
         val=VAL,
         fractals=small_fractals(100),
@@ -52,7 +52,7 @@ def debug() -> PretrainConfig:
     run = RunConfig("runs/pretrain/debug", steps=2, batch_size=8, log_every=1, trackers=())
     return replace(
         base,
-        model=NetworkConfig("mixer_c16_l2_p8", (16,)),
+        model=ClassifierConfig("mixer_c16_l2_p8", (16,)),
         fractals=replace(base.fractals, classes=8, points=500),
         held_out=1,
         workers=0,
@@ -108,7 +108,7 @@ def cifar10() -> PretrainConfig:
     Set --train.root and --val.root.
     """
     return PretrainConfig(
-        model=NetworkConfig("mixer_c128_l4_p4", (32,)),
+        model=ClassifierConfig("mixer_c128_l4_p4", (32,)),
         val=ImagesConfig(split="test"),
         augment=AugmentConfig(crop_area=(1, 1), shift=0.125, label_smoothing=0.1),
         protocol="direct",

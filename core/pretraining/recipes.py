@@ -14,7 +14,7 @@ from core.data.augment import AugmentConfig
 from core.data.fractals import FractalsConfig
 from core.data.images.labelled import ImagesConfig
 from core.data.transforms import MARGIN
-from core.models.network import NetworkConfig
+from core.models.network import ClassifierConfig
 from core.pretraining.config import PretrainConfig
 from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
@@ -28,7 +28,7 @@ TRAIN, VAL = ImagesConfig("fractals", "train"), ImagesConfig("fractals", "val")
 def _table4(name: str, preset: str, epochs: float, lr: float, decay: float) -> PretrainConfig:
     """The paper's weight decay multiplies the learning rate, as AdamW's does."""
     return PretrainConfig(
-        model=NetworkConfig(name),
+        model=ClassifierConfig(name),
         optim=OptimConfig("adamw", lr=lr, weight_decay=decay),
         run=RunConfig(
             f"runs/pretrain/{preset}",
@@ -131,7 +131,7 @@ def _finetune(preset: str, steps: int, lr: float, warmup: int = 500) -> Pretrain
     """Our reading of the crop: at random from 256/224 of the size, as the Inception crop is said
     not to have helped (appendix C). Warm-up: vit_jax."""
     return PretrainConfig(
-        model=NetworkConfig("mixer_b16", weights="imagenet21k", new_head=True),
+        model=ClassifierConfig("mixer_b16", weights="imagenet21k", new_head=True),
         augment=AugmentConfig(crop_area=(1, 1), margin=MARGIN),
         optim=OptimConfig("sgd", lr=lr, momentum=0.9, weight_decay=0.0),
         run=RunConfig(
@@ -178,7 +178,7 @@ def finetune_fdsl() -> PretrainConfig:
     base = _finetune("fdsl", 0, 0.01)
     return replace(
         base,
-        model=NetworkConfig("mixer_s16", new_head=True),
+        model=ClassifierConfig("mixer_s16", new_head=True),
         augment=AugmentConfig(),
         optim=replace(base.optim, weight_decay=1e-4),
         run=replace(base.run, epochs=1_000, batch_size=768, eval_every=1_000),
@@ -195,7 +195,7 @@ def _fractaldb(size: str, classes: int, epochs: float) -> PretrainConfig:
     """
     preset = f"fractaldb_{classes // 1000}k_{size}"
     return PretrainConfig(
-        model=NetworkConfig(f"mixer_{size}", stochastic_depth=0.1),
+        model=ClassifierConfig(f"mixer_{size}", stochastic_depth=0.1),
         train=TRAIN,
         val=VAL,
         fractals=FractalsConfig("fractaldb", classes, stamp="patch", tone="log", colour="hue"),
@@ -243,7 +243,7 @@ def _one_image(preset: str, size: str, fractals: FractalsConfig) -> PretrainConf
     Mixer configuration that both repositories ship (theirs for ViT has 1e-3).
     """
     return PretrainConfig(
-        model=NetworkConfig(f"mixer_{size}"),
+        model=ClassifierConfig(f"mixer_{size}"),
         train=TRAIN,
         val=VAL,
         fractals=fractals,

@@ -78,7 +78,7 @@ def fine_tuning(
     wanted, folder = config.transfer, Path(config.run.folder)
     model = replace(
         recipe.model,
-        name=config.model.name,
+        backbone=config.model.backbone,
         image_size=_image_size(config),
         weights=str(folder) if start == "pretrained" else "",
         new_head=start == "pretrained",
@@ -147,7 +147,7 @@ def _backbone(config: PretrainConfig, start: str) -> nn.Module:
     if start == "pretrained":
         return load_backbone(config.run.folder, image_size=_image_size(config)).eval()
     seed_everything(config.transfer.seeds[0])
-    return create_backbone(config.model.name, _image_size(config)).eval()
+    return create_backbone(config.model.backbone, _image_size(config)).eval()
 
 
 def _probe(config: PretrainConfig, recipe: PretrainConfig) -> fewshot.Config:

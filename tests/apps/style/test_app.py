@@ -55,7 +55,15 @@ def paintings(tmp_path_factory):
 def learned(paintings, tmp_path_factory):
     """The folder of a run of the debug preset that has gone on for 60 steps."""
     folder = tmp_path_factory.mktemp("runs") / "learned"
-    words = ["--model.name", "mixer_c32_l2_p8", "--augment.crop-area", 1, 1, "--augment.flip", 0]
+    words = [
+        "--model.backbone",
+        "mixer_c32_l2_p8",
+        "--augment.crop-area",
+        1,
+        1,
+        "--augment.flip",
+        0,
+    ]
     words += ["--run.steps", 60, "--run.batch-size", 24, "--run.log-every", 20]
     words += ["--data.root", paintings, "--run.folder", folder]
     done = launch(style_train.main, "debug", *words)

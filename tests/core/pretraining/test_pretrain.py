@@ -12,7 +12,7 @@ from core import InputError, load_backbone
 from core.data.augment import AugmentConfig, train_transform
 from core.data.images.labelled import ImagesConfig, open_images
 from core.models.classifier import Classifier, load_classifier
-from core.models.network import NetworkConfig, build_network
+from core.models.network import ClassifierConfig, build_classifier
 from core.models.weights.reading import save_backbone
 from core.pretrain import at_random_size, main, train, with_transform
 from core.pretraining.config import PretrainConfig
@@ -40,7 +40,7 @@ def images(tmp_path):
 def config(images, folder, **changes) -> PretrainConfig:
     run = RunConfig(str(folder), steps=12, batch_size=8, log_every=1, best="top1", trackers=())
     options = {
-        "model": NetworkConfig("mixer_c16_l2_p8", (16,)),
+        "model": ClassifierConfig("mixer_c16_l2_p8", (16,)),
         "train": ImagesConfig(str(images), "train"),
         "val": ImagesConfig(str(images), "val"),
         "augment": AugmentConfig(crop_area=(0.5, 1)),
@@ -70,8 +70,7 @@ def test_it_learns_colours_and_says_so(images, tmp_path):
 def test_fine_tuning_at_twice_the_grid_begins_with_the_features_of_each_quadrant(images, tmp_path):
     source = tiny(patch_size=8, image_size=16, hidden_dim=16, num_blocks=2)
     weights = save_backbone(source, tmp_path / "source")
-    model = NetworkConfig("mixer_c16_l2_p8", (32,), weights=str(weights), new_head=True)
-    model = replace(model, name="mixer_c16_l2_p8")
+    model = ClassifierConfig("mixer_c16_l2_p8", (32,), weights=str(weights), new_head=True)
     still = config(images, tmp_path / "run", model=model, optim=OptimConfig(lr=0.0))
     # tiny() has its own MLP sizes, which a name cannot say: the weights decide on D_S alone
     with pytest.raises(InputError, match=r"channels_mlp_dim 24.*channels_mlp_dim 64"):
@@ -87,7 +86,7 @@ def test_fine_tuning_at_twice_the_grid_begins_with_the_features_of_each_quadrant
 
 
 def test_one_network_at_many_grids(images, tmp_path):
-    model = NetworkConfig("mixer_c16_l2_p8", (24,), sizes=(16, 24, 40))
+    model = ClassifierConfig("mixer_c16_l2_p8", (24,), sizes=(16, 24, 40))
     train(config(images, tmp_path / "run", model=model))
     last = evaluated(tmp_path / "run")
     assert {"eval/top1@16", "eval/top1@24", "eval/top1@40"} < last.keys()
@@ -98,9 +97,9 @@ def test_one_network_at_many_grids(images, tmp_path):
 
 
 def test_many_sizes_are_evaluated_on_what_training_sees(images):
-    model = NetworkConfig("mixer_c16_l2_p8", (24,), sizes=(16, 40))
+    model = ClassifierConfig("mixer_c16_l2_p8", (24,), sizes=(16, 40))
     several = config(images, "unused", model=model, protocol="direct")
-    network = build_network(model, ["blue", "red"])
+    network = build_classifier(model, ["blue", "red"])
     found = open_images(str(images), "val")
     large = with_transform(found, several, (40, 40), network)[3]["image"]
     small = with_transform(found, several, (16, 16), network)[3]["image"]
@@ -122,7 +121,7 @@ def test_a_head_is_replaced_only_when_asked(images, tmp_path, capsys):
     (images / "val" / "green").mkdir()
     for split in ("train", "val"):
         Image.new("RGB", (20, 20), "green").save(images / split / "green" / "0.png")
-    model = NetworkConfig("mixer_c16_l2_p8", (16,), weights=str(tmp_path / "run"))
+    model = ClassifierConfig("mixer_c16_l2_p8", (16,), weights=str(tmp_path / "run"))
     with pytest.raises(InputError, match=r"head for 2 classes.*3.*new_head"):
         train(config(images, tmp_path / "again", model=model))
     capsys.readouterr()
@@ -132,7 +131,7 @@ def test_a_head_is_replaced_only_when_asked(images, tmp_path, capsys):
 
 def test_the_command_on_two_processes(images, tmp_path):
     words = ["folder", "--train.root", images, "--val.root", images, "--workers", 0]
-    words += ["--model.name", "mixer_c16_l1_p8", "--model.image-size", 16, "--run.epochs", 0]
+    words += ["--model.backbone", "mixer_c16_l1_p8", "--model.image-size", 16, "--run.epochs", 0]
     words += ["--run.steps", 3, "--run.batch-size", 8, "--run.trackers", "--run.folder"]
     done = launch(main, *words, tmp_path / "run", processes=2)
     assert done.returncode == 0, done.output

@@ -6,7 +6,7 @@ import torch
 from core.data.augment import train_transform
 from core.data.fractals.dataset import check as check_fractals
 from core.models.backbone import create_backbone
-from core.models.network import NetworkConfig, build_network
+from core.models.network import ClassifierConfig, build_classifier
 from core.pretraining.presets import PRESETS
 from core.training.optim import lr_factor
 
@@ -27,7 +27,7 @@ TABLE_4 = {
 def test_table_4(name):
     config = PRESETS[name]()
     optim, augment = config.optim, config.augment
-    found = (config.model.name, config.run.epochs, optim.lr, optim.weight_decay)
+    found = (config.model.backbone, config.run.epochs, optim.lr, optim.weight_decay)
     found += (augment.randaugment, augment.mixup, config.model.stochastic_depth)
     assert found == TABLE_4[name]
     assert (config.run.batch_size, config.run.clip, optim.betas) == (4096, 1, (0.9, 0.999))
@@ -77,7 +77,7 @@ def test_every_preset_can_be_built(name):
     assert callable(train_transform(config.augment, size, ((0.5,) * 3, (0.5,) * 3)))
     options = {"any_size": True} if config.model.sizes else {}
     with torch.device("meta"):
-        assert create_backbone(config.model.name, config.model.image_size, **options)
+        assert create_backbone(config.model.backbone, config.model.image_size, **options)
 
 
 @pytest.mark.parametrize(("name", "size"), [("mixer_c16_l2_p8", 16), ("timm:test_vit", 160)])
@@ -85,8 +85,8 @@ def test_recomputing_blocks_changes_no_gradient(name, size):
     found, images = [], torch.randn(2, 3, size, size)
     for recompute in (False, True):
         torch.manual_seed(0)
-        config = NetworkConfig(name, (size,), grad_checkpointing=recompute)
-        network = build_network(config, ["a", "b"]).train()
+        config = ClassifierConfig(name, (size,), grad_checkpointing=recompute)
+        network = build_classifier(config, ["a", "b"]).train()
         torch.nn.init.ones_(network.head.weight)
         network(images).sin().sum().backward()
         found.append([p.grad for p in network.backbone.parameters()])

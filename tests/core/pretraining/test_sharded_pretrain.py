@@ -13,7 +13,7 @@ from core.config import cli, entry_point
 from core.data.augment import AugmentConfig
 from core.data.images.labelled import ImagesConfig
 from core.models.classifier import load_classifier
-from core.models.network import NetworkConfig
+from core.models.network import ClassifierConfig
 from core.pretrain import train
 from core.pretraining.config import PretrainConfig
 from core.training.optim import OptimConfig
@@ -43,7 +43,7 @@ def small() -> PretrainConfig:
     its gradient is rounding noise, which Adam would scale up to the size of any other.
     """
     return PretrainConfig(
-        model=NetworkConfig("mixer_c16_l3_p8", (16,)),
+        model=ClassifierConfig("mixer_c16_l3_p8", (16,)),
         augment=AugmentConfig(crop_area=(1, 1), flip=0.0),
         train=ImagesConfig(split="train"),
         val=ImagesConfig(split="val"),

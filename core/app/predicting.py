@@ -1,0 +1,144 @@
+"""The skeleton of an app's prediction script.
+
+    python apps/APP/predict.py RUN [FILE or FOLDER ...] [--output FOLDER] [--count N] [options]
+
+Without files, N samples of the run's validation data are taken, evenly over it. Predictions go to
+RUN/predictions, or to --output: the files of each input under its own name, and predictions.json, a
+list of records with "input" (where it is from) and "output" (the name of its first file), then what
+the app knows. What cannot be read is named on stderr, the others go on, and the exit status is 2.
+No input is overwritten: that is said before anything is written. An app writes:
+
+    parser = prediction_parser(__doc__, "images or folders", count=12)
+    words = parser.parse_args()
+    session = Session(build_accelerator())
+    run = reopen(words.run, StyleConfig, Classifier, session)
+    items = [Item(str(path), partial(decode, path)) for path in find_images(words.inputs)]
+    items = items or [Item(val.names[i], partial(picture, val, i))
+                      for i in evenly_spaced(len(val), words.count)]
+    predict_each(session, items, output_folder(words, run), one, endings=(".jpg",))
+
+where one(name, content, folder) -> dict writes folder/name.jpg and gives the rest of the record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.app.runs import TrainedRun
+from core.errors import InputError, first_line
+from core.files import distinct_name, write_json
+from core.training.session import Session
+
+RECORDS = "predictions"  # predictions.json, and the folder's name
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to predict: where it is from (a path or a name), and what reads it."""
+
+    source: str
+    load: Callable[[], Any]
+
+
+@dataclass
+class LeftOut:
+    """What could not be used: named at once, counted for the end."""
+
+    noun: str = "inputs"
+    sources: list[str] = field(default_factory=list)
+
+    def add(self, source: str | Path, error: Exception | str) -> None:
+        reason = first_line(error) if isinstance(error, Exception) else error
+        reason = reason.removeprefix("InputError: ")
+        self.sources.append(str(source))
+        print(f"left out: {source}: {reason}", file=sys.stderr, flush=True)
+
+    def check(self, total: int) -> None:
+        """Raise InputError, the last thing that a script does, if anything was left out."""
+        if self.sources:
+            raise InputError(f"{len(self.sources)} of {total} {self.noun} could not be used")
+
+
+def prediction_parser(description: str, inputs: str, count: int) -> argparse.ArgumentParser:
+    """RUN, inputs (what they are, in words), --output and --count; an app adds its options."""
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
+    parser.add_argument("run", help="folder of a run, or of one of its checkpoints")
+    parser.add_argument("inputs", nargs="*", help=inputs)
+    parser.add_argument("--output", type=Path, help=f"folder to write to (RUN/{RECORDS})")
+    parser.add_argument("--count", type=_at_least_one, default=count, help="samples, if no inputs")
+    return parser
+
+
+def _at_least_one(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r}, where a number of at least 1 belongs")
+    return int(word)
+
+
+def output_folder(words: argparse.Namespace, run: TrainedRun) -> Path:
+    """Where predictions go."""
+    return words.output or run.folder / RECORDS
+
+
+def named(
+    sources: Sequence[str | Path],
+    folder: Path,
+    endings: Sequence[str],
+    protected: Sequence[str | Path] = (),
+) -> list[str]:
+    """A name for each source, all different, under which its files will lie in ``folder``.
+
+    endings: of the files that one input becomes (".png", "-sheet.png", ...). protected: other files
+    that are read. Raises InputError where a source or one of these would be overwritten.
+    """
+    taken = {RECORDS}
+    names = [distinct_name(Path(source).stem, taken) for source in sources]
+    targets = {(folder / f"{name}{ending}").resolve() for name in names for ending in endings}
+    targets.add((folder / f"{RECORDS}.json").resolve())
+    for path in map(Path, [*sources, *protected]):
+        if path.resolve() in targets:
+            raise InputError(f"{path} would be overwritten: choose another --output")
+    return names
+
+
+def predict_each(
+    session: Session,
+    items: Sequence[Item],
+    folder: Path,
+    predict: Callable[[str, Any, Path], dict[str, Any]],
+    endings: Sequence[str],
+    noun: str = "images",
+    protected: Sequence[str | Path] = (),
+) -> list[dict[str, Any]]:
+    """Predict every item, on the main process; the records, as predictions.json has them.
+
+    predict(name, content, folder) writes files of the ``endings`` and returns the record's rest.
+    Raises InputError at the end if something was left out, with what was predicted on disk.
+    """
+    if not session.is_main:
+        return []
+    names = named([item.source for item in items], folder, endings, protected)
+    folder.mkdir(parents=True, exist_ok=True)
+    records, left_out = [], LeftOut(noun)
+    for name, item in zip(names, items, strict=True):
+        try:
+            content = item.load()
+        except Exception as error:  # decoders raise many kinds
+            left_out.add(item.source, error)
+            continue
+        try:
+            record = predict(name, content, folder)
+        except InputError as error:
+            left_out.add(item.source, error)
+            continue
+        records.append({"input": item.source, "output": f"{name}{endings[0]}", **record})
+    if records:
+        path = write_json(folder / f"{RECORDS}.json", records)
+        print(f"{len(records)} {noun}: {path}", flush=True)
+    left_out.check(len(items))
+    return records

@@ -1,0 +1,38 @@
+"""Some samples of a data set, and the same samples prepared in another way."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+from torch.utils.data import Dataset, Subset
+
+Images = TypeVar("Images", bound=Dataset)
+
+
+def evenly_spaced(length: int, count: int) -> list[int]:
+    """Indices of `count` samples of `length`, in order: the first, the last, and between them.
+
+    All of them where there are no more; each at most once; one sample is the first.
+    """
+    return np.linspace(0, length - 1, min(count, length)).round().astype(int).tolist()
+
+
+def with_transform(dataset: Images, transform: Callable | None) -> Images:
+    """The same samples with a transform of their own (None: images as they are decoded).
+
+    dataset: what has a `transform`, a torch Subset of it, or what reads a stream in turn (`stream`;
+    it is made anew of the stream, as it may stand amid a shard). Files, labels and what is read of
+    them are shared; the data set itself does not change, so that others may go on reading it.
+    """
+    if isinstance(dataset, Subset):
+        return Subset(with_transform(dataset.dataset, transform), dataset.indices)
+    if hasattr(dataset, "stream"):
+        return type(dataset)(with_transform(dataset.stream, transform))
+    if not hasattr(dataset, "transform"):
+        raise TypeError(f"{type(dataset).__name__} has no transform")
+    view = copy.copy(dataset)
+    view.transform = transform
+    return view
