@@ -24,6 +24,7 @@ from apps.crossview.data.records import Record, find_records, listed_records, pa
 from apps.crossview.data.splits import by_panorama
 from core.data.images.labelled import decode
 from core.data.loading import BadSample
+from core.data.samples import evenly_spaced
 from core.errors import InputError, first_line
 
 BLACK = 4  # levels that a panel without a map has on average, at most
@@ -55,7 +56,7 @@ class Pairs(Dataset):
     def __getitem__(self, index: int) -> dict:
         record = self.records[index]
         panels = self._open(record)
-        box, mirrored, size = self._augmentation()
+        box, mirrored, size = self._augmentation()  # one draw for all panels
         item = {"name": record.name}
         for name, image in panels.items():
             is_map = name.endswith("_map")
@@ -101,8 +102,8 @@ class Pairs(Dataset):
             raise BadSample(str(path), first_line(error)) from error
         except Exception as error:  # decoders raise many kinds
             raise BadSample(str(path), f"cannot be read ({first_line(error)})") from error
-        kept = {n: i for n, i in panels.items() if not n.endswith("_map") or n in self.maps}
-        return {n: self._ids(i, n, path) if n in self.maps else i for n, i in kept.items()}
+        maps = {name: self._ids(panels[name], name, path) for name in self.maps}
+        return {n: i for n, i in panels.items() if not n.endswith("_map")} | maps
 
     def _panels(self, record: Record) -> dict[str, Image.Image]:
         if "panels" not in record.files:
@@ -135,9 +136,7 @@ def some_pairs(pairs: Pairs, count: int) -> dict:
     Raises InputError where nothing of them can be.
     """
     items = []
-    for index in (
-        np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int).tolist()
-    ):
+    for index in evenly_spaced(len(pairs), count):
         try:
             items.append(pairs[index])
         except BadSample:  # the loaders name it
@@ -181,17 +180,12 @@ def _records(config: DataConfig, split: str) -> list[Record]:
     if config.split == "official":
         return _official(config, split)
     sides = [_official(config, side) for side in ("train", "val")]
-    every = {record.name: record for side in sides for record in side}
-    dealt = dict(
-        zip(
-            ("train", "val"),
-            by_panorama(list(every), len(sides[1]), config.split_seed),
-            strict=True,
-        )
-    )
-    if not dealt[split]:
+    records = {record.name: record for side in sides for record in side}
+    train, val = by_panorama(list(records), len(sides[1]), config.split_seed)
+    names = train if split == "train" else val
+    if not names:
         raise InputError(f"{config.root}: too few panoramas for a {split} side")
-    return [every[name] for name in dealt[split]]
+    return [records[name] for name in names]
 
 
 def _official(config: DataConfig, split: str) -> list[Record]:

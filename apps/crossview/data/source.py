@@ -9,12 +9,16 @@ from apps.crossview.config import CrossViewConfig
 from apps.crossview.data.pairs import Pairs
 from apps.crossview.data.views import SIDES
 from apps.crossview.towns import write_towns
+from core.app.embedded import embedded_folder
 from core.errors import InputError
 from core.training.session import Session
 
 
 class PairData:
-    """The training and validation pairs of a run; the embedded towns are rendered if need be."""
+    """The training and validation pairs of a run; the embedded towns are rendered if need be.
+
+    Raises InputError where the target of the direction has no maps, and the source has.
+    """
 
     def __init__(self, config: CrossViewConfig, session: Session):
         self.config, self.data = config, config.data
@@ -29,15 +33,18 @@ class PairData:
                 f"{self.data.root} has none: another data set or --direction"
             )
 
-    def train(self) -> Pairs:
-        return Pairs(self.data, "train", training=True)
+    def train(self, augmented: bool = True) -> Pairs:
+        return Pairs(self.data, "train", training=augmented)
 
     def val(self) -> Pairs:
         return Pairs(self.data, "val")
 
 
 def embedded_towns(config: CrossViewConfig, session: Session) -> Path:
-    """The folder of the embedded towns, which are rendered by the main process if need be."""
+    """The folder of the embedded towns; all processes call it.
+
+    Raises InputError for a data.size that towns do not have.
+    """
     towns, (height, width) = config.embedded, config.data.size
     if (width != height * (4 if towns.panorama else 1)) or height < 16:
         raise InputError(
@@ -46,8 +53,8 @@ def embedded_towns(config: CrossViewConfig, session: Session) -> Path:
         )
     kind = "panorama-" if towns.panorama else ""
     counts = f"{kind}{towns.train}-{towns.val}-{height}px-seed{towns.seed}"
-    root = Path("data") / f"crossview-towns-{counts}"
-    if session.is_main:
+
+    def write(root: Path) -> None:
         write_towns(root, towns.train, towns.val, towns.seed, height, towns.panorama)
-    session.wait()
-    return root
+
+    return embedded_folder(session, f"crossview-towns-{counts}", write)

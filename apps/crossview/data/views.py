@@ -30,8 +30,10 @@ def views_of(batch: dict, direction: Direction) -> Views:
     """The two sides of a batch. Raises InputError where the target has no map."""
     source, target = SIDES[direction]
     if f"{target}_map" not in batch:
-        raise InputError(f"direction {direction} needs maps of the {target} images, and there are "
-                         "none: another data set or --direction")  # fmt: skip
+        raise InputError(
+            f"direction {direction} needs maps of the {target} images, and there are none: another "
+            "data set or --direction"
+        )
     return Views(batch[source], batch[target], batch[f"{target}_map"])
 
 

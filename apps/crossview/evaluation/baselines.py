@@ -20,6 +20,7 @@ from apps.crossview.config import Direction
 from apps.crossview.data.pairs import Pairs
 from apps.crossview.data.views import SIDES
 from core.data.loading import BadSample
+from core.data.samples import evenly_spaced
 from core.errors import InputError
 
 FITTED = 400  # training images, evenly over the set
@@ -75,7 +76,7 @@ def class_colours(images: Tensor, maps: Tensor, classes: int) -> Tensor:
 def _training_views(train: Pairs, target: str) -> tuple[Tensor, Tensor]:
     """Images uint8 (n, 3, H, W) and maps (n, H, W) of the target's side; without maps all 0."""
     images, maps = [], []
-    for index in np.unique(np.linspace(0, len(train) - 1, FITTED).round().astype(int)).tolist():
+    for index in evenly_spaced(len(train), FITTED):
         try:
             item = train[index]
         except BadSample:  # the loaders name it

@@ -149,16 +149,21 @@ def places_scores(made: Tensor, real: Tensor) -> dict[str, float]:
     top1 = best == real.argmax(1)
     top5 = (real.topk(5, 1).indices == best[:, None]).any(1)
     kl = (made * (made.clamp(min=TINY).log() - real.clamp(min=TINY).log())).sum(1)
-    found = {"top1": _percent(top1), "top1_sure": _percent(top1[sure]),
-             "top5": _percent(top5), "top5_sure": _percent(top5[sure]),
-             "places_kl": float(kl.mean()), "places_kl_field": float(kl.mean().exp()),
-             "places_kl_field_std": float(kl.std(correction=0)),
-             "places_is": inception_score(made)}  # fmt: skip
+    scores = {
+        "top1": _percent(top1),
+        "top1_sure": _percent(top1[sure]),
+        "top5": _percent(top5),
+        "top5_sure": _percent(top5[sure]),
+        "places_kl": float(kl.mean()),
+        "places_kl_field": float(kl.mean().exp()),
+        "places_kl_field_std": float(kl.std(correction=0)),
+        "places_is": inception_score(made),
+    }
     for k in (1, 5):
-        kept = _largest(made, k)
-        found[f"places_is_top{k}"] = inception_score(kept / kept.sum(1, keepdim=True))
-        found[f"places_is_top{k}_field"] = inception_score(kept)
-    return found
+        largest = _largest(made, k)
+        scores[f"places_is_top{k}"] = inception_score(largest / largest.sum(1, keepdim=True))
+        scores[f"places_is_top{k}_field"] = inception_score(largest)
+    return scores
 
 
 def inception_score(probabilities: Tensor) -> float:
@@ -179,8 +184,8 @@ def _percent(hits: Tensor) -> float:
 
 def inception_scores(made: Tensor, real: Tensor) -> dict[str, float]:
     """fid and kid from features (N, 2048) of the made and the real images, float64."""
-    return {"fid": frechet_distance(made.double(), real.double()),
-            "kid": kernel_distance(made.double(), real.double())}  # fmt: skip
+    made, real = made.double(), real.double()
+    return {"fid": frechet_distance(made, real), "kid": kernel_distance(made, real)}
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:

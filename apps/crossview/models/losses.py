@@ -27,17 +27,17 @@ from apps.crossview.config import LossConfig
 
 Output = dict[str, Tensor]
 LEAST_UNCERTAINTY = 1e-3
-STAGES = (("coarse", 1.0), ("image", 4.0))  # weights before the discriminator
+WEIGHTS = {"coarse": 1.0, "image": 4.0}  # before the discriminator
 
 
-def stages(output: Output) -> list[tuple[str, float]]:
-    """The images that the discriminator sees, with their weights."""
-    return [(name, weight) for name, weight in STAGES if name in output]
+def image_weights(output: Output) -> dict[str, float]:
+    """The images that the discriminator sees, coarse before final, with their weights."""
+    return {name: weight for name, weight in WEIGHTS.items() if name in output}
 
 
 def discriminator_losses(real: Tensor, made: dict[str, Tensor], output: Output) -> Output:
     """Logits (B, 1, h, w) of the real image and, by name, of the made ones -> losses (B,)."""
-    weights = dict(stages(output))
+    weights = image_weights(output)
     total = sum(weights.values())
     losses = {"d_real": 0.5 * total * _bce(real, 1.0)}
     for name, weight in weights.items():
@@ -47,13 +47,13 @@ def discriminator_losses(real: Tensor, made: dict[str, Tensor], output: Output) 
 
 def adversarial_losses(made: dict[str, Tensor], output: Output, config: LossConfig) -> Output:
     """Logits of the made images -> what the generator loses before the discriminator, (B,)."""
-    weights = dict(stages(output))
+    weights = image_weights(output)
     factor = config.adversarial / _scale(weights)
     return {f"g_{name}": factor * w * _bce(made[name], 1.0) for name, w in weights.items()}
 
 
 def _scale(weights: dict[str, float]) -> float:
-    """A network with one image has no weights among stages."""
+    """A network with one image has nothing to weigh it against."""
     return next(iter(weights.values())) if len(weights) == 1 else 1.0
 
 

@@ -87,6 +87,4 @@ def _patch(backbone: nn.Module) -> int:
 def _doubling(before: int, after: int, norm: Norm) -> nn.Sequential:
     """Twice the size: a 3x3 convolution before, nearest neighbours, and one behind."""
     upsample = (nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1))
-    return nn.Sequential(
-        *upsample, nn.Conv2d(before, after, 3), norm_layer(norm, after), nn.ReLU()
-    )
+    return nn.Sequential(*upsample, nn.Conv2d(before, after, 3), norm_layer(norm, after), nn.ReLU())

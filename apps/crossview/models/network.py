@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from apps.crossview.config import CrossViewConfig, ModelConfig
 from apps.crossview.data.maps import Palette, as_palette
+from apps.crossview.data.views import map_ids, map_input
 from apps.crossview.models.crossmlp import CascadeMixer
 from apps.crossview.models.layers import halvings, init_normal
 from apps.crossview.models.mixer_generator import MixerGenerator
@@ -72,20 +73,35 @@ class Generator(nn.Module):
 
     def describe(self) -> dict:
         """What `from_description` builds the same network from; JSON can hold it."""
+        described = {"app": "crossview", "model": asdict(self.config)}
+        if self.config.generator == "mixer":
+            described["backbone"] = self.first.backbone.describe()
         colours = self.palette.colours.tolist()
         palette = dict(zip(self.palette.names, colours, strict=True))
-        return {"generator": asdict(self.config), "size": list(self.size), "palette": palette}
+        return described | {"size": list(self.size), "palette": palette}
 
     @classmethod
     def from_description(cls, description: dict, source: str) -> Generator:
         """A network with random weights. Raises InputError for what is no generator's."""
-        try:
-            config, size = description["generator"], tuple(description["size"])
+        try:  # "generator": runs of before
+            config = description["model" if "model" in description else "generator"]
+            size = tuple(description["size"])
             palette = as_palette(description["palette"], source)
         except (KeyError, TypeError) as error:
             raise InputError(f"{source} does not hold a generator of apps/crossview") from error
         config = build(ModelConfig, {**config, "weights": ""}, source)  # they come from the run
         return cls(config, size, palette)
+
+
+def draw_views(network: Generator, source: Tensor, ids: Tensor) -> dict[str, Tensor]:
+    """`network` on sources (B, 3, H, W) and the target's classes (B, H, W): what it gives.
+
+    And "ids" (B, H, W), the classes of the last map that it draws, where it draws one.
+    """
+    palette, maps = network.palette, network.config.maps
+    output = network(source, map_input(ids, palette, maps))
+    last_map = output.get("map_final", output.get("map"))
+    return output if last_map is None else output | {"ids": map_ids(last_map, palette, maps)}
 
 
 def _has_selection(config: ModelConfig) -> bool:
