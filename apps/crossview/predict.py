@@ -20,7 +20,12 @@ from apps.crossview.config import CrossViewConfig
 from apps.crossview.data.source import PairData
 from apps.crossview.models.network import Generator
 from apps.crossview.prediction.pictures import ENDINGS, draw_one
-from apps.crossview.prediction.readers import map_files, own_images, validation_pairs
+from apps.crossview.prediction.readers import (
+    map_files,
+    own_images,
+    pair_files,
+    validation_pairs,
+)
 from core.app.predicting import output_folder, predict_each, prediction_parser
 from core.app.runs import reopen
 from core.config import entry_point
@@ -36,11 +41,12 @@ def main() -> None:
     run = reopen(words.run, CrossViewConfig, Generator, session)
     if words.inputs:
         items = own_images(run.network, words.inputs, words.map)
+        protected = map_files(words.map)
     else:
         val = PairData(run.config, session).val()
         items = validation_pairs(val, run.config.direction, words.count)
+        protected = pair_files(val)
     one = partial(draw_one, session, run.network)
-    protected = map_files(words.map)
     predict_each(session, items, output_folder(words, run), one, ENDINGS, protected=protected)
 
 

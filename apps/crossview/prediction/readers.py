@@ -53,6 +53,11 @@ def map_files(maps: Path | None) -> list[Path]:
     return sorted(maps.iterdir()) if maps.is_dir() else [maps]
 
 
+def pair_files(val: Pairs) -> list[Path]:
+    """The files of a data set: no prediction may overwrite them."""
+    return [file for record in val.records for file in record.files.values()]
+
+
 def _check_maps(network: Generator, count: int, maps: Path | None) -> None:
     if maps is None and needs_map(network):
         known = ", ".join(network.palette.names)
