@@ -11,7 +11,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from core.errors import InputError
 from core.models.backbone import create_backbone
+from core.models.building import load_backbone
+from core.models.networks.convmlp import ConvMLP
 from core.models.networks.mixer import Mixer, MixerConfig
-from core.models.weights.reading import load_backbone
+from core.models.networks.s2mlp import S2MLP
+from core.models.networks.timm_backbone import TimmBackbone
+from core.models.sharing import add_sharing
+
+add_sharing(Mixer, S2MLP, ConvMLP, TimmBackbone)
 
 __all__ = ["InputError", "Mixer", "MixerConfig", "create_backbone", "load_backbone"]

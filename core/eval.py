@@ -1,4 +1,4 @@
-"""Evaluations of backbones: `python core/eval.py EVALUATION --model.name mixer_b16 ...`.
+"""Evaluations of backbones: `python core/eval.py EVALUATION --model.backbone mixer_b16 ...`.
 
 The first word chooses a module of core/evaluation or core/profiling; each has a frozen
 dataclass `Config`, whose docstring says what it measures, and `run(config, session)`, which prints,

@@ -32,7 +32,7 @@ export OMP_NUM_THREADS=1 ACCELERATE_MIXED_PRECISION=bf16 TORCH_ELASTIC_SHUTDOWN_
 srun --kill-on-bad-exit=1 torchrun \
     --nnodes "$SLURM_NNODES" --nproc_per_node "$gpus" \
     --rdzv_backend c10d --rdzv_endpoint "$head_node:$port" --rdzv_id "$SLURM_JOB_ID" \
-    core/pretrain.py "$@" --workers "$threads" --run.resume &
+    core/pretrain.py "$@" --train.workers "$threads" --val.workers "$threads" --run.resume &
 step=$!
 trap 'signalled=1; kill -TERM "$step"' USR1 TERM
 

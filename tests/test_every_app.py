@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.training.checkpoint import find_checkpoint, step_of
+from core.checkpoints import find_checkpoint, step_of
 from core.training.folder import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]

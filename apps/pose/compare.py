@@ -17,9 +17,9 @@ from apps.pose.presets import debug as debug_run
 from apps.pose.presets import lsp_mlp_pose_small, people_mlp_pose
 from apps.pose.train import train
 from core.app.comparing import Scores, check_lists, report, train_all
+from core.checkpoints import find_checkpoint, read_info
 from core.config import cli, did_you_mean, entry_point
 from core.errors import InputError
-from core.training.checkpoint import find_checkpoint, read_info
 from core.training.run import Run
 from core.training.session import end_processes
 

@@ -33,7 +33,7 @@ from apps.pose.prediction.pipeline import Boxes
 from apps.pose.prediction.stages import Stages, image_frames, video_frames
 from apps.pose.prediction.video import SUFFIX, VIDEO_SUFFIXES, Camera, VideoReader
 from core.config import entry_point
-from core.data.images.labelled import SUFFIXES, find_images
+from core.data.images.files import SUFFIXES, find_images
 from core.data.loading import BadSample
 from core.errors import InputError
 from core.training.session import Session, build_accelerator

@@ -21,11 +21,11 @@ from apps.style.data.source import StyleData
 from apps.style.evaluation.inference import Predictions, predict_all
 from apps.style.evaluation.metrics import class_scores, confusion_matrix, style_metrics, table
 from apps.style.evaluation.pictures import confusion_picture, mistakes_sheet
+from core.checkpoints import find_checkpoint
 from core.config import entry_point, load_config, to_plain
 from core.errors import InputError
 from core.evaluation.common import save_record
 from core.models.classifier import Classifier, load_classifier
-from core.models.weights.reading import find_checkpoint
 from core.training.session import Session, build_accelerator
 
 

@@ -25,7 +25,7 @@ from apps.style.eval import open_run, painting
 from apps.style.evaluation.explanation import explained, save
 from apps.style.evaluation.inference import occlusion_map
 from core.config import entry_point
-from core.data.images.labelled import decode, find_images
+from core.data.images.files import decode, find_images
 from core.data.transforms import eval_transform
 from core.errors import InputError, first_line
 from core.files import distinct_name

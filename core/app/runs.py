@@ -2,7 +2,7 @@
 
 A network that is opened again is a class with `describe()`, which the checkpoint keeps, and
 `from_description(info, source)`, which builds it with random weights. An app's `describe()` has the
-keys "app" (its folder's name), "model" (its ModelConfig) and, where it has one, "backbone" (that
+keys "app" (its folder's name), "model" (its BackboneConfig) and, where it has one, "backbone" (that
 one's `describe()`), then what only this app needs.
 """
 
@@ -14,8 +14,9 @@ from typing import Any, Generic, TypeVar
 
 from torch import nn
 
+from core.checkpoints import averaged_weights, find_checkpoint, read_info
 from core.config import load_config
-from core.training.checkpoint import averaged_weights, find_checkpoint, load_weights, read_info
+from core.training.checkpoint import load_weights
 from core.training.session import Session
 
 Config = TypeVar("Config")

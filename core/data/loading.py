@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -57,6 +57,15 @@ def epoch_order(seed: int, epoch: int, length: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(length)
 
 
+class Loaded(NamedTuple):
+    """What a loader's process hands over, of one sample or of a batch of them."""
+
+    data: Any  # None where nothing could be read
+    substitutes: list[bool]  # for each sample, whether it stands for a bad one
+    bad: list[tuple[str, str]]  # (path, reason) of what was met on the way
+    failure: InputError | None = None  # what ends a stream
+
+
 class _Order:
     """Endless batch sampler: yields lists of (epoch, index) from micro-batch ``start`` on."""
 
@@ -67,8 +76,10 @@ class _Order:
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         micro, orders = self.start, {}
         while True:
+            # all epochs laid end to end: micro-batch m of all processes is one stretch of it, so
+            # that who reads a sample changes with the processes and which samples a step has not
             first = (micro * self.world + self.rank) * self.batch
-            keys = [divmod(first + i, self.length) for i in range(self.batch)]
+            keys = [divmod(first + i, self.length) for i in range(self.batch)]  # (epoch, place)
             needed = sorted({epoch for epoch, _ in keys})  # many, where a batch outgrows the data
             orders = {
                 e: orders[e] if e in orders else epoch_order(self.seed, e, self.length)
@@ -82,22 +93,23 @@ class _Seeded(Dataset):
     """Seeds all generators by (seed, epoch, index) before each sample; replaces bad samples.
 
     The substitute is the next index, so a bad file changes neither the order nor the randomness of
-    any other sample. Items are (sample, is_substitute, [(path, reason), ...]).
+    any other sample.
     """
 
     def __init__(self, dataset: Dataset, seed: int, allowed: int):
         self.dataset, self.seed, self.allowed = dataset, seed, allowed
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Any, bool, list[tuple[str, str]]]:
+    def __getitem__(self, key: tuple[int, int]) -> Loaded:
         epoch, index = key
         bad = []
         for shift in range(min(self.allowed + 1, len(self.dataset))):
             try:
                 seed_cpu(self.seed, epoch, index)
-                return self.dataset[(index + shift) % len(self.dataset)], shift > 0, bad
-            except BadSample as sample:
-                bad.append((sample.path, sample.reason))
-        return None, True, bad
+                sample = self.dataset[(index + shift) % len(self.dataset)]
+                return Loaded(sample, [shift > 0], bad)
+            except BadSample as error:
+                bad.append((error.path, error.reason))
+        return Loaded(None, [True], bad)
 
 
 class _Collate:
@@ -106,11 +118,12 @@ class _Collate:
     def __init__(self, collate: Callable):
         self.collate = collate
 
-    def __call__(self, items: list) -> tuple[Any, list[bool], list[tuple[str, str]]]:
-        bad = [record for _, _, records in items for record in records]
-        if any(sample is None for sample, _, _ in items):
-            return None, [], bad
-        return self.collate([item[0] for item in items]), [item[1] for item in items], bad
+    def __call__(self, items: list[Loaded]) -> Loaded:
+        bad = [record for item in items for record in item.bad]
+        substitutes = [flag for item in items for flag in item.substitutes]
+        if any(item.data is None for item in items):
+            return Loaded(None, substitutes, bad)
+        return Loaded(self.collate([item.data for item in items]), substitutes, bad)
 
 
 def ignore_stop_signals(_worker: int) -> None:
@@ -145,7 +158,8 @@ class _Loader:
         self.skip_bad, self.collate, self.on_bad = skip_bad, collate, on_bad
         self.bad: dict[str, str] = {}
 
-    def _batches(self, order) -> Iterator[tuple[Any, list[bool]]]:
+    def _batches(self, order: Iterable[list[tuple[int, int]]]) -> Iterator[Loaded]:
+        """Batches of the keys (epoch, index) that ``order`` lists."""
         loader = DataLoader(
             _Seeded(self.dataset, self.seed, self.skip_bad),
             batch_sampler=order,
@@ -154,12 +168,12 @@ class _Loader:
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=ignore_stop_signals,
         )
-        for batch, substitutes, bad in loader:
-            self._account(bad)
-            if batch is None:
-                path, reason = bad[-1]
+        for loaded in loader:
+            self._account(loaded.bad)
+            if loaded.data is None:
+                path, reason = loaded.bad[-1]
                 raise InputError(f"{self.dataset}: no sample can be read, {path}: {reason}")
-            yield batch, substitutes
+            yield loaded
 
     def _account(self, bad: list[tuple[str, str]]) -> None:
         for path, reason in bad:
@@ -183,8 +197,8 @@ class TrainLoader(_Loader):
 
     def batches(self, start: int = 0) -> Iterator[Any]:
         order = _Order(len(self.dataset), self.batch_size, self.seed, self.rank, self.world, start)
-        for batch, _ in self._batches(order):
-            yield batch
+        for loaded in self._batches(order):
+            yield loaded.data
 
 
 class EvalLoader(_Loader):
@@ -200,10 +214,10 @@ class EvalLoader(_Loader):
 
     def __iter__(self) -> Iterator[dict]:
         count, size = len(self.dataset), self.batch_size
-        positions = (np.arange(len(self) * size)) * self.world + self.rank
-        order = [[(0, min(int(p), count - 1)) for p in row] for row in positions.reshape(-1, size)]
-        for row, (batch, substitutes) in zip(
-            positions.reshape(-1, size), self._batches(order), strict=True
-        ):
-            real = torch.from_numpy(row < count) & ~torch.tensor(substitutes)
-            yield {**batch, "index": torch.from_numpy(row), "mask": real}
+        # processes take turns: rank, rank + world, ...; a row for each batch, (batches, size)
+        positions = (np.arange(len(self) * size) * self.world + self.rank).reshape(-1, size)
+        # behind the end the last sample is read again, as padding; epoch 0: the same seeds always
+        order = [[(0, min(int(p), count - 1)) for p in row] for row in positions]
+        for row, loaded in zip(positions, self._batches(order), strict=True):
+            real = torch.from_numpy(row < count) & ~torch.tensor(loaded.substitutes)
+            yield {**loaded.data, "index": torch.from_numpy(row), "mask": real}

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from core.models.weights.download import cache_folder
+from core.cache import cache_folder
 
 
 def cached(key: Any, find: Callable[[], Any]) -> Any:

@@ -1,22 +1,32 @@
-"""What a classifier is trained and evaluated on, behind one call.
+"""Every factory of labelled images: what a root and a split stand for, behind one call each.
 
-fractals                            drawn from formulas (`core.data.fractals`)
-<root>/<split>-*.tar, ....tar       tar shards, streamed (`core.data.streams.shards`)
-hub:<name> with `stream`            a Hub data set, streamed (`core.data.streams.hub`)
-folders, hub:<name>, packed .npz    by index (`core.data.images.labelled`)
+    fractals                            drawn from formulas (`core.data.fractals`)
+    <root>/<split>-*.tar, ....tar       tar shards, streamed (`core.data.streams.shards`)
+    hub:<name> with `stream`            a Hub data set, streamed (`core.data.streams.hub`)
+    hub:<name>[@config][#columns]       a Hub data set, or a folder that `datasets` can read
+                                        (`core.data.images.hub`)
+    <file>.npz or <root>/<split>.npz    packed images (`core.data.images.packed`)
+    <root>/<split>/<class>/<image>      class folders (`core.data.images.folders`)
+
+Readers know nothing of each other: this is the one place that chooses between them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from torch.utils.data import Dataset
 
 from core.data.fractals import FractalImages, FractalsConfig
-from core.data.images.labelled import ImagesConfig, open_images
-from core.data.streams.labelled import LabelledStream, is_stream, open_stream
-from core.data.streams.shards import holds_shards, open_shards
+from core.data.images.folders import open_folder
+from core.data.images.hub import open_hub
+from core.data.images.labelled import ImagesConfig, LabelledImages
+from core.data.images.packed import open_packed
+from core.data.streams.hub import open_hub_stream
+from core.data.streams.labelled import LabelledStream
+from core.data.streams.shards import holds_shards, open_shards, stream_shards
 from core.errors import InputError
 
 FRACTALS = "fractals"  # the root that stands for formula-driven images
@@ -53,6 +63,7 @@ def open_validation(
 
     Of formulas, `held_out` instances of each that training does not see. With an endless supply
     (`instances` 0) it draws from 2^48 of them, so that it meets one with next to no probability.
+    Raises InputError where there is nothing to open.
     """
     if config.root == FRACTALS:
         first = fractals.first + fractals.instances
@@ -60,3 +71,42 @@ def open_validation(
     if holds_shards(config.root, config.split):
         return open_shards(config.root, config.split, transform)
     return open_images(config.root, config.split, transform)
+
+
+def open_images(root: str, split: str, transform: Callable | None = None) -> LabelledImages:
+    """The images of a folder, Hub data set or packed file, by index.
+
+    Raises InputError where there is no such root or split, no class, or a class without images.
+    """
+    if not root:
+        raise InputError(f"no {split} images given: the root is a folder, hub:<name> or a .npz")
+    if root.startswith("hub:"):
+        return open_hub(root, split, transform)
+    path = Path(root).expanduser()
+    packed = path if path.suffix == ".npz" else path / f"{split}.npz"
+    if packed.is_file():
+        return open_packed(packed, transform)
+    if not path.is_dir():
+        raise InputError(f"{root} is no folder and no packed .npz (a Hub data set is hub:<name>)")
+    return open_folder(path, split, transform)
+
+
+def is_stream(config: ImagesConfig) -> bool:
+    """Whether the images are to be streamed: tar shards always, a Hub data set where it says so."""
+    return config.stream or holds_shards(config.root, config.split)
+
+
+def open_stream(config: ImagesConfig, transform: Callable | None = None) -> LabelledStream:
+    """The tar shards or the Hub data set of a configuration, as a stream.
+
+    Raises InputError where there is no such root or split, or more is damaged than ``skip_bad``.
+    """
+    options = {"buffer": config.buffer, "retries": config.retries}
+    if config.root.startswith("hub:"):
+        return open_hub_stream(config.root, config.split, transform, **options)
+    if not holds_shards(config.root, config.split):
+        raise InputError(
+            f"{config.root or 'no root'} cannot be streamed: tar shards "
+            f"(<root>/{config.split}-*.tar) and hub:<name> can"
+        )
+    return stream_shards(config.root, config.split, transform, config.skip_bad, **options)

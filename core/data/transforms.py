@@ -23,7 +23,7 @@ from torch import Tensor
 
 from core.config import did_you_mean
 from core.errors import InputError
-from core.models.shapes import as_pair
+from core.sizes import as_pair
 
 MARGIN = 256 / 224  # of the resized image over the crop
 PROTOCOLS = ("squash", "short-side", "direct")

@@ -12,17 +12,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from core.data.images.labelled import ImagesConfig, LabelledImages, open_images
+from core.data.images.labelled import ImagesConfig, LabelledImages
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.collect import collect
-from core.evaluation.common import ModelConfig, save_record
+from core.evaluation.common import BackboneConfig, EvalConfig
+from core.files import write_json
 from core.models.classifier import Classifier, create_classifier, load_classifier
-from core.models.networks.timm_backbone import is_timm, timm_name
+from core.models.timm_weights import is_timm, timm_name
 from core.models.weights.formats import first_line
 from core.training.session import Session
 
@@ -35,16 +38,15 @@ HARDEST = 5  # classes named in the printed table
 class Config:
     """Top-1, top-5 and ReaL accuracy of a classifier on labelled images."""
 
-    model: ModelConfig = ModelConfig()
+    RENAMED: ClassVar[dict[str, str]] = {"batch_size": "eval.batch_size", "workers": "data.workers"}
+
+    model: BackboneConfig = BackboneConfig()
     data: ImagesConfig = ImagesConfig()
+    eval: EvalConfig = EvalConfig()
     # squash, short-side, direct, timm or timm:<model>; see core/data/transforms.py
     protocol: str = "squash"
     # average over all pixels where an image shrinks; the official TensorFlow code does not
     antialias: bool = True
-    # images at a time, of each process
-    batch_size: int = 64
-    # processes that read images, for each process
-    workers: int = 2
     # ReaL's real.json, or "timm" for the copy that timm ships; empty: no ReaL accuracy
     real_labels: str = ""
     # folder for classification.json
@@ -60,15 +62,15 @@ def run(config: Config, session: Session) -> dict:
         protocol, backbone.image_size, backbone.normalization, config.antialias
     )
     dataset = open_images(config.data.root, config.data.split, transform)
-    options = {"workers": config.workers, "skip_bad": config.data.skip_bad}
+    options = {"workers": config.data.workers, "skip_bad": config.data.skip_bad}
     result = evaluate_classifier(
-        session, classifier, dataset, config.batch_size, real_labels=real_labels, **options
+        session, classifier, dataset, config.eval.batch_size, real_labels=real_labels, **options
     )
     record = {"config": config, "image_size": backbone.image_size, **result}
     session.print(f"{config.model.label} on {dataset.source}, {protocol}")
-    session.print("\n".join(_table(result)))
+    session.print("\n".join(_summary(result)))
     if session.is_main:
-        save_record(config.out, "classification", record)
+        write_json(Path(config.out) / "classification.json", record)
     return record
 
 
@@ -89,17 +91,17 @@ def evaluate_classifier(
     and data differ (`matched_classes`), and for logits that are not finite.
     """
     dataset = matched_classes(dataset, classifier)
-    found = top_predictions(session, classifier, dataset, batch_size, workers, skip_bad)
-    right = found["top"] == found["label"][:, None]  # (N, k)
+    predictions = top_predictions(session, classifier, dataset, batch_size, workers, skip_bad)
+    right = predictions["top"] == predictions["label"][:, None]  # (N, k)
     count = len(right)
     result = {"images": count, "unreadable": len(dataset) - count}
     result["top1"] = float(right[:, 0].double().mean())
     if classifier.num_classes > 5:
         result["top5"] = float(right.any(1).double().mean())
-    result["per_class"] = _per_class(right[:, 0], found["label"], dataset.classes)
+    result["per_class"] = _per_class(right[:, 0], predictions["label"], dataset.classes)
     if real_labels is not None:
-        names = [dataset.names[i] for i in found["index"].tolist()]
-        result["real"] = real_accuracy(found["top"][:, 0].tolist(), names, real_labels)
+        names = [dataset.names[i] for i in predictions["index"].tolist()]
+        result["real"] = real_accuracy(predictions["top"][:, 0].tolist(), names, real_labels)
     return result
 
 
@@ -120,15 +122,15 @@ def top_predictions(
     """
     classifier.to(session.device).eval()
 
-    def measure(batch: dict) -> dict[str, Tensor]:
+    def predict(batch: dict) -> dict[str, Tensor]:
         logits = classifier(batch["image"]).float()
         top = logits.topk(min(k, logits.shape[1])).indices
         return {"top": top, "label": batch["label"], "finite": logits.isfinite().all(1)}
 
-    found = collect(session, dataset, measure, batch_size, workers, skip_bad)
-    if not found.pop("finite").all():
+    predictions = collect(session, dataset, predict, batch_size, workers, skip_bad)
+    if not predictions.pop("finite").all():
         raise InputError("the classifier gives logits that are not finite: are the weights whole?")
-    return found
+    return predictions
 
 
 def matched_classes(dataset: LabelledImages, classifier: Classifier) -> LabelledImages:
@@ -154,24 +156,24 @@ def matched_classes(dataset: LabelledImages, classifier: Classifier) -> Labelled
 
 
 def _check_unnamed(dataset: LabelledImages, expected: int) -> None:
-    found = dataset.classes
-    if len(found) != expected:
+    names = dataset.classes
+    if len(names) != expected:
         raise InputError(
-            f"{dataset} has {len(found)} classes, the classifier {expected}: its classes have no "
+            f"{dataset} has {len(names)} classes, the classifier {expected}: its classes have no "
             "names, so nothing can be matched"
         )
-    if all(name.isdigit() for name in found) and found != sorted(found, key=int):
+    if all(name.isdigit() for name in names) and names != sorted(names, key=int):
         raise InputError(
-            f"{dataset}: its classes are numbers, sorted as words ({', '.join(found[:3])}, ...), "
+            f"{dataset}: its classes are numbers, sorted as words ({', '.join(names[:3])}, ...), "
             "and the classifier's have no names: pad them with zeros (000, 001, ...)"
         )
 
 
 def _differing_classes(dataset: LabelledImages, names: list, missing: list, unknown: list) -> str:
     words = f"{dataset} has {len(names) - len(missing)} of the classifier's {len(names)} classes"
-    for what, found in (("missing", missing), ("unknown to it", unknown)):
-        more = ", ..." if len(found) > HARDEST else ""
-        words += f"; {len(found)} {what}: {', '.join(found[:HARDEST])}{more}" if found else ""
+    for what, classes in (("missing", missing), ("unknown to it", unknown)):
+        more = ", ..." if len(classes) > HARDEST else ""
+        words += f"; {len(classes)} {what}: {', '.join(classes[:HARDEST])}{more}" if classes else ""
     return f"{words}. Their indices would shift: complete the folders, or take the fitting model"
 
 
@@ -225,22 +227,22 @@ def read_real_labels(path: str) -> list[list[int]]:
     return labels
 
 
-def open_classifier(config: ModelConfig) -> Classifier:
-    """The classifier of a ModelConfig, with the head that its weights hold."""
+def open_classifier(config: BackboneConfig) -> Classifier:
+    """The classifier of a configuration, with the head that its weights hold."""
     if not config.weights:
         raise InputError("no weights given: accuracy needs a trained head, set --model.weights")
-    if not config.name:
+    if not config.backbone:
         return load_classifier(config.weights, config.image_size or None)
-    return create_classifier(config.name, config.image_size or 224, weights=config.weights)
+    return create_classifier(config.backbone, config.image_size or 224, weights=config.weights)
 
 
-def named_protocol(protocol: str, model: ModelConfig) -> str:
+def named_protocol(protocol: str, model: BackboneConfig) -> str:
     """The protocol for `eval_transform`: "timm" becomes the one of the model that is evaluated."""
     if protocol != "timm":
         return protocol
-    if not model.name:
+    if not model.backbone:
         raise InputError("protocol timm needs a model's name: set --protocol timm:<model>")
-    return timm_name(model.name, model.weights if is_timm(model.weights) else "timm")
+    return timm_name(model.backbone, model.weights if is_timm(model.weights) else "timm")
 
 
 def _per_class(right: Tensor, labels: Tensor, classes: Sequence[str]) -> dict[str, float]:
@@ -250,7 +252,7 @@ def _per_class(right: Tensor, labels: Tensor, classes: Sequence[str]) -> dict[st
     return {name: h / n for name, h, n in zip(classes, hits, counts, strict=True) if n}
 
 
-def _table(result: dict) -> list[str]:
+def _summary(result: dict) -> list[str]:
     left_out = f", {result['unreadable']} unreadable" if result["unreadable"] else ""
     rows = [f"  images  {result['images']}{left_out}", f"  top-1   {100 * result['top1']:.2f}%"]
     if "top5" in result:

@@ -1,6 +1,6 @@
 """Export a backbone for use without this code: torch.export, ONNX, ONNX in int8.
 
-python core/eval.py export --model.name mixer_s16 --formats export onnx int8
+python core/eval.py export --model.backbone mixer_s16 --formats export onnx int8
 
 The batch size stays free; the image size is fixed, as a Mixer's is. Every file is opened again and
 compared with the network before it gets its name. Input `images` (B, 3, H, W), output `tokens`
@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.data.images.labelled import ImagesConfig, open_images
+from core.data.images.labelled import ImagesConfig
 from core.data.loading import BadSample
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
-from core.evaluation.common import ModelConfig, open_backbone, save_record
+from core.evaluation.common import BackboneConfig, open_backbone, save_record
 from core.evaluation.exporters import check_new, export_int8, export_onnx, export_program, noise
 from core.training.session import Session
 
@@ -35,7 +36,7 @@ SUFFIXES = {"export": ".pt2", "onnx": ".onnx", "int8": ".int8.onnx"}
 class Config:
     """Export a backbone to files, each checked against the network."""
 
-    model: ModelConfig = ModelConfig()
+    model: BackboneConfig = BackboneConfig()
     # export: torch.export (.pt2); onnx; int8: ONNX with the matrix products' weights in int8
     formats: tuple[Format, ...] = ("export", "onnx")
     # images on which int8 must agree with float32; no root: unit normal noise
@@ -108,8 +109,8 @@ def _new_paths(config: Config) -> dict[str, Path]:
     return paths
 
 
-def _stem(model: ModelConfig) -> str:
+def _stem(model: BackboneConfig) -> str:
     """The model's name, as a file may have it."""
     size = "x".join(map(str, model.image_size))
-    words = [model.name or Path(model.weights).name or "mixer_s16", size]
+    words = [model.backbone or Path(model.weights).name or "mixer_s16", size]
     return re.sub(r"[^\w.-]+", "-", "-".join(word for word in words if word))

@@ -32,10 +32,10 @@ def pooled_features(
     """
     backbone.to(session.device).eval()
 
-    def measure(batch: dict) -> dict[str, Tensor]:
+    def predict(batch: dict) -> dict[str, Tensor]:
         images = batch["image"] if shuffle is None else shuffle(batch["image"])
         features = backbone(images).float().mean(1)  # of (B, S, C)
         return {"features": features, "label": batch["label"]}
 
-    found = collect(session, dataset, measure, batch_size, workers, skip_bad)
-    return found["features"], found["label"]
+    outputs = collect(session, dataset, predict, batch_size, workers, skip_bad)
+    return outputs["features"], outputs["label"]

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,11 +24,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Subset
 
-from core.data.images.labelled import ImagesConfig, LabelledImages, open_images
+from core.data.images.labelled import ImagesConfig, LabelledImages
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
-from core.evaluation.common import ModelConfig, open_backbone, save_record
+from core.evaluation.common import BackboneConfig, EvalConfig, open_backbone
 from core.evaluation.features import pooled_features
+from core.files import write_json
+from core.tables import Table
 from core.training.session import Session
 
 BIAS = 100.0  # so large that the bias is hardly regularised
@@ -37,7 +42,12 @@ POOL_SEED = 0
 class Config:
     """Few-shot linear probe: accuracy from 1 to 25 images of each class, on frozen features."""
 
-    model: ModelConfig = ModelConfig()
+    RENAMED: ClassVar[dict[str, str]] = {
+        "batch_size": "eval.batch_size",
+        "workers": "train.workers",
+    }
+
+    model: BackboneConfig = BackboneConfig()
     # where the few examples are drawn from
     train: ImagesConfig = ImagesConfig(split="train")
     # what the accuracy is measured on
@@ -52,10 +62,7 @@ class Config:
     pool: int = 65
     # squash: both sides to 256, crop 224, in proportion at other sizes; see core/data/transforms.py
     protocol: str = "squash"
-    # images at a time, of each process
-    batch_size: int = 64
-    # processes that read images, for each process
-    workers: int = 2
+    eval: EvalConfig = EvalConfig()
     # folder for fewshot.json
     out: str = "results"
 
@@ -66,18 +73,23 @@ def run(config: Config, session: Session) -> dict:
     Raises InputError for a class with fewer images than shots, for a class of test that train does
     not have, and where both are the same images.
     """
-    rows = measure(config, session, open_backbone(config.model))
+    rows = probe_rows(config, session, open_backbone(config.model))
     record = {"config": config, "rows": rows}
-    session.print(f"shots       l2     mean      min      max   top-1 over {config.seeds} seeds")
-    for row in rows:
-        figures = " ".join(f"{100 * row[name]:7.2f}%" for name in ("mean", "min", "max"))
-        session.print(f"{row['shots']:5} {row['l2']:8g} {figures}")
+    session.print(fewshot_table(rows, config.seeds))
     if session.is_main:
-        save_record(config.out, "fewshot", record)
+        write_json(Path(config.out) / "fewshot.json", record)
     return record
 
 
-def measure(
+def fewshot_table(rows: Sequence[dict], seeds: int) -> Table:
+    """A line for each shots and l2."""
+    names = ("shots", "l2", "mean", "min", "max")
+    percent = dict.fromkeys(names[2:], "{:.2%}")
+    lines = [[row[name] for name in names] for row in rows]
+    return Table(f"top-1 over {seeds} seeds", names, lines, forms={"l2": "{:g}", **percent})
+
+
+def probe_rows(
     config: Config, session: Session, backbone: nn.Module, shuffle: Callable | None = None
 ) -> list[dict]:
     """A row for each shots and l2: {"shots", "l2", "mean", "min", "max", "accuracies"}.
@@ -88,10 +100,17 @@ def measure(
     names, pool = train.classes, pool_of(train.labels, config.pool)
     labels = [train.labels[i] for i in pool]
     draw_examples(labels, max(config.shots), 0, names)  # complains before an hour of features
-    options = {"batch_size": config.batch_size, "workers": config.workers, "shuffle": shuffle}
-    sets = ((Subset(train, pool), config.train.skip_bad), (test, config.test.skip_bad))
     known, asked = (
-        pooled_features(session, backbone, images, skip_bad=bad, **options) for images, bad in sets
+        pooled_features(
+            session,
+            backbone,
+            images,
+            config.eval.batch_size,
+            read.workers,
+            shuffle=shuffle,
+            skip_bad=read.skip_bad,
+        )
+        for images, read in ((Subset(train, pool), config.train), (test, config.test))
     )
     device = session.device if session.device.type == "cuda" else "cpu"
     tensors = [tensor.to(device) for tensor in (*known, *asked)]

@@ -12,21 +12,29 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import Subset
+from torch.utils.data import Dataset, Subset
 
-from core.data.images.labelled import ImagesConfig, LabelledImages, open_images
+from core.data.images.labelled import ImagesConfig
+from core.data.samples import evenly_spaced, with_transform
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.classification import matched_classes
-from core.evaluation.common import ModelConfig, open_backbone, save_record
+from core.evaluation.common import BackboneConfig, EvalConfig, open_backbone
 from core.evaluation.features import pooled_features
+from core.files import write_json
+from core.models.building import load_backbone
 from core.models.classifier import Classifier, load_classifier
 from core.models.networks.mixer import Mixer
-from core.models.weights.reading import read_head
+from core.models.weights.formats import times
+from core.models.weights.reading import read_stored
+from core.pictures.figures import new_figure, plain_axes, save_figure
+from core.tables import Table, scaled
 from core.training.session import Session
 
 OWN = "own"  # no resizing: the weights' own size, or a network trained at any size
@@ -36,8 +44,11 @@ OWN = "own"  # no resizing: the weights' own size, or a network trained at any s
 class Config:
     """Feature agreement, and accuracy where there is a head, at image sizes, by resizing method."""
 
-    model: ModelConfig = ModelConfig()
+    RENAMED: ClassVar[dict[str, str]] = {"batch_size": "eval.batch_size", "workers": "data.workers"}
+
+    model: BackboneConfig = BackboneConfig()
     data: ImagesConfig = ImagesConfig()
+    eval: EvalConfig = EvalConfig()
     # image sides in pixels
     sizes: tuple[int, ...] = (128, 160, 192, 224, 256, 320, 384, 448)
     # exact is left out where the grid does not grow by an integer
@@ -46,8 +57,6 @@ class Config:
     protocol: str = "squash"
     # evenly spaced images of the data; 0: all
     limit: int = 0
-    batch_size: int = 64
-    workers: int = 2
     # folder for grids.json and grids.png
     out: str = "results"
 
@@ -55,23 +64,26 @@ class Config:
 def run(config: Config, session: Session) -> dict:
     """Print a table of sizes x methods, write grids.json and grids.png."""
     network = open_network(config.model)
+    dataset = open_images(config.data.root, config.data.split)
     if isinstance(network, Classifier):
-        dataset = matched_classes(open_images(config.data.root, config.data.split), network)
-    else:
-        dataset = open_images(config.data.root, config.data.split)
-    rows = measure(config, session, network, dataset)
+        dataset = matched_classes(dataset, network)
+    if config.limit > 0:
+        dataset = Subset(dataset, evenly_spaced(len(dataset), config.limit))
+    rows = size_rows(config, session, network, dataset)
     record = {"config": config, "own_size": _backbone(network).image_size, "rows": rows}
-    session.print("\n".join(_table(rows)))
+    session.print(grids_table(rows))
     if session.is_main:
-        save_record(config.out, "grids", record)
+        write_json(Path(config.out) / "grids.json", record)
         plot(rows, Path(config.out) / "grids.png")
     return record
 
 
-def open_network(config: ModelConfig) -> Classifier | Mixer:
+def open_network(config: BackboneConfig) -> Classifier | Mixer:
     """The classifier of the weights if they have a head, else their backbone."""
-    if config.weights and not config.name and read_head(config.weights):
-        network = load_classifier(config.weights)
+    if config.weights and not config.backbone:
+        size = config.image_size or None
+        stored = read_stored(config.weights, size)  # once, for the head and the backbone
+        network = load_classifier(stored) if stored.head else load_backbone(stored, size)
     else:
         network = open_backbone(config)
     if not isinstance(_backbone(network), Mixer):
@@ -79,16 +91,16 @@ def open_network(config: ModelConfig) -> Classifier | Mixer:
     return network.eval()
 
 
-def measure(
-    config: Config, session: Session, network: Classifier | Mixer, dataset: LabelledImages
+def size_rows(
+    config: Config, session: Session, network: Classifier | Mixer, dataset: Dataset
 ) -> list[dict]:
     """[{"size", "grid", "method", "agreement", "top1" (with a head)}, ...], fractions."""
     own, rows = _backbone(network).image_size, []
-    reference, labels = features_at(config, session, network, dataset, own)
+    reference, labels = features_at(config, session, network, dataset, own)  # (N, C), (N,)
     for side in config.sizes:
         size = (side, side)
         for method in methods_at(_backbone(network), size, config.methods):
-            moved = copy.deepcopy(network)
+            moved = copy.deepcopy(network)  # each method begins with the weights' own grid
             if method != OWN:
                 _backbone(moved).set_image_size(size, resize=method)
             features, _ = features_at(config, session, moved, dataset, size)
@@ -108,22 +120,30 @@ def methods_at(backbone: Mixer, size: tuple[int, int], methods: Sequence[str]) -
     return [method for method in methods if whole or method != "exact"]
 
 
-def features_at(config: Config, session: Session, network, dataset, size: tuple[int, int]):
+def features_at(
+    config: Config,
+    session: Session,
+    network: Classifier | Mixer,
+    dataset: Dataset,
+    size: tuple[int, int],
+) -> tuple[Tensor, Tensor]:
     """(features (N, C), labels (N,)) of the images at `size`."""
     backbone = _backbone(network)
-    dataset.transform = eval_transform(config.protocol, size, backbone.normalization)
-    images = dataset
-    if 0 < config.limit < len(dataset):
-        chosen = torch.linspace(0, len(dataset) - 1, config.limit).round().int().tolist()
-        images = Subset(dataset, chosen)
+    transform = eval_transform(config.protocol, size, backbone.normalization)
+    images = with_transform(dataset, transform)
     return pooled_features(
-        session, backbone, images, config.batch_size, config.workers, skip_bad=config.data.skip_bad
+        session,
+        backbone,
+        images,
+        config.eval.batch_size,
+        config.data.workers,
+        skip_bad=config.data.skip_bad,
     )
 
 
 def agreement(reference: Tensor, features: Tensor) -> float:
     """Mean cosine of (N, C) and (N, C), less the mean of `reference` over the N images."""
-    mean = reference.double().mean(0)
+    mean = reference.double().mean(0)  # (C,): what all images share, which says nothing of them
     return F.cosine_similarity(reference - mean, features - mean, dim=1).mean().item()
 
 
@@ -136,23 +156,16 @@ def top1(network: Classifier, features: Tensor, labels: Tensor) -> float:
 
 def plot(rows: list[dict], path: Path) -> None:
     """Agreement, and top-1 if there is a head, against the image's side: a line for each method."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
     kinds = [kind for kind in ("agreement", "top1") if kind in rows[0]]
-    figure, axes = plt.subplots(1, len(kinds), figsize=(5 * len(kinds), 3.6), squeeze=False)
-    for axis, kind in zip(axes[0], kinds, strict=True):
+    figure = new_figure(5 * len(kinds), 3.6)
+    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
         for method in dict.fromkeys(row["method"] for row in rows):
             points = [(row["size"], row[kind]) for row in rows if row["method"] == method]
-            axis.plot(*zip(*points, strict=True), marker="o", label=method)
-        axis.set(xlabel="image side, pixels", ylabel=kind)
-        axis.grid(alpha=0.3)
-        axis.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+            axes.plot(*zip(*points, strict=True), marker="o", label=method)
+        axes.set(xlabel="image side, pixels", ylabel=kind)
+        plain_axes(axes)
+        axes.legend()
+    save_figure(path, figure)
 
 
 def _backbone(network) -> Mixer:
@@ -164,12 +177,11 @@ def _grid(network, size: tuple[int, int]) -> tuple[int, int]:
     return size[0] // patch[0], size[1] // patch[1]
 
 
-def _table(rows: list[dict]) -> list[str]:
-    lines = [f"{'pixels':>6} {'grid':>7}  {'method':9} {'agreement':>9}  top-1"]
-    for row in rows:
-        accuracy = f"{100 * row['top1']:5.2f}%" if "top1" in row else "-"
-        grid = "x".join(map(str, row["grid"]))
-        lines.append(
-            f"{row['size']:>6} {grid:>7}  {row['method']:9} {row['agreement']:9.4f}  {accuracy}"
-        )
-    return lines
+def grids_table(rows: list[dict]) -> Table:
+    """A line for each size and method; top-1 in percent, "-" without a head."""
+    lines = [
+        (row["size"], times(row["grid"]), row["method"], row["agreement"], row.get("top1"))
+        for row in rows
+    ]
+    forms = {"agreement": "{:.4f}", "top-1 %": scaled(100, 2)}
+    return Table("", ("pixels", "grid", "method", "agreement", "top-1 %"), lines, forms=forms)

@@ -20,19 +20,23 @@ import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from core.data.images.labelled import ImagesConfig, open_images
+from core.data.images.labelled import ImagesConfig
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation import fewshot
-from core.evaluation.common import ModelConfig, open_backbone, save_record
-from core.evaluation.mixing import save_picture, tile, titled
+from core.evaluation.common import BackboneConfig, EvalConfig, open_backbone
+from core.files import write_json
 from core.models.networks.mixer import Mixer
+from core.pictures.figures import new_figure, plain_axes, save_figure
+from core.pictures.sheets import caption, enlarged, save_image, sheet
 from core.training.session import Session
 
 UNDONE = "patches, weights permuted"
@@ -43,6 +47,11 @@ EXAMPLE_SIDE = 128  # pixels, at least about
 @dataclass(frozen=True)
 class Config:
     """5-shot accuracy on original, patch-shuffled and pixel-shuffled images, model by model."""
+
+    RENAMED: ClassVar[dict[str, str]] = {
+        "batch_size": "eval.batch_size",
+        "workers": "train.workers",
+    }
 
     # a backbone's name, a run or weights folder, or NAME=WEIGHTS (mixer_b16=imagenet1k)
     models: tuple[str, ...] = ("mixer_s16", "timm:resnet50")
@@ -64,10 +73,7 @@ class Config:
     pool: int = 65
     # squash: both sides to 256, crop 224, in proportion at other sizes; see core/data/transforms.py
     protocol: str = "squash"
-    # images at a time, of each process
-    batch_size: int = 64
-    # processes that read images, for each process
-    workers: int = 2
+    eval: EvalConfig = EvalConfig()
     # folder for shuffle.json, shuffle.png and shuffle_examples.png
     out: str = "results"
 
@@ -92,21 +98,22 @@ def run(config: Config, session: Session) -> dict:
     backbones = [open_backbone(model) for model in models]
     results = {}
     for word, model, backbone in zip(config.models, models, backbones, strict=True):
-        results[word] = _measured(config, session, model, backbone)
+        results[word] = accuracies(config, session, model, backbone)
     record = {"config": config, "results": results}
     if session.is_main:
-        save_record(config.out, "shuffle", record)
-        plot(results, config.shots, Path(config.out) / "shuffle.png")
-        save_picture(example_sheet(config, backbones[0]), Path(config.out) / "shuffle_examples.png")
+        folder = Path(config.out)
+        write_json(folder / "shuffle.json", record)
+        plot(results, config.shots, folder / "shuffle.png")
+        save_image(folder / "shuffle_examples.png", example_sheet(config, backbones[0]))
     return record
 
 
-def model_config(word: str, image_size: tuple[int, ...] = ()) -> ModelConfig:
+def model_config(word: str, image_size: tuple[int, ...] = ()) -> BackboneConfig:
     """The model of `NAME`, `PATH` or `NAME=WEIGHTS`."""
     if Path(word).exists():
-        return ModelConfig(weights=word, image_size=image_size)
+        return BackboneConfig(weights=word, image_size=image_size)
     name, _, weights = word.partition("=")
-    return ModelConfig(name, image_size, weights)
+    return BackboneConfig(name, image_size, weights)
 
 
 def random_permutations(
@@ -137,9 +144,10 @@ def patch_order(
 ) -> Tensor:
     """The (H*W,) permutation for `shuffle_pixels` that does what `shuffle_patches` says."""
     (h, w), (ph, pw) = _grid(image_size, patch), patch
-    positions = torch.arange(h * ph * w * pw).view(h, ph, w, pw).transpose(1, 2)
+    positions = torch.arange(h * ph * w * pw).view(h, ph, w, pw).transpose(1, 2)  # (h, w, ph, pw)
+    # (S, ph*pw): a row for each patch, the numbers of its pixels in the image
     positions = positions.reshape(h * w, ph * pw)[order.cpu()][:, pixels.cpu()]
-    return positions.view(h, w, ph, pw).transpose(1, 2).flatten()
+    return positions.view(h, w, ph, pw).transpose(1, 2).flatten()  # back to the order of rows
 
 
 @torch.no_grad()
@@ -151,13 +159,13 @@ def undo_shuffle(mixer: Mixer, order: Tensor, pixels: Tensor) -> Mixer:
     of token-mixing W1 and the rows of W2 and b2.
     """
     copied = copy.deepcopy(mixer)
-    kernel = copied.stem.weight
+    kernel = copied.stem.weight  # (C, 3, ph, pw)
     kernel.copy_(kernel.flatten(2)[:, :, pixels.to(kernel.device)].view(kernel.shape))
     order = order.to(kernel.device)
     for block in copied.blocks:
         first, second = block.mlp_tokens.fc1, block.mlp_tokens.fc2
-        first.weight.copy_(first.weight[:, order])
-        second.weight.copy_(second.weight[order])
+        first.weight.copy_(first.weight[:, order])  # (D_S, S): reads token s where s went
+        second.weight.copy_(second.weight[order])  # (S, D_S): writes it there
         second.bias.copy_(second.bias[order])
     return copied
 
@@ -167,17 +175,17 @@ def conditions(backbone: nn.Module, patch: tuple[int, int], seed: int) -> dict:
 
     A Mixer of that patch has one more: patch-shuffled images, seen by `undo_shuffle`'s copy.
     """
-    ways = random_permutations(seed, backbone.image_size, patch)
-    inside = patch_order(backbone.image_size, patch, ways.order, ways.pixels)
+    drawn = random_permutations(seed, backbone.image_size, patch)
+    inside = patch_order(backbone.image_size, patch, drawn.order, drawn.pixels)
     patches = partial(shuffle_pixels, order=inside)
-    found = {"original": (backbone, None), "patches": (backbone, patches)}
+    pairs = {"original": (backbone, None), "patches": (backbone, patches)}
     if isinstance(backbone, Mixer) and tuple(backbone.stride) == patch:
-        found[UNDONE] = (undo_shuffle(backbone, ways.order, ways.pixels), patches)
-    return {**found, "pixels": (backbone, partial(shuffle_pixels, order=ways.everywhere))}
+        pairs[UNDONE] = (undo_shuffle(backbone, drawn.order, drawn.pixels), patches)
+    return {**pairs, "pixels": (backbone, partial(shuffle_pixels, order=drawn.everywhere))}
 
 
-def example_sheet(config: Config, backbone: nn.Module) -> np.ndarray:
-    """The first test images, original and shuffled, as `backbone` is given them: uint8."""
+def example_sheet(config: Config, backbone: nn.Module) -> Image.Image:
+    """The first test images, original and shuffled, as `backbone` is given them: a row for each."""
     size, (mean, std) = backbone.image_size, backbone.normalization
     images = open_images(
         config.test.root, config.test.split, eval_transform(config.protocol, size, (mean, std))
@@ -189,15 +197,13 @@ def example_sheet(config: Config, backbone: nn.Module) -> np.ndarray:
         rows[name] = (shuffle(batch) if shuffle else batch) * std + mean
     rows.pop(UNDONE, None)
     scale = max(1, EXAMPLE_SIDE // max(size))
-    return np.concatenate([titled(_row(pixels, scale), name) for name, pixels in rows.items()])
+    cards = [caption(_row(pixels, scale), [name], text=15) for name, pixels in rows.items()]
+    return sheet([[card] for card in cards], gap=0)
 
 
 def plot(results: dict[str, dict], shots: int, path: Path) -> None:
     """Bars of accuracy, a group for each model, with the range over the seeds; PNG at `path`."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3 + 2.2 * len(results), 4), layout="constrained")
+    figure = new_figure(3 + 2.2 * len(results), 4)
     axes = figure.subplots()
     names = list(dict.fromkeys(name for rows in results.values() for name in rows))
     for i, name in enumerate(names):
@@ -205,21 +211,21 @@ def plot(results: dict[str, dict], shots: int, path: Path) -> None:
     axes.set_xticks(range(len(results)), list(results))
     axes.set_ylabel(f"linear {shots}-shot top-1 (%)")
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
-    axes.spines[["top", "right"]].set_visible(False)
-    canvas = FigureCanvasAgg(figure)
-    figure.set_dpi(150)
-    canvas.draw()
-    save_picture(np.asarray(canvas.buffer_rgba())[..., :3].copy(), path)
+    plain_axes(axes, grid="")
+    save_figure(path, figure)
 
 
-def _measured(config: Config, session: Session, model: ModelConfig, backbone: nn.Module) -> dict:
-    shared = ("train", "test", "seeds", "pool", "protocol", "batch_size", "workers")
+def accuracies(
+    config: Config, session: Session, model: BackboneConfig, backbone: nn.Module
+) -> dict:
+    """{what is done to the images: a row of `fewshot.probe_rows`}, printed as they come."""
+    shared = ("train", "test", "seeds", "pool", "protocol", "eval")
     options = {name: getattr(config, name) for name in shared}
     probe = fewshot.Config(model=model, shots=(config.shots,), **options)
     rows: dict[str, dict] = {}
-    ways = conditions(backbone, _patch(config, backbone), config.seed)
-    for name, (network, shuffle) in ways.items():
-        (rows[name],) = fewshot.measure(probe, session, network, shuffle)
+    pairs = conditions(backbone, _patch(config, backbone), config.seed)
+    for name, (network, shuffle) in pairs.items():
+        (rows[name],) = fewshot.probe_rows(probe, session, network, shuffle)
         mean, low, high = (100 * rows[name][key] for key in ("mean", "min", "max"))
         first = 100 * rows["original"]["mean"]
         change = f", {100 * (mean / first - 1):+.1f}%" if first and name != "original" else ""
@@ -229,18 +235,19 @@ def _measured(config: Config, session: Session, model: ModelConfig, backbone: nn
 
 
 def _bars(axes, rows: list[dict | None], name: str, index: int, count: int) -> None:
-    kept = [(place, row) for place, row in enumerate(rows) if row]
+    drawn = [(place, row) for place, row in enumerate(rows) if row]
     width = 0.8 / count
-    places = [place - 0.4 + (index + 0.5) * width for place, _ in kept]
-    means = [100 * row["mean"] for _, row in kept]
-    below = [100 * (row["mean"] - row["min"]) for _, row in kept]
-    above = [100 * (row["max"] - row["mean"]) for _, row in kept]
+    places = [place - 0.4 + (index + 0.5) * width for place, _ in drawn]
+    means = [100 * row["mean"] for _, row in drawn]
+    below = [100 * (row["mean"] - row["min"]) for _, row in drawn]
+    above = [100 * (row["max"] - row["mean"]) for _, row in drawn]
     axes.bar(places, means, 0.92 * width, yerr=[below, above], capsize=2, label=name)
 
 
-def _row(pixels: Tensor, scale: int) -> np.ndarray:
+def _row(pixels: Tensor, scale: int) -> Image.Image:
+    """Images (B, 3, H, W) in [0, 1] side by side."""
     levels = (pixels.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    return tile(levels.repeat(scale, 1).repeat(scale, 2)[None], 4)
+    return sheet([[enlarged(image, scale) for image in levels]], gap=4)
 
 
 def _patch(config: Config, backbone: nn.Module) -> tuple[int, int]:

@@ -12,16 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Literal
+from typing import ClassVar, Literal
 
 import yaml
 
 from core.config import build, did_you_mean
-from core.data.images.labelled import LabelledImages, open_images
+from core.data.images.labelled import LabelledImages
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.classification import evaluate_classifier, matched_classes
-from core.evaluation.common import save_record
+from core.evaluation.common import EvalConfig
+from core.files import write_json
 from core.models.classifier import Classifier, load_classifier
 from core.models.weights.formats import first_line
 from core.training.session import Session
@@ -114,6 +116,8 @@ class Entry:
 class Config:
     """Avg 5 or VTAB-1k: the accuracy of a fine-tuned model on each data set, and the mean."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"batch_size": "eval.batch_size"}
+
     suite: Literal["avg5", "vtab-1k"] = "avg5"
     # yaml file: a data set's name, then data, split and runs (a list)
     tasks: str = ""
@@ -125,8 +129,7 @@ class Config:
     protocol: str = "squash"
     # average over all pixels where an image shrinks; the official TensorFlow code does not
     antialias: bool = True
-    # images at a time, of each process
-    batch_size: int = 64
+    eval: EvalConfig = EvalConfig()
     # processes that read images, for each process
     workers: int = 2
     # unreadable images of a data set to leave out before stopping; each one is named
@@ -152,7 +155,7 @@ def run(config: Config, session: Session) -> dict:
     record = {"config": config, "protocol": suite.protocol, "tasks": rows, **score(suite, rows)}
     session.print("\n".join(_summary(record)))
     if session.is_main:
-        save_record(config.out, "suite", record)
+        write_json(Path(config.out) / "suite.json", record)
     return record
 
 
@@ -239,7 +242,9 @@ def _evaluate(session: Session, name: str, task: Task, entry: Entry, config: Con
     """{"top1", "runs", "images", ...}, or {"absent": what is not given}."""
     if absent := _absent(entry):
         return {"absent": absent}
-    results = [_measure(session, load_classifier(p), name, task, entry, config) for p in entry.runs]
+    results = [
+        _accuracy(session, load_classifier(p), name, task, entry, config) for p in entry.runs
+    ]
     top1 = [result["top1"] for result in results]
     return {
         "top1": fmean(top1),
@@ -250,14 +255,14 @@ def _evaluate(session: Session, name: str, task: Task, entry: Entry, config: Con
     }
 
 
-def _measure(
+def _accuracy(
     session: Session, network: Classifier, name: str, task: Task, entry: Entry, config: Config
 ) -> dict:
     size, normalization = network.backbone.image_size, network.backbone.normalization
     transform = eval_transform(config.protocol, size, normalization, config.antialias)
     options = {"workers": config.workers, "skip_bad": config.skip_bad}
     images = _open(name, task, entry, transform)
-    return evaluate_classifier(session, network, images, config.batch_size, **options)
+    return evaluate_classifier(session, network, images, config.eval.batch_size, **options)
 
 
 def _row(name: str, row: dict) -> str:

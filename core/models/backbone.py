@@ -1,4 +1,4 @@
-"""One contract over every backbone: `create_backbone(name, image_size, weights)`.
+"""Backbones by name: `create_backbone(name, image_size, weights)`.
 
     mixer_s32 mixer_s16 mixer_b32 mixer_b16 mixer_l32 mixer_l16 mixer_h14    Table 1 of the paper
     mixer_c<width>_l<blocks>_p<patch>    any other one, e.g. mixer_c128_l6_p8, mixer_c96_l4_p8x4
@@ -7,63 +7,55 @@
     timm:<any timm model>                ViT, ResNet, HRNet, ResMLP, ... as baselines
     vit_c<width>_l<blocks>_p<patch>      timm's ViT at any size, heads of 64 channels
 
-Each is an nn.Module with `forward(images)` -> tokens (B, S, C) after the last norm, `feature_map`
--> (B, C, h, w), `pyramid` -> list of maps, and `num_features` C, `stride` (pixels per token, high
-and wide), `grid` (h, w), `image_size`, `normalization` (mean, std) and `describe()`.
+Each is what `core.models.contract.Backbone` says.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from core.errors import InputError
-from core.models.networks.convmlp import (
-    CONVMLPS,
-    ConvMLP,
-    ConvMLPConfig,
-    convmlp_config,
-    from_official,
-)
-from core.models.networks.mixer import Mixer
+from core.models.building import NETWORKS, build_backbone, naming
+from core.models.networks.convmlp import CONVMLPS, convmlp_config
 from core.models.networks.mixer_config import SPECS, MixerConfig, free_config, spec_config
-from core.models.networks.s2mlp import S2MLP, S2MLPS, S2MLPConfig, s2mlp_config
-from core.models.networks.timm_backbone import (
-    TimmBackbone,
-    create_timm,
+from core.models.networks.s2mlp import S2MLPS, s2mlp_config
+from core.models.networks.timm_backbone import TimmBackbone
+from core.models.shapes import as_pair, config_from, times
+from core.models.timm_weights import (
     is_timm,
+    read_timm,
+    read_timm_file,
     read_timm_mixer,
     timm_name,
 )
-from core.models.shapes import as_pair, config_from, times
-from core.models.weights.reading import (
-    build_backbone,
-    find_weights,
-    naming,
-    read_state_dict,
-    read_weights,
-)
+from core.models.weights.formats import from_convmlp, read_state_dict
+from core.models.weights.reading import find_weights, read_stored
+from core.models.weights.stored import StoredModel
 
 MIXERS = {"mixer_" + spec.replace("/", "").lower(): spec for spec in SPECS}
 FREE_MIXER = re.compile(r"mixer_c(\d+)_l(\d+)_p(\d+)(?:x(\d+))?")
 FREE_VIT = re.compile(r"vit_c(\d+)_l(\d+)_p(\d+)")
 WEIGHTS_DECIDE = ("gelu", "tokens_mlp_dim", "any_size")
 FREE_TO_DIFFER = ("any_size", "image_size", "dropout", "stochastic_depth", "grad_checkpointing")
+DEFAULT_SIZE = 224
 
 
 def create_backbone(
     name: str,
-    image_size: int | Sequence[int],
-    weights: str | Path | None = None,
+    image_size: int | Sequence[int] | None = None,
+    weights: str | Path | StoredModel | None = None,
     resize: str = "auto",
     **options,
 ) -> nn.Module:
     """Build a backbone by name for images of `image_size`, (height, width).
 
+    image_size: None is the size of the weights; for random ones 224, of `timm:` names timm's own.
     weights: None (random), a path that `load_backbone` opens (for `timm:` names a state dict of
     that model too, for `convmlp_` names a .pth of its authors), or one of these names:
         "imagenet1k" "imagenet21k" "sam" "gsam"    an official set (`core.models.weights.download`)
@@ -74,96 +66,119 @@ def create_backbone(
     weights trained on ImageNet-1k from scratch (a Mixer author says so in
     github.com/huggingface/pytorch-image-models/pull/651), the same that "imagenet1k" names.
     options: fields of the network's config (MixerConfig, S2MLPConfig, ConvMLPConfig), or what
-    timm's model takes (drop_path_rate, ...).
+    timm's model takes (drop_path_rate, ...). `in_channels` and timm's `in_chans` are one.
     resize: how a Mixer's token mixing comes to another grid than its weights', "auto", "exact",
     "pi", "area" or "bilinear" (`networks/resize.py`); the other networks move by themselves.
     The weights decide on the GELU of a Mixer, on its D_S and on `any_size`, unless options do.
-    Raises InputError where name and weights disagree.
+    Raises InputError where name and weights disagree, and for an option that means nothing here.
     """
-    size = as_pair("image_size", image_size)
+    size = None if image_size is None else as_pair("image_size", image_size)
     if resize != "auto" and not name.startswith("mixer_"):
         raise InputError(f"resize={resize!r} is for mixer_ names: {name} moves by itself")
-    weights = find_weights(name, weights) if weights else None
-    if match := FREE_VIT.fullmatch(name):
-        name, options = "timm:vit_tiny_patch16_224", _free_vit(*map(int, match.groups())) | options
-    if name.startswith("timm:"):
-        return create_timm(name, size, weights, options)
-    if name in S2MLPS or name in CONVMLPS:
-        return _create_relative(name, size, weights, options)
-    config = _named_config(name, size, options)
-    if min(config.grid) < 2:
-        raise InputError(
-            f"{name} at image_size {times(size)} has a grid of {times(config.grid)} tokens, too "
-            f"few to mix: choose {times([2 * patch for patch in config.patch_size])} or more"
-        )
+    name, options = _known(name, options)
+    if name.startswith("timm:") and (not weights or is_timm(weights)):
+        of_timm = timm_name(name, weights) if weights else name
+        return TimmBackbone(of_timm, size, pretrained=bool(weights), **options)
     if not weights:
-        return Mixer(config)
-    return _load_mixer(name, config, weights, resize, explicit=options)
+        config = _config(name, size or DEFAULT_SIZE, options)
+        return NETWORKS[_kind(name)][0](config)
+    stored = open_weights(name, weights, size, **options)
+    stored = _of_name(name, stored, size, options)
+    return build_backbone(stored, size, **({"resize": resize} if _kind(name) == "mixer" else {}))
 
 
-def backbone_from_description(description: dict) -> nn.Module:
-    """Rebuild, with random weights, the backbone whose `describe()` this was."""
-    values = dict(description) if isinstance(description, dict) else {}
-    name = values.pop("name", None)
-    if name == "mixer":
-        return Mixer(config_from(MixerConfig, values))
-    if name == "s2mlp":
-        return S2MLP(config_from(S2MLPConfig, values))
-    if name == "convmlp":
-        return ConvMLP(config_from(ConvMLPConfig, values))
-    if isinstance(name, str) and name.startswith("timm:") and "image_size" in values:
-        return TimmBackbone(name, **values)
-    raise InputError(
-        f"{description!r} describes no known backbone (its name: mixer, s2mlp, convmlp or timm:...)"
-    )
+def open_weights(
+    name: str, weights: str | Path | StoredModel, image_size=None, resize="auto", **options
+) -> StoredModel:
+    """What `weights` holds for a network of this name, a classifier's head too, read once.
 
-
-def _load_mixer(name: str, config: MixerConfig, weights, resize: str, explicit: dict) -> nn.Module:
-    if is_timm(weights):
-        stored, state = read_timm_mixer(timm_name(name, weights))
-    else:
-        stored, state = read_weights(weights, config.image_size)
-    if stored.get("name") != "mixer":
-        raise InputError(f"{weights} holds {stored.get('name')}, but {name} is a Mixer")
-    with naming(weights):
-        stored = asdict(config_from(MixerConfig, {k: v for k, v in stored.items() if k != "name"}))
-    theirs = {key: stored[key] for key in WEIGHTS_DECIDE if key not in explicit}
-    wanted = {**asdict(config), **theirs}
-    _refuse_differences(f"{weights} holds a Mixer", name, stored, wanted)
-    description = {"name": "mixer", **wanted, "image_size": stored["image_size"]}
-    return build_backbone(description, state, weights, config.image_size, resize=resize)
-
-
-def _create_relative(name: str, size: tuple[int, int], weights, options: dict) -> nn.Module:
-    """An S2-MLP or a ConvMLP, random or with the weights of a folder or of ConvMLP's authors."""
-    make = s2mlp_config if name in S2MLPS else convmlp_config
-    config = make(name, image_size=size, **options)
-    kind, network = ("s2mlp", S2MLP) if name in S2MLPS else ("convmlp", ConvMLP)
-    if not weights:
-        return network(config)
-    stored, state = _read_relative(name, weights, size)
-    if stored.get("name") != kind:
-        raise InputError(f"{weights} holds {stored.get('name')}, but {name} is {kind}")
-    stored.pop("name")
-    with naming(weights):
-        stored, wanted = asdict(config_from(type(config), stored)), asdict(config)
-    _refuse_differences(f"{weights} holds {kind}", name, stored, wanted)
-    description = {"name": kind, **wanted, "image_size": stored["image_size"]}
-    return build_backbone(description, state, weights, size)
-
-
-def _read_relative(name: str, weights, size: tuple[int, int]) -> tuple[dict, dict]:
-    if name in CONVMLPS and Path(weights).suffix in (".pth", ".pt"):
-        state, stored, _ = from_official(read_state_dict(weights), size, source=weights)
-        return stored, state
-    if is_timm(weights) or Path(weights).is_file():
+    All as of `create_backbone`, which takes the result as its `weights`; `resize` is for later.
+    """
+    if isinstance(weights, StoredModel):
+        return weights
+    name, options = _known(name, options)
+    weights = find_weights(name, weights)
+    size = None if image_size is None else as_pair("image_size", image_size)
+    if name.startswith("timm:") and is_timm(weights):
+        return read_timm(timm_name(name, weights), size, options)
+    if name.startswith("timm:") and not Path(weights).is_dir():
+        return read_timm_file(name, weights, options)
+    if _kind(name) == "mixer" and is_timm(weights):
+        return read_timm_mixer(timm_name(name, weights))
+    if _kind(name) == "convmlp" and Path(weights).suffix in (".pth", ".pt"):
+        return from_convmlp(read_state_dict(weights), size, source=weights)
+    if _kind(name) in ("s2mlp", "convmlp") and (is_timm(weights) or Path(weights).is_file()):
         also = " or a .pth of ConvMLP's authors" if name in CONVMLPS else ""
         raise InputError(
             f"weights={str(weights)!r} cannot be those of {name}, which timm and the official "
             f"Mixers do not have; give a folder of ours (save_backbone, a checkpoint, a run){also}"
         )
-    stored, state = read_weights(weights, size)
-    return dict(stored), state
+    return read_stored(weights, size)
+
+
+def _known(name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Name and options in the words of the network; InputError for what means nothing here."""
+    _kind(name)
+    options = dict(options)
+    if options.pop("num_classes", 0):
+        raise InputError(
+            "num_classes: a backbone has no head; core.models.classifier.create_classifier"
+            f"({name!r}, num_classes=...) gives it one"
+        )
+    if options.pop("pretrained", False):
+        raise InputError("pretrained=True: say which weights, e.g. weights='timm'")
+    if "img_size" in options:
+        raise InputError("img_size: it is image_size here, (height, width)")
+    of_timm = _kind(name) == "timm"
+    theirs, ours = ("in_channels", "in_chans") if of_timm else ("in_chans", "in_channels")
+    if theirs in options and options.setdefault(ours, options[theirs]) != options.pop(theirs):
+        raise InputError("in_channels and in_chans are one thing here, and differ: give one")
+    if match := FREE_VIT.fullmatch(name):
+        return "timm:vit_tiny_patch16_224", _free_vit(*map(int, match.groups())) | options
+    return name, options
+
+
+def _kind(name: str) -> str:
+    """ "mixer", "s2mlp", "convmlp" or "timm"."""
+    if name in MIXERS or FREE_MIXER.fullmatch(name):
+        return "mixer"
+    if name in S2MLPS or name in CONVMLPS:
+        return "s2mlp" if name in S2MLPS else "convmlp"
+    if name.startswith("timm:") or FREE_VIT.fullmatch(name):
+        return "timm"
+    raise InputError(
+        f"unknown backbone {name!r}; choose {', '.join([*MIXERS, *S2MLPS, *CONVMLPS])}, "
+        "mixer_c<width>_l<blocks>_p<patch>, vit_c<width>_l<blocks>_p<patch> or timm:<model>"
+    )
+
+
+def _of_name(
+    name: str, stored: StoredModel, size: tuple[int, int] | None, options: dict[str, Any]
+) -> StoredModel:
+    """The stored model as the network of this name, with the options; InputError if it is none."""
+    kind, theirs = _kind(name), stored.description
+    if kind == "timm":
+        if str(theirs.get("name")).split(".")[0] != name.split(".")[0]:
+            holds = theirs.get("name")
+            raise InputError(f"{stored.origin} holds {holds}, but the name given is {name}")
+        return replace(stored, description={**theirs, **options})
+    if theirs.get("name") != kind:
+        raise InputError(f"{stored.origin} holds {theirs.get('name')}, but {name} is {_a(kind)}")
+    config = _config(name, size or theirs.get("image_size", DEFAULT_SIZE), options)
+    with naming(stored.origin):
+        values = {key: value for key, value in theirs.items() if key != "name"}
+        values = asdict(config_from(type(config), values))
+    ours = asdict(config)
+    if kind == "mixer":
+        ours |= {key: values[key] for key in WEIGHTS_DECIDE if key not in options}
+    _refuse_differences(f"{stored.origin} holds {_a(kind)}", name, values, ours)
+    # Built at the size of its weights; `build_backbone` moves it afterwards.
+    description = {"name": kind, **ours, "image_size": values["image_size"]}
+    return replace(stored, description=description)
+
+
+def _a(kind: str) -> str:
+    return "a Mixer" if kind == "mixer" else kind
 
 
 def _refuse_differences(holds: str, name: str, stored: dict, wanted: dict) -> None:
@@ -182,13 +197,23 @@ def _free_vit(width: int, blocks: int, patch: int) -> dict:
     }
 
 
-def _named_config(name: str, image_size: tuple[int, int], options: dict) -> MixerConfig:
+def _config(name: str, image_size, options: dict[str, Any]):
+    """The configuration of one of our networks by its name."""
+    if name in S2MLPS or name in CONVMLPS:
+        make = s2mlp_config if name in S2MLPS else convmlp_config
+        return make(name, image_size=image_size, **options)
+    config = _mixer_config(name, image_size, options)
+    if min(config.grid) < 2:
+        raise InputError(
+            f"{name} at image_size {times(config.image_size)} has a grid of {times(config.grid)} "
+            f"tokens, too few to mix: choose {times([2 * side for side in config.patch_size])} or "
+            "more"
+        )
+    return config
+
+
+def _mixer_config(name: str, image_size, options: dict[str, Any]) -> MixerConfig:
     if name in MIXERS:
         return spec_config(MIXERS[name], image_size=image_size, **options)
-    if match := FREE_MIXER.fullmatch(name):
-        width, blocks, ph, pw = (int(part) if part else None for part in match.groups())
-        return free_config(blocks, width, (ph, pw or ph), image_size=image_size, **options)
-    raise InputError(
-        f"unknown backbone {name!r}; choose {', '.join([*MIXERS, *S2MLPS, *CONVMLPS])}, "
-        "mixer_c<width>_l<blocks>_p<patch>, vit_c<width>_l<blocks>_p<patch> or timm:<model>"
-    )
+    width, blocks, ph, pw = (int(v) if v else None for v in FREE_MIXER.fullmatch(name).groups())
+    return free_config(blocks, width, (ph, pw or ph), image_size=image_size, **options)

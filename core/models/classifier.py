@@ -7,7 +7,6 @@ keeps timm's own pooling. Parameters are named backbone.*, head.weight and head.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +15,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from core.errors import InputError
-from core.models.backbone import backbone_from_description, create_backbone
-from core.models.networks.timm_backbone import TimmBackbone, is_timm, timm_name
-from core.models.shapes import check_images
-from core.models.weights.formats import read_state_dict
-from core.models.weights.reading import find_checkpoint, find_weights, load_backbone, read_head
+from core.models.backbone import create_backbone, open_weights
+from core.models.building import backbone_from_description, build_backbone
+from core.models.weights.reading import find_weights, read_stored
+from core.models.weights.stored import Head, StoredModel
 
 
 class Classifier(nn.Module):
@@ -48,11 +46,9 @@ class Classifier(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C), what the head sees."""
-        if not isinstance(self.backbone, TimmBackbone):
-            return self.backbone(images).mean(1)
-        check_images(images, self.backbone.in_channels, self.backbone.image_size)
-        model = self.backbone.model
-        return model.forward_head(model.forward_features(images), pre_logits=True)
+        if hasattr(self.backbone, "pooled"):
+            return self.backbone.pooled(images)
+        return self.backbone(images).mean(1)  # over the tokens (B, S, C)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> logits (B, n)."""
@@ -89,42 +85,43 @@ def create_classifier(
     where the weights have none; that is printed, and needs `num_classes`. Raises InputError where
     `num_classes` is not that of the stored head.
     """
-    weights = find_weights(name, weights) if weights else None
-    stored = _stored_head(name, weights) if weights else None
-    kept = stored is not None and not new_head
-    if kept:
-        _check_count(stored, num_classes, weights)
+    stored = open_weights(name, weights, image_size, **options) if weights else None
+    head = stored.head if stored and not new_head else None
+    if head:
+        _check_count(head, num_classes, stored.origin)
     elif num_classes is None:
-        what = f"{weights} holds no classification head" if weights else f"{name} has no weights"
+        what = (
+            f"{stored.origin} holds no classification head" if stored else f"{name} has no weights"
+        )
         raise InputError(f"{'a new head' if new_head else what}: give num_classes")
-    backbone = create_backbone(name, image_size, weights, **options)
-    if kept:
-        return _with_head(backbone, stored, classes or _stored_classes(weights), weights)
-    if weights:
-        _say_replaced(stored, num_classes, weights)
+    backbone = create_backbone(name, image_size, stored, **options)
+    if head:
+        return _with_head(backbone, head, classes or stored.classes, stored.origin)
+    if stored:
+        _say_replaced(stored, num_classes)
     return Classifier(backbone, num_classes, classes, head_bias)
 
 
-def load_classifier(path: str | Path, image_size=None) -> Classifier:
+def load_classifier(path: str | Path | StoredModel, image_size=None) -> Classifier:
     """The classifier that a file or folder holds: what `load_backbone` opens, with a head.
 
     Raises InputError where there is no head.
     """
-    path = find_weights("", path)
-    head = read_head(path)
-    if head is None:
-        raise InputError(f"{path} holds no classification head: give a fine-tuned model")
-    return _with_head(load_backbone(path, image_size), head, _stored_classes(path), path)
+    stored = path
+    if not isinstance(path, StoredModel):
+        stored = read_stored(find_weights("", path), image_size)
+    if stored.head is None:
+        raise InputError(f"{stored.origin} holds no classification head: give a fine-tuned model")
+    backbone = build_backbone(stored, image_size)
+    return _with_head(backbone, stored.head, stored.classes, stored.origin)
 
 
 def _head_width(backbone: nn.Module) -> int:
-    """C of the features; some networks of timm widen them between the map and the head."""
-    if isinstance(backbone, TimmBackbone):
-        return backbone.model.head_hidden_size
-    return backbone.num_features
+    """C of the features."""
+    return getattr(backbone, "pooled_features", backbone.num_features)
 
 
-def _with_head(backbone: nn.Module, head: dict[str, Tensor], classes, source) -> Classifier:
+def _with_head(backbone: nn.Module, head: Head, classes, source) -> Classifier:
     count, width = head["weight"].shape
     classifier = Classifier(backbone, count, classes)
     if width != classifier.head.in_features:
@@ -136,46 +133,7 @@ def _with_head(backbone: nn.Module, head: dict[str, Tensor], classes, source) ->
     return classifier
 
 
-def _stored_head(name: str, weights: str | Path) -> dict[str, Tensor] | None:
-    """{"weight", "bias"} or None; `weights` as `create_backbone` takes them."""
-    if is_timm(weights):
-        return _timm_head(timm_name(name, weights))
-    if name.startswith("timm:") and not Path(weights).is_dir():
-        return _timm_file_head(name, weights)
-    return read_head(weights)
-
-
-def _timm_head(name: str) -> dict[str, Tensor] | None:
-    """The head of what timm downloads, None where it is pretrained without one."""
-    import timm  # slow to import
-
-    config = timm.get_pretrained_cfg(name.removeprefix("timm:"))
-    count = config.num_classes if config else 1  # the next line complains of an unknown model
-    head = TimmBackbone(name, None, True, num_classes=count).model.get_classifier()
-    linear = isinstance(head, nn.Linear)
-    return {key: value.detach() for key, value in head.state_dict().items()} if linear else None
-
-
-def _timm_file_head(name: str, file: str | Path) -> dict[str, Tensor] | None:
-    import timm  # slow to import
-
-    config = timm.get_pretrained_cfg(name.removeprefix("timm:"))
-    place = config.classifier if config else None
-    state = read_state_dict(file) if isinstance(place, str) else {}
-    head = {key: state.get(f"{place}.{key}") for key in ("weight", "bias")}
-    return None if None in head.values() else head
-
-
-def _stored_classes(path: str | Path) -> list[str] | None:
-    """The names of the classes in a folder or run of ours, if it has them."""
-    if not Path(path).is_dir():
-        return None
-    file = find_checkpoint(path) / "config.json"
-    head = json.loads(file.read_text()).get("head")
-    return head.get("classes") if isinstance(head, dict) else None
-
-
-def _check_count(head: dict[str, Tensor], num_classes: int | None, weights) -> None:
+def _check_count(head: Head, num_classes: int | None, weights) -> None:
     stored = len(head["bias"])
     if num_classes not in (None, stored):
         raise InputError(
@@ -184,8 +142,11 @@ def _check_count(head: dict[str, Tensor], num_classes: int | None, weights) -> N
         )
 
 
-def _say_replaced(stored: dict[str, Tensor] | None, num_classes: int, weights) -> None:
+def _say_replaced(stored: StoredModel, num_classes: int) -> None:
     """Print, on one process, that what the network answers is not what the weights had learnt."""
-    had = f"{len(stored['bias'])} classes" if stored else "no classes (it had none)"
+    had = f"{len(stored.head['bias'])} classes" if stored.head else "no classes (it had none)"
     if int(os.environ.get("RANK", 0)) == 0:
-        print(f"{weights}: the head for {had} is replaced by a zero head for {num_classes} classes")
+        print(
+            f"{stored.origin}: the head for {had} is replaced by a zero head for "
+            f"{num_classes} classes"
+        )

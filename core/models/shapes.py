@@ -9,6 +9,8 @@ from dataclasses import fields
 from torch import Tensor
 
 from core.errors import InputError
+from core.sizes import as_pair as as_pair
+from core.sizes import times as times
 
 Grid = tuple[int, int]  # (h, w) tokens along the height and the width
 
@@ -34,20 +36,6 @@ def check_rates(config, *names: str) -> None:
     for name in names:
         if not 0 <= getattr(config, name) < 1:
             raise InputError(f"{name} is {getattr(config, name)}; choose a number in [0, 1)")
-
-
-def as_pair(name: str, size: int | Sequence[int]) -> tuple[int, int]:
-    """(height, width) from one integer or from a sequence of one or two (JSON has no tuples)."""
-    pair = tuple(size) if isinstance(size, (tuple, list)) else (size,)
-    pair = pair * 2 if len(pair) == 1 else pair
-    if len(pair) != 2 or not all(isinstance(side, int) and side > 0 for side in pair):
-        raise InputError(f"{name} is {size!r}; give one positive integer or (height, width)")
-    return pair
-
-
-def times(shape: Sequence[int]) -> str:
-    """14x14, for messages."""
-    return "x".join(map(str, shape))
 
 
 def check_patches(image_size: tuple[int, int], patch_size: tuple[int, int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from core.data.augment import AugmentConfig
 from core.data.fractals import FractalsConfig
@@ -29,8 +29,21 @@ class TransferConfig:
 
 
 @dataclass(frozen=True)
+class EvalConfig:
+    """How the validation images are evaluated; `val` says which they are."""
+
+    batch_size: int = 128  # images at a time, for each process
+
+
+@dataclass(frozen=True)
 class PretrainConfig:
     """One training run of a classifier."""
+
+    RENAMED: ClassVar[dict[str, str]] = {
+        "workers": "train.workers",
+        "eval_batch": "eval.batch_size",
+        "model.name": "model.backbone",
+    }
 
     model: ClassifierConfig = ClassifierConfig()
     # root `fractals`: drawn from formulas (core/data/sources.py lists what a root can be)
@@ -42,8 +55,7 @@ class PretrainConfig:
     augment: AugmentConfig = AugmentConfig()
     loss: Literal["softmax", "sigmoid"] = "softmax"  # core/training/losses.py
     protocol: str = "squash"  # of evaluation, core/data/transforms.py
-    workers: int = 2  # loader processes for each training process
-    eval_batch: int = 128  # images at a time in evaluation, for each process
+    eval: EvalConfig = EvalConfig()
     optim: OptimConfig = OptimConfig(weight_decay=0.1)
     run: RunConfig = field(default_factory=RunConfig)
     transfer: TransferConfig = TransferConfig()  # a report when training is done

@@ -55,7 +55,8 @@ def debug() -> PretrainConfig:
         model=ClassifierConfig("mixer_c16_l2_p8", (16,)),
         fractals=replace(base.fractals, classes=8, points=500),
         held_out=1,
-        workers=0,
+        train=replace(base.train, workers=0),
+        val=replace(base.val, workers=0),
         run=replace(run, best="top1"),
         transfer=TransferConfig(epochs=1.0, shots=(1,)),
     )

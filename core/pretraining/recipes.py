@@ -196,15 +196,14 @@ def _fractaldb(size: str, classes: int, epochs: float) -> PretrainConfig:
     preset = f"fractaldb_{classes // 1000}k_{size}"
     return PretrainConfig(
         model=ClassifierConfig(f"mixer_{size}", stochastic_depth=0.1),
-        train=TRAIN,
-        val=VAL,
+        train=replace(TRAIN, workers=8),
+        val=replace(VAL, workers=8),
         fractals=FractalsConfig("fractaldb", classes, stamp="patch", tone="log", colour="hue"),
         held_out=max(1, 4_000 // classes),
         augment=AugmentConfig(
             randaugment=9, mixup=0.8, cutmix=1.0, erasing=0.25, label_smoothing=0.1
         ),
         optim=OptimConfig("adamw", lr=1e-3, weight_decay=0.05),
-        workers=8,
         run=RunConfig(
             f"runs/pretrain/{preset}",
             epochs=epochs,
@@ -244,13 +243,12 @@ def _one_image(preset: str, size: str, fractals: FractalsConfig) -> PretrainConf
     """
     return PretrainConfig(
         model=ClassifierConfig(f"mixer_{size}"),
-        train=TRAIN,
-        val=VAL,
+        train=replace(TRAIN, workers=8),
+        val=replace(VAL, workers=8),
         fractals=fractals,
         held_out=1,
         augment=AugmentConfig(vertical_flip=0.5, randaugment=9, mixup=0.8, cutmix=1.0, erasing=0.5),
         optim=OptimConfig("adamw", lr=5e-4, weight_decay=0.05),
-        workers=8,
         run=RunConfig(
             f"runs/pretrain/{preset}_{size}",
             epochs=80_000,

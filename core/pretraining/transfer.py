@@ -17,13 +17,14 @@ from pathlib import Path
 from torch import nn
 
 from core.config import did_you_mean
-from core.data.images.labelled import ImagesConfig, open_images
+from core.data.images.labelled import ImagesConfig
 from core.data.loading import seed_everything
+from core.data.sources import open_images
 from core.errors import InputError
 from core.evaluation import fewshot
 from core.evaluation.common import save_record
 from core.models.backbone import create_backbone
-from core.models.weights.reading import load_backbone
+from core.models.building import load_backbone
 from core.pretraining.config import PretrainConfig, TransferConfig
 from core.training.curves import report_curves
 from core.training.folder import read_metrics
@@ -33,16 +34,16 @@ from core.training.session import Session, build_accelerator
 
 def check(config: PretrainConfig, recipes: dict[str, Callable]) -> None:
     """Raise InputError before training for what the report could not do after it."""
-    wanted = config.transfer
-    if not wanted.root:
+    transfer = config.transfer
+    if not transfer.root:
         return
-    if wanted.recipe not in recipes:
-        hint = did_you_mean(wanted.recipe, recipes)
-        raise InputError(f"transfer.recipe: no preset {wanted.recipe!r}.{hint}")
-    if not (wanted.seeds and wanted.shots):
+    if transfer.recipe not in recipes:
+        hint = did_you_mean(transfer.recipe, recipes)
+        raise InputError(f"transfer.recipe: no preset {transfer.recipe!r}.{hint}")
+    if not (transfer.seeds and transfer.shots):
         raise InputError("transfer.seeds and transfer.shots need one number at least")
-    for split in (wanted.train_split, wanted.test_split):
-        open_images(wanted.root, split)
+    for split in _splits(config):
+        open_images(split.root, split.split)
 
 
 def report(
@@ -51,14 +52,14 @@ def report(
     """Probe, fine-tune by `recipe` with `train`, print a table, and keep and return the figures.
 
     {"fewshot": {start: rows}, "finetuned": {start: {seed: top1}}}, a start being "pretrained" or
-    "scratch", rows as `core.evaluation.fewshot.measure` gives them. All processes call it.
+    "scratch", rows as `core.evaluation.fewshot.probe_rows` gives them. All processes call it.
     """
     starts = ("pretrained", "scratch") if config.transfer.scratch else ("pretrained",)
     session = Session(build_accelerator(config.run.precision))
     record, folders = {"config": config, "fewshot": {}, "finetuned": {}}, []
     for start in starts:
         network = _backbone(config, start)
-        record["fewshot"][start] = fewshot.measure(_probe(config, recipe), session, network)
+        record["fewshot"][start] = fewshot.probe_rows(_probe(config, recipe), session, network)
     for start in starts:
         for seed in config.transfer.seeds:
             folders.append(train(fine_tuning(config, recipe, start, seed)).folder)
@@ -75,7 +76,7 @@ def fine_tuning(
     config: PretrainConfig, recipe: PretrainConfig, start: str, seed: int
 ) -> PretrainConfig:
     """The fine-tuning run of one seed from "pretrained" or "scratch"."""
-    wanted, folder = config.transfer, Path(config.run.folder)
+    transfer, folder = config.transfer, Path(config.run.folder)
     model = replace(
         recipe.model,
         backbone=config.model.backbone,
@@ -86,18 +87,18 @@ def fine_tuning(
     )
     run = replace(
         recipe.run,
-        folder=str(folder / "transfer" / wanted.recipe / f"{start}-{seed}"),
+        folder=str(folder / "transfer" / transfer.recipe / f"{start}-{seed}"),
         resume=True,
-        epochs=wanted.epochs,
+        epochs=transfer.epochs,
         steps=0,
         seed=seed,
         precision=config.run.precision,
         compile=config.run.compile,
         trackers=config.run.trackers,
     )
-    train, test = (ImagesConfig(wanted.root, s) for s in (wanted.train_split, wanted.test_split))
-    options = {"workers": config.workers, "transfer": TransferConfig()}
-    return replace(recipe, model=model, run=run, train=train, val=test, **options)
+    train, test = _splits(config)
+    options = {"train": train, "val": test, "transfer": TransferConfig()}
+    return replace(recipe, model=model, run=run, **options)
 
 
 def table(record: dict) -> str:
@@ -108,13 +109,14 @@ def table(record: dict) -> str:
     for start, rows in probes.items():
         lines.append(f"  {start:25}" + _row([100 * row["mean"] for row in rows], "{:8.2f}"))
     runs = {
-        start: [100 * v for v in found.values()] for start, found in record["finetuned"].items()
+        start: [100 * top1 for top1 in by_seed.values()]
+        for start, by_seed in record["finetuned"].items()
     }
     recipe = f"{transfer.recipe}, {transfer.epochs:g} epochs"
     lines.append(f"fine-tuned by {recipe}, {_seeds(transfer)}")
-    for start, found in runs.items():
-        each = ", ".join(f"{value:.2f}" for value in found)
-        lines.append(f"  {start:25}{_spread(found)}  ({each})")
+    for start, percents in runs.items():
+        each = ", ".join(f"{value:.2f}" for value in percents)
+        lines.append(f"  {start:25}{_spread(percents)}  ({each})")
     if len(runs) > 1:
         lines.append(f"  {'gain':25}{_spread(_gains(runs))} points")
     return "\n".join(lines)
@@ -151,15 +153,21 @@ def _backbone(config: PretrainConfig, start: str) -> nn.Module:
 
 
 def _probe(config: PretrainConfig, recipe: PretrainConfig) -> fewshot.Config:
-    wanted = config.transfer
+    train, test = _splits(config)
     return fewshot.Config(
-        train=ImagesConfig(wanted.root, wanted.train_split),
-        test=ImagesConfig(wanted.root, wanted.test_split),
-        shots=wanted.shots,
-        pool=max(fewshot.Config.pool, *wanted.shots),
+        train=train,
+        test=test,
+        shots=config.transfer.shots,
+        pool=max(fewshot.Config.pool, *config.transfer.shots),
         protocol=recipe.protocol,
-        workers=config.workers,
     )
+
+
+def _splits(config: PretrainConfig) -> tuple[ImagesConfig, ImagesConfig]:
+    """The real images to train and to test on, read by as many processes as pretraining's."""
+    transfer = config.transfer
+    train = ImagesConfig(transfer.root, transfer.train_split, workers=config.train.workers)
+    return train, ImagesConfig(transfer.root, transfer.test_split, workers=config.val.workers)
 
 
 def _last_top1(folder: Path) -> float:

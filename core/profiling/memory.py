@@ -25,18 +25,19 @@ workspaces and fragmentation add. Under DeepSpeed the network itself is in bfloa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import torch
 
 from core.errors import InputError
-from core.evaluation.common import save_record
+from core.files import write_json
 from core.models.classifier import Classifier, create_classifier
 from core.models.networks.mixer import Mixer
 from core.profiling.activations import peak_bytes
 from core.profiling.cost import parameters
-from core.profiling.rows import columns
+from core.tables import Table
 from core.training.session import Session
 
 Strategy = Literal["ddp", "fsdp2", "zero1", "zero2", "zero3"]
@@ -100,10 +101,11 @@ def run(config: Config, session: Session) -> dict:
         for strategy in config.strategies
         for checkpointing in config.checkpointing
     ]
+    record = {"config": config, "rows": rows}
     if session.is_main:
-        print(table(config, rows))
-        print(f"wrote {save_record(config.out, 'memory', {'config': config, 'rows': rows})}")
-    return {"config": config, "rows": rows}
+        print(memory_table(config, rows))
+        print(f"wrote {write_json(Path(config.out) / 'memory.json', record)}")
+    return record
 
 
 def row(config: Config, name: str, strategy: Strategy, checkpointing: bool) -> Row:
@@ -112,10 +114,10 @@ def row(config: Config, name: str, strategy: Strategy, checkpointing: bool) -> R
     state = state_bytes(network, strategy, config)
     activations = _activations(network, strategy, config)
     fixed, first = sum(state.values()), activations(1)
-    each = activations(2) - first  # the formula is affine in the batch
+    each = activations(2) - first  # the formula is affine in the batch: a + batch * each
 
     def largest(gib: int) -> int:
-        return max(0, (gib * GIB - fixed - (first - each)) // each)
+        return max(0, (gib * GIB - fixed - (first - each)) // each)  # first - each is a
 
     used = activations(config.micro_batch)
     fits = {gib: largest(gib) for gib in config.memory}
@@ -132,9 +134,10 @@ def state_bytes(network: Classifier, strategy: Strategy, config: Config) -> dict
         copies = (2 if half == 2 else 0) + (4 if gpus > 1 else 0)
         ema = 4 * count if config.ema else 0
         return _state(4 * count, 4 * count, moments * count, copies * count, ema)
-    share = -(-count // gpus)  # the fullest GPU's
+    share = -(-count // gpus)  # rounded up: the fullest GPU's
     if strategy == "fsdp2":
         return _state(4 * share, 4 * share, moments * share, gathered_bytes(network, half))
+    # ZeRO: 16-bit weights and gradients, float32 master weights beside the optimizer's state.
     weights = share if strategy == "zero3" else count
     gradients = count if strategy == "zero1" else share
     copies = half * DEEPSPEED_BUCKET
@@ -175,18 +178,24 @@ def _network(name: str, config: Config, checkpointing: bool) -> Classifier:
     return network
 
 
-def table(config: Config, rows: list[Row]) -> str:
+def memory_table(config: Config, rows: list[Row]) -> Table:
     """The rows in GiB, to three digits."""
     parts = ["weights", "gradients", "optimizer", "ema", "copies", "activations", "total"]
     fits = [f"in {gib} GiB" for gib in config.memory]
     head = ["model", "strategy", "checkpointing", *parts, *fits]
-    lines = []
-    for each in rows:
-        values = asdict(each)
-        cells = [each.model, each.strategy, "yes" if each.checkpointing else "no"]
-        cells += [f"{values[part] / GIB:#.3g}" if values[part] else "0" for part in parts]
-        lines.append(cells + [str(each.largest[gib]) for gib in config.memory])
-    return f"{_title(config)}\n{columns([head, *lines])}"
+    lines = [
+        [
+            *(row.model, row.strategy, row.checkpointing),
+            *(getattr(row, part) for part in parts),
+            *(row.largest[gib] for gib in config.memory),
+        ]
+        for row in rows
+    ]
+    return Table(_title(config), head, lines, forms=dict.fromkeys(parts, _gib))
+
+
+def _gib(count: int) -> str:
+    return f"{count / GIB:#.3g}" if count else "0"
 
 
 def _title(config: Config) -> str:

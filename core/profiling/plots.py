@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.pictures.figures import COLOURS, log_axis, new_figure, plain_axes, save_figure
 from core.profiling.rows import Row
 
 # MLP-Mixer, Tables 2 and 3: pre-training data, model, ImageNet top-1 (%), images/s for each core
@@ -27,31 +27,32 @@ REPORTED = (
     ("JFT-300M", "Mixer-H/14 at 448", 87.94, 40),
     ("JFT-300M", "ViT-H/14 at 448", 88.55, 15),
 )
-COLOURS = {"ImageNet": "#0072b2", "ImageNet-21k": "#d55e00", "JFT-300M": "#009e73"}
+BLUE, ORANGE, GREEN = COLOURS[:3]
+DATA_COLOURS = {"ImageNet": BLUE, "ImageNet-21k": ORANGE, "JFT-300M": GREEN}
 MIXER_NAME = re.compile(r"(?:timm:)?mixer_([sblh])(\d\d)(?:_224)?(?:\..*)?")
 
 
 def plot_rates(rows: Sequence[Row], device: str, path: Path) -> Path:
     """Median images/s of every row, with the range of the rounds."""
-    kept = [row for row in rows if row.images_per_second is not None][::-1]
-    figure = _figure(9, 1.2 + 0.3 * max(len(kept), 3))
+    drawn = [row for row in rows if row.images_per_second is not None][::-1]
+    figure = new_figure(9, 1.2 + 0.3 * max(len(drawn), 3))
     axes = figure.add_subplot()
-    labels = [f"{r.model}   {r.mode}, {r.compile}, {r.precision}" for r in kept]
-    middle = [row.images_per_second for row in kept]
-    below = [row.images_per_second - row.images_per_second_low for row in kept]
-    above = [row.images_per_second_high - row.images_per_second for row in kept]
-    places = range(len(kept))
-    for place, *bar, row in zip(places, middle, below, above, kept, strict=True):
-        colour = "#0072b2" if row.mode == "inference" else "#d55e00"
+    labels = [f"{r.model}   {r.mode}, {r.compile}, {r.precision}" for r in drawn]
+    middle = [row.images_per_second for row in drawn]
+    below = [row.images_per_second - row.images_per_second_low for row in drawn]
+    above = [row.images_per_second_high - row.images_per_second for row in drawn]
+    places = range(len(drawn))
+    for place, *bar, row in zip(places, middle, below, above, drawn, strict=True):
+        colour = BLUE if row.mode == "inference" else ORANGE
         axes.errorbar(bar[0], place, xerr=[[bar[1]], [bar[2]]], fmt="o", color=colour, capsize=3)
         axes.annotate(
             f"{bar[0]:,.1f}", (bar[0], place), (0, 6), textcoords="offset points", fontsize=7
         )
-    _plain(axes.xaxis)
+    log_axis(axes.xaxis)
     axes.set_yticks(places, labels, fontsize=8)
     axes.set_xlabel("images/s (median and range of the rounds)")
     axes.set_title(f"Measured here: {device}", fontsize=10)
-    return _save(figure, path)
+    return _save(path, figure)
 
 
 def plot_accuracy(rows: Sequence[Row], device: str, path: Path) -> Path:
@@ -60,7 +61,7 @@ def plot_accuracy(rows: Sequence[Row], device: str, path: Path) -> Path:
     On the right are the released architectures among the inference rows, each at the best of its
     measured speeds.
     """
-    figure = _figure(11, 5)
+    figure = new_figure(11, 5)
     left, right = figure.subplots(1, 2, sharey=True)
     for data, model, top1, speed in REPORTED:
         _point(left, speed, top1, data, model, hollow=model.startswith("ViT"))
@@ -78,36 +79,36 @@ def plot_accuracy(rows: Sequence[Row], device: str, path: Path) -> Path:
         right.text(0.5, 0.5, words, ha="center", transform=right.transAxes)
         right.set_xticks([])
     _legend(left)
-    return _save(figure, path)
+    return _save(path, figure)
 
 
 def plot_tokens(points: Sequence[dict], device: str, path: Path) -> Path:
     """Time per image, time per token and MACs per image against the number of tokens."""
-    figure = _figure(13, 4.2)
+    figure = new_figure(13, 4.2)
     panels = {
         "ms_per_image": ("ms per image", 1),
         "us_per_token": ("µs per token", 1),
         "macs_per_image": ("GMACs per image", 1e-9),
     }
-    kept = [point for point in points if point["ms_per_image"] is not None]
+    drawn = [point for point in points if point["ms_per_image"] is not None]
     for axes, (key, (title, scale)) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-        for model in dict.fromkeys(point["model"] for point in kept):
-            line = sorted((p["tokens"], p[key] * scale) for p in kept if p["model"] == model)
+        for model in dict.fromkeys(point["model"] for point in drawn):
+            line = sorted((p["tokens"], p[key] * scale) for p in drawn if p["model"] == model)
             axes.plot(*zip(*line, strict=True), marker="o", markersize=4, label=model)
-        _plain(axes.xaxis)
+        log_axis(axes.xaxis)
         if key == "us_per_token":
             axes.set_ylim(bottom=0)  # flat where the cost is linear in S
         else:
-            _plain(axes.yaxis)
-        counts = sorted({point["tokens"] for point in kept})
+            log_axis(axes.yaxis)
+        counts = sorted({point["tokens"] for point in drawn})
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.minorticks_off()
         axes.set(xlabel="tokens S", ylabel=title)
-    if kept:
+    if drawn:
         figure.axes[0].legend(frameon=False, fontsize=8)
     setting = points[0]["setting"]
     figure.suptitle(f"Measured here: {device}; {setting}", fontsize=10)
-    return _save(figure, path)
+    return _save(path, figure)
 
 
 def measured_points(rows: Sequence[Row]) -> list[tuple[str, str, float, float]]:
@@ -122,48 +123,23 @@ def measured_points(rows: Sequence[Row]) -> list[tuple[str, str, float, float]]:
 
 
 def _point(axes, speed: float, top1: float, data: str, model: str, hollow: bool) -> None:
-    colour = COLOURS[data]
+    colour = DATA_COLOURS[data]
     face = "none" if hollow else colour
     axes.scatter(speed, top1, s=36, marker="s" if hollow else "o", edgecolor=colour, facecolor=face)
     label = model.partition("-")[2]  # the marker says which family
     axes.annotate(label, (speed, top1), (5, 4), textcoords="offset points", fontsize=7)
-    _plain(axes.xaxis)
-    axes.grid(True, alpha=0.25)
+    log_axis(axes.xaxis)
 
 
 def _legend(axes) -> None:
-    for data, colour in COLOURS.items():
+    for data, colour in DATA_COLOURS.items():
         axes.scatter([], [], color=colour, label=f"pre-trained on {data}")
     axes.scatter([], [], color="#555555", label="Mixer")
     axes.scatter([], [], marker="s", facecolor="none", edgecolor="#555555", label="ViT")
     axes.legend(loc="lower left", frameon=False, fontsize=8)
 
 
-def _plain(axis) -> None:
-    """A logarithmic axis with the labels 1, 2, 5, 10, ..."""
-    from matplotlib.ticker import FuncFormatter, LogLocator
-
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    axis.set_minor_locator(LogLocator(subs=()))
-    axis.axes.grid(True, alpha=0.25)
-
-
-def _figure(width: float, height: float):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
-    FigureCanvasAgg(figure)  # no window, whatever the machine's default is
-    return figure
-
-
-def _save(figure, path: Path) -> Path:
+def _save(path: Path, figure) -> Path:
     for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, format="png")
-    os.replace(partial, path)
-    return path
+        plain_axes(axes)
+    return save_figure(path, figure)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -11,9 +10,11 @@ from pathlib import Path
 import torch
 
 from core.errors import first_line
+from core.files import whole_file
 from core.profiling.cost import macs, parameters, training_macs
 from core.profiling.subjects import Setting, Subject, best_batch, open_subject
 from core.profiling.timing import Clock, Work, percentile, ratios
+from core.tables import Table
 
 
 @dataclass
@@ -80,7 +81,7 @@ def open_entry(
     return Entry(row, subject, work, single)
 
 
-def measure_memory(entry: Entry) -> None:
+def add_memory(entry: Entry) -> None:
     """Peak memory into the row, after the turns: by then optimizers have their state."""
     if entry.work is None or entry.work.error:
         return
@@ -123,46 +124,37 @@ def fill(entry: Entry, base: Work | None, peak: float | None) -> None:
         row.latency_ms, row.latency_p95_ms = percentile(times, 0.5), percentile(times, 0.95)
 
 
-def table(measured: dict) -> str:
-    """The rows of one setting as text."""
-    peak = measured["peak"]
-    title = f"{measured['setting']}"
+def rows_table(setting: dict) -> Table:
+    """The rows of one setting, as `summary` gives it."""
+    peak = setting["peak"]
+    title = f"\n{setting['setting']}"
     title += f"; peak of matrix products {peak / 1e9:.1f} GMAC/s" if peak else "; no peak"
     head = ["model", "batch", "images/s (range)", "ratio (range)", "1 image ms (p95)", "peak MiB"]
-    head += ["M params", "GMACs", "GMAC/s", "of peak", "first call s"]
-    return f"\n{title}\n" + columns([head, *map(_cells, measured["rows"])])
+    head += ["M params", "GMACs", "GMAC/s", "of peak", "first call s", ""]
+    forms = {"peak MiB": "{:.0f}", "M params": "{:.2f}", "GMAC/s": "{:.1f}", "of peak": "{:.1%}"}
+    forms |= {"first call s": "{:.2f}"}
+    return Table(title, head, [_cells(row) for row in setting["rows"]], forms=forms)
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row) -> list:
+    """A cell for each column, the last for what failed; two where nothing could be measured."""
     if row.images_per_second is None:
         return [row.model, f"failed: {row.error}"]
     ratio = row.ratio and f"{row.ratio:.3f} ({row.ratio_low:.3f} to {row.ratio_high:.3f})"
     latency = row.latency_ms and f"{row.latency_ms:.2f} ({row.latency_p95_ms:.2f})"
     low, high = row.images_per_second_low, row.images_per_second_high
-    memory = row.peak_memory_mib and f"{row.peak_memory_mib:.0f}"
-    share = row.share_of_peak and f"{100 * row.share_of_peak:.1f}%"
-    cells = [row.model, row.batch_size, f"{row.images_per_second:.1f} ({low:.1f} to {high:.1f})"]
-    cells += [ratio, latency, memory, f"{row.parameters / 1e6:.2f}", f"{row.macs / 1e9:.3f}"]
-    cells += [f"{row.macs_per_second / 1e9:.1f}", share, f"{row.first_call_seconds:.2f}", row.error]
-    return ["-" if cell is None else str(cell) for cell in cells]
-
-
-def columns(lines: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as text in columns; a row of two cells (a failure) may be as long as it is."""
-    full = [line for line in lines if len(line) > 2]
-    count = max(map(len, full))
-    widths = [max(len(line[i]) for line in full if i < len(line)) for i in range(count)]
-    widths[0] = max(len(line[0]) for line in lines)
-    padded = [[cell.ljust(width) for cell, width in zip(line, widths)] for line in lines]  # noqa: B905
-    return "\n".join("  ".join(line).rstrip() for line in padded)
+    rate = f"{row.images_per_second:.1f} ({low:.1f} to {high:.1f})"
+    return [
+        *(row.model, row.batch_size, rate, ratio, latency, row.peak_memory_mib),
+        *(row.parameters / 1e6, row.macs / 1e9, row.macs_per_second / 1e9, row.share_of_peak),
+        *(row.first_call_seconds, row.error),
+    ]
 
 
 def save_csv(rows: Sequence[Row], path: Path) -> Path:
-    """Write one line for each row, atomically."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="") as file:
+    """Write one line for each row, whole or not at all."""
+    with whole_file(path) as partial, partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Row)])
         writer.writeheader()
         writer.writerows(map(asdict, rows))
-    os.replace(partial, path)
     return path

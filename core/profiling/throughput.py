@@ -16,15 +16,8 @@ import torch
 
 from core.config import did_you_mean
 from core.errors import InputError
-from core.evaluation.common import save_record
-from core.profiling.rows import (
-    Row,
-    measure_memory,
-    open_entry,
-    save_csv,
-    summary,
-    table,
-)
+from core.files import write_json
+from core.profiling.rows import Row, add_memory, open_entry, rows_table, save_csv, summary
 from core.profiling.subjects import (
     Compile,
     Mode,
@@ -34,7 +27,7 @@ from core.profiling.subjects import (
     fp32_products,
 )
 from core.profiling.timing import device_clock, interleave, machine, products
-from core.profiling.tokens import measure_tokens, tokens_table
+from core.profiling.tokens import time_tokens, tokens_table
 from core.training.session import Session
 
 
@@ -78,8 +71,8 @@ def run(config: Config, session: Session) -> dict:
     session.print(_about(record["machine"], config))
     with fp32_products(config.tf32):
         for setting in settings(config):
-            record["settings"].append(measured := measure(config, setting, session.device))
-            session.print(table(measured))
+            record["settings"].append(figures := time_models(config, setting, session.device))
+            session.print(rows_table(figures))
             _write(config.out, record)  # a later failure loses nothing
         if config.tokens:
             record["tokens"] = _by_tokens(config, session.device)
@@ -100,7 +93,7 @@ def settings(config: Config) -> list[Setting]:
     ]
 
 
-def measure(config: Config, setting: Setting, device: torch.device) -> dict:
+def time_models(config: Config, setting: Setting, device: torch.device) -> dict:
     """{"setting", "peak": MAC/s, "products": {shape: MAC/s}, "rows": [Row, ...]}, all models."""
     clock, reference = device_clock(device), config.reference or config.models[0]
     rivals = products(device, setting.dtype)
@@ -112,14 +105,14 @@ def measure(config: Config, setting: Setting, device: torch.device) -> dict:
         works = [work for e in entries for work in (e.work, e.single) if work]
         interleave([*rivals, *works], config.repeats, config.seconds, clock)
         for entry in entries:
-            measure_memory(entry)
+            add_memory(entry)
     return summary(setting, rivals, entries, reference)
 
 
 def _by_tokens(config: Config, device: torch.device) -> list[dict]:
     turns = {"repeats": config.repeats, "seconds": config.seconds}
     setting = settings(config)[0]
-    return measure_tokens(config.models, config.tokens, setting, device, *_options(config), **turns)
+    return time_tokens(config.models, config.tokens, setting, device, *_options(config), **turns)
 
 
 def _options(config: Config) -> tuple[int, bool]:
@@ -130,7 +123,7 @@ def _write(folder: str, record: dict) -> list[Path]:
     from core.profiling.plots import plot_accuracy, plot_rates, plot_tokens
 
     rows, device = _rows(record), record["machine"]["device"]
-    paths = [save_record(folder, "throughput", record)]
+    paths = [write_json(Path(folder) / "throughput.json", record)]
     paths += [save_csv(rows, Path(folder) / "throughput.csv")]
     paths += [plot_rates(rows, device, Path(folder) / "rates.png")]
     published = rows if record["config"].image_size == (224, 224) else []  # accuracies are at 224
@@ -141,7 +134,7 @@ def _write(folder: str, record: dict) -> list[Path]:
 
 
 def _rows(record: dict) -> list[Row]:
-    return [row for measured in record["settings"] for row in measured["rows"]]
+    return [row for setting in record["settings"] for row in setting["rows"]]
 
 
 def _about(about: dict, config: Config) -> str:

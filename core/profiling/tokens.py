@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 import torch
 
-from core.profiling.rows import Entry, columns, fill, measure_memory, open_entry
+from core.profiling.rows import Entry, add_memory, fill, open_entry
 from core.profiling.subjects import Setting, compiled_for_every_shape
 from core.profiling.timing import device_clock, interleave
+from core.tables import Table
 
 
-def measure_tokens(
+def time_tokens(
     models: Sequence[str],
     sides: Sequence[int],
     setting: Setting,
@@ -45,11 +46,11 @@ def measure_tokens(
         works = [entry.work for _, entry in entries if entry.work]
         interleave(works, repeats, seconds, clock)
         for _, entry in entries:
-            measure_memory(entry)
-    return [_measured(side, entry, setting) for side, entry in entries]
+            add_memory(entry)
+    return [_point(side, entry, setting) for side, entry in entries]
 
 
-def _measured(side: int, entry: Entry, setting: Setting) -> dict:
+def _point(side: int, entry: Entry, setting: Setting) -> dict:
     fill(entry, None, None)
     row, rate = entry.row, entry.row.images_per_second
     grid = entry.subject.network.backbone.grid if entry.subject else None
@@ -68,18 +69,19 @@ def _measured(side: int, entry: Entry, setting: Setting) -> dict:
     }
 
 
-def tokens_table(points: Sequence[dict]) -> str:
+def tokens_table(points: Sequence[dict]) -> Table:
     """The points as text."""
     head = ["model", "pixels", "tokens", "batch", "ms/image", "us/token", "GMACs", "peak MiB"]
-    title = f"\nby tokens; {points[0]['setting']}\n"
-    return title + columns([head, *map(_cells, points)])
+    forms = {"ms/image": "{:.2f}", "us/token": "{:.2f}", "peak MiB": "{:.0f}"}
+    title = f"\nby tokens; {points[0]['setting']}"
+    return Table(title, head, [_cells(point) for point in points], forms=forms)
 
 
-def _cells(point: dict) -> list[str]:
+def _cells(point: dict) -> list:
     if point["ms_per_image"] is None:
         return [f"{point['model']} at {point['side']}", f"failed: {point['error']}"]
-    memory = point["peak_memory_mib"]
-    cells = [point["model"], point["side"], point["tokens"], point["batch_size"]]
-    cells += [f"{point['ms_per_image']:.2f}", f"{point['us_per_token']:.2f}"]
-    cells += [f"{point['macs_per_image'] / 1e9:.3f}", "-" if memory is None else f"{memory:.0f}"]
-    return [*map(str, cells)]
+    return [
+        *(point[name] for name in ("model", "side", "tokens", "batch_size")),
+        *(point["ms_per_image"], point["us_per_token"], point["macs_per_image"] / 1e9),
+        point["peak_memory_mib"],
+    ]

@@ -1,21 +1,12 @@
-"""Checkpoints on disk. A kill at any moment leaves the last good one readable.
+"""Checkpoints written, linked and pruned. A kill at any moment leaves the last good one readable.
 
-    RUN/checkpoints/
-        step-00001000/
-            config.json          step, metrics, and how to build the networks
-            model.safetensors    one file for each prepared network, under its name
-            ema.safetensors      its moving average (other networks: NAME.ema.safetensors)
-            training_state/      optimizers, loss scale: what only resuming needs
-        last -> step-…           best -> step-…
-
-A checkpoint is written into a hidden sibling folder and renamed when it is complete.
+The layout is that of `core.checkpoints`. A checkpoint is written into a hidden sibling folder and
+renamed when it is complete.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -25,36 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from core.checkpoints import list_checkpoints, read_info, step_of
 from core.errors import InputError
-from core.models.weights.reading import find_checkpoint as find_checkpoint
-
-STEP = re.compile(r"step-(\d{8,})")
-
-
-def weights_file(name: str, ema: bool = False) -> str:
-    """model.safetensors and ema.safetensors, else NAME.safetensors and NAME.ema.safetensors."""
-    if ema:
-        return "ema.safetensors" if name == "model" else f"{name}.ema.safetensors"
-    return f"{name}.safetensors"
-
-
-def list_checkpoints(run: str | os.PathLike) -> list[Path]:
-    """Complete checkpoints of a run, oldest first."""
-    found = Path(run, "checkpoints").glob("step-*")
-    return sorted((p for p in found if STEP.fullmatch(p.name)), key=step_of)
-
-
-def step_of(checkpoint: Path) -> int:
-    return int(STEP.fullmatch(checkpoint.resolve().name)[1])
-
-
-def read_info(checkpoint: str | os.PathLike) -> dict:
-    """The checkpoint's config.json."""
-    path = Path(checkpoint, "config.json")
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): is it a checkpoint folder?") from error
 
 
 def write_checkpoint(run: str | os.PathLike, step: int, write: Callable[[Path], None]) -> Path:
@@ -103,12 +66,6 @@ def link_and_prune(run: str | os.PathLike, metric: str, larger: bool, keep_best:
         link(run, "best", best[0])
     for checkpoint in set(every) - set(best[:keep_best]) - {every[-1]}:
         shutil.rmtree(checkpoint)
-
-
-def averaged_weights(checkpoint: Path, name: str = "model") -> Path:
-    """The file with a network's moving average, or its weights where there is none."""
-    average = checkpoint / weights_file(name, ema=True)
-    return average if average.is_file() else checkpoint / weights_file(name)
 
 
 def save_weights(module_state: dict[str, torch.Tensor], path: Path) -> None:

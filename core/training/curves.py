@@ -15,10 +15,10 @@ import numpy as np
 
 from core.config import entry_point
 from core.errors import InputError
+from core.pictures.figures import COLOURS, log_axis, new_figure, plain_axes, save_figure
 from core.training.folder import read_metrics
 from core.training.session import Session
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 STYLES = ("-", "--", ":")  # of the first, second and third seven runs
 SPAN = 0.05  # smoothing: over the steps within this share of the step itself
 LOG_RANGE = 10  # ratio of the largest to the smallest loss from which the axis is logarithmic
@@ -38,15 +38,16 @@ def draw_curves(
     runs = [Path(run) for run in ([runs] if isinstance(runs, str | os.PathLike) else runs)]
     if not out and len(runs) > 1:
         raise InputError("several runs need a file for their picture: give --out FILE")
-    found = [curves(run) for run in runs]
-    names = list(dict.fromkeys(name for each in found for name in each))
+    by_run = [curves(run) for run in runs]
+    names = list(dict.fromkeys(name for each in by_run for name in each))
     figure, panels = _figure(len(names))
     for axes, name in zip(panels, names, strict=True):
-        _panel(axes, name, [each.get(name) for each in found])
-    last = max(steps[-1] for each in found for steps, _ in each.values())
+        _panel(axes, name, [each.get(name) for each in by_run])
+    last = max(steps[-1] for each in by_run for steps, _ in each.values())
     panels[0].set_xlim(0, 1.02 * last)  # the panels share it
     _legend(figure, _labels(runs))
-    return _save(figure, Path(out).expanduser() if out else runs[0] / "pictures" / "curves.png")
+    path = Path(out).expanduser() if out else runs[0] / "pictures" / "curves.png"
+    return save_figure(path, figure)
 
 
 def report_curves(session: Session, runs: list[Path], out: Path | None = None) -> None:
@@ -66,11 +67,11 @@ def curves(run: Path) -> dict[str, Curve]:
     """
     rows = read_metrics(run)
     names = dict.fromkeys(key for row in rows for key in row if key.startswith("eval/"))
-    found = {name: _curve(rows, name) for name in ("loss", "lr", *names)}
-    found = {name: curve for name, curve in found.items() if len(curve[0])}
-    if not found:
+    by_name = {name: _curve(rows, name) for name in ("loss", "lr", *names)}
+    by_name = {name: curve for name, curve in by_name.items() if len(curve[0])}
+    if not by_name:
         raise InputError(f"{run} has no figures in metrics.jsonl: is it the folder of a run?")
-    return found
+    return by_name
 
 
 def _curve(rows: list[dict], name: str) -> Curve:
@@ -103,23 +104,14 @@ def _panel(axes, name: str, each: list[Curve | None]) -> None:
             _draw(axes, name, *curve, _style(i), with_value=len(each) <= LABELLED)
     drawn = np.concatenate([curve[1] for curve in each if curve is not None])
     if name == "loss" and drawn.min() > 0 and drawn.max() > LOG_RANGE * drawn.min():
-        _logarithmic(axes)
+        log_axis(axes.yaxis, "{:.4g}")
+    else:
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
     if name == "lr":
         axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
     axes.set_xlabel("optimizer step", fontsize=9)
     axes.tick_params(labelsize=8)
-    axes.grid(True, alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _logarithmic(axes) -> None:
-    """A logarithmic axis with the labels 1, 2, 5, 10, ..."""
-    from matplotlib.ticker import LogLocator, NullLocator
-
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_minor_locator(NullLocator())
+    plain_axes(axes)
 
 
 def _style(i: int) -> dict:
@@ -145,15 +137,10 @@ def _draw(
 
 def _figure(count: int):
     """An empty figure and its `count` panels, in rows of two."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
-    except ImportError as error:
-        raise InputError("curves need the package matplotlib: pip install matplotlib") from error
     rows = -(-count // 2)
-    figure = Figure(figsize=(10, 2.9 * rows + 0.4), layout="constrained", dpi=150)
-    FigureCanvasAgg(figure)  # no window, whatever the machine's default is
+    figure = new_figure(10, 2.9 * rows + 0.4)
+    from matplotlib.ticker import MaxNLocator
+
     panels = list(figure.subplots(rows, 2, sharex=True, squeeze=False).flat)
     for axes in panels:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -169,17 +156,6 @@ def _legend(figure, labels: list[str]) -> None:
 
     lines = [Line2D([], [], **_style(i)) for i in range(len(labels))]
     figure.legend(lines, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=9)
-
-
-def _save(figure, out: Path) -> Path:
-    kind = out.suffix.removeprefix(".").lower()
-    if kind not in figure.canvas.get_supported_filetypes():
-        raise InputError(f"{out}: a picture's name ends in .png, .pdf or .svg")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    figure.savefig(partial, format=kind)
-    os.replace(partial, out)
-    return out
 
 
 @entry_point

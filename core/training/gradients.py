@@ -30,8 +30,8 @@ class Gradients:
         ``losses``: name -> (B,), per sample. With ``valid`` (B,), the number of valid elements of
         each sample, each loss must be the *sum* over its sample's valid elements.
         """
-        total = sum(loss.sum() for loss in losses.values())
-        count = next(iter(losses.values())).shape[0]
+        total = sum(loss.sum() for loss in losses.values())  # ()
+        count = next(iter(losses.values())).shape[0]  # B, of this process and micro-batch
         if valid is not None:
             self.pending = valid.detach().sum().float() + (
                 0 if self.pending is None else self.pending
@@ -39,6 +39,8 @@ class Gradients:
             if self.deepspeed:  # its engine steps inside backward(): no later rescaling
                 total = total * (count / self._mean_valid(self.pending))
                 self.pending = None
+        # divided by B here and by the micro-batches inside accelerate, averaged over the processes:
+        # in the end the sum over `samples`, whatever it was shared out to
         self.accelerator.backward(total / count)
 
     def _mean_valid(self, valid: torch.Tensor) -> torch.Tensor:
@@ -63,6 +65,7 @@ class Gradients:
         parameters = [p for p in parameters if p.grad is not None]
         valid = self.valid.pop(id(optimizer), None)
         if valid is not None:
+            # of all processes and micro-batches; none at all: the sums are 0 and stay it, not NaN
             everywhere = self.accelerator.reduce(valid, reduction="sum").clamp(min=1)
             torch._foreach_mul_([_local(p.grad) for p in parameters], self.samples / everywhere)
         if not self.clip:

@@ -36,7 +36,7 @@ class Meter:
 
     def restart(self) -> None:
         """Forget what was measured; training time begins now."""
-        self.sums: dict[str, torch.Tensor] = {}
+        self.sums: dict[str, torch.Tensor] = {}  # (), by loss, of this process
         self.counts: dict[str, torch.Tensor | float] = {}  # samples or valid elements, by loss
         self.totals: dict[int, torch.Tensor] = {}  # sum of all losses, by optimizer step
         self.norms: list[torch.Tensor] = []
@@ -74,11 +74,13 @@ class Meter:
             return {}
         norms = [float(norm) for norm in self.norms]
         means = [*self.sums.values(), *self.counts.values()]
+        # one vector, so that a line costs one collective call and one wait for the device:
+        # totals of each step, sums of each loss, counts of each loss, seconds waited
         values = [*self.totals.values(), *means, self.waited]
         values = torch.stack([torch.as_tensor(v, device=self.session.device) for v in values])
         values = self.session.sum(values.double()).tolist()
         seconds = time.perf_counter() - self.started - self.paused
-        for step, total in zip(self.totals, values, strict=False):
+        for step, total in zip(self.totals, values, strict=False):  # the totals come first
             if not math.isfinite(total):
                 raise NotFinite(step)
         row = self._means(values[len(self.totals) :], norms, seconds)
@@ -88,6 +90,7 @@ class Meter:
     def _means(self, values: list[float], norms: list[float], seconds: float) -> dict[str, float]:
         *means, waited = values
         sums, counts = means[: len(self.sums)], means[len(self.sums) :]
+        # no valid element at all gives a mean of 0, as the gradient is
         row = {n: s / max(c, 1.0) for n, s, c in zip(self.sums, sums, counts, strict=True)}
         row["loss"] = sum(row.values())
         if norms:

@@ -16,6 +16,11 @@
 Nothing but the number of finished optimizer steps has to be remembered: learning rate, data order,
 augmentation and dropout are pure functions of the seed and that number. A run that is killed and
 resumed therefore gives the losses of one that was not.
+
+Two numbers tell where a run is. `run.done` counts finished optimizer steps: it rises when the last
+optimizer has stepped. `run.step_number` is the step that a micro-batch belongs to, from 1. Both are
+the same for all micro-batches of a step until then, so that what the loop draws by them (a size, a
+phase of training) is one thing a step however it is accumulated.
 """
 
 from __future__ import annotations
@@ -31,17 +36,18 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from core.checkpoints import list_checkpoints, step_of, weights_file
 from core.config import flatten
 from core.data.loading import TrainLoader, seed_everything
 from core.data.streams.labelled import StreamEnded
 from core.data.streams.loading import StreamLoader
 from core.errors import InputError
+from core.progress import Display
 from core.training import checkpoint, folder, state
 from core.training.feed import describe_order, feed, follow_order
 from core.training.gradients import Gradients, Losses
 from core.training.meter import Meter, NotFinite
 from core.training.optim import lr_factor, move_average, set_lr
-from core.training.progress import Display
 from core.training.run_config import RunConfig as RunConfig
 from core.training.session import Session, build_accelerator, end_processes
 from core.training.stop import StopSignals
@@ -60,9 +66,10 @@ class Run:
             config.precision, config.accumulate, config.trackers, config.folder
         )
         self.session = Session(self.accelerator)
-        kept = checkpoint.list_checkpoints(self.folder) if config.resume else []
+        kept = list_checkpoints(self.folder) if config.resume else []
         self.resumed = kept[-1] if kept else None
-        self.done = checkpoint.step_of(kept[-1]) if kept else 0  # finished optimizer steps
+        self.done = step_of(kept[-1]) if kept else 0  # finished optimizer steps
+        self.step_number = self.done  # the step that a micro-batch belongs to: done + 1 in the loop
         self.micro_batch = self._micro_batch()
         if self.session.is_main:
             folder.open_folder(self.folder, config.resume, app_config or config, self.done)
@@ -74,7 +81,8 @@ class Run:
         self._plain: dict[str, nn.Module] = {}  # the networks without their wrappers
         self._metrics: dict[str, float] = {}
         self._metrics_step = -1
-        self._last_micro = True
+        self._last_micro = True  # whether the micro-batch is the last of its optimizer step
+        self._to_step: set[str] = set()  # optimizers that have not stepped in this one
         self._loader: TrainLoader | StreamLoader | None = None  # that `steps` reads
         self.meter = Meter(self.session)
         self.gradients = Gradients(
@@ -144,11 +152,11 @@ class Run:
     def _begin_module(self, name: str, module: nn.Module) -> None:
         """Weights and moving average, while the module is still plain."""
         if self.resumed:
-            checkpoint.load_weights(module, self.resumed / checkpoint.weights_file(name))
+            checkpoint.load_weights(module, self.resumed / weights_file(name))
         if self.config.ema and name in self.config.ema_of:
             average = copy.deepcopy(module).requires_grad_(False).to(self.session.device)
             if self.resumed:
-                path = self.resumed / checkpoint.weights_file(name, ema=True)
+                path = self.resumed / weights_file(name, ema=True)
                 checkpoint.load_weights(average, path)
             self._ema[name] = average
         if self.config.compile:
@@ -186,11 +194,12 @@ class Run:
         with StopSignals(self.session, self.config.log_every) as stop, self.display:
             while self.done < self.total:
                 self._set_lr()
+                self.step_number, self._to_step = self.done + 1, set(self._owned)
                 for micro in range(accumulate):
                     batch = self.session.to_device(self._fetch(batches))
+                    # dropout and mixing: of this micro-batch of this process alone
                     seed_everything(self.config.seed, self.done, micro, self.session.rank)
                     self._last_micro = micro == accumulate - 1
-                    self.done += self._last_micro
                     with self.accelerator.accumulate(*networks):
                         yield batch
                 self._end_step()
@@ -230,7 +239,7 @@ class Run:
         step divides by all valid elements of all processes and micro-batches. One call for each
         optimizer and micro-batch.
         """
-        self.meter.add(self.done + (not self._last_micro), losses, valid)
+        self.meter.add(self.step_number, losses, valid)
         self.gradients.backward(losses, valid)
 
     def step(self, optimizer: Any) -> None:
@@ -242,15 +251,25 @@ class Run:
             self.meter.norms.append(norm)
         name = next(name for name, part in self._parts.items() if part is optimizer)
         for owned in self._ema.keys() & set(self._owned[name]):
-            move_average(self._ema[owned], self._plain[owned], self.config.ema, self.done)
+            move_average(self._ema[owned], self._plain[owned], self.config.ema, self.step_number)
+        self._to_step.discard(name)
+        if not self._to_step:
+            self.done = self.step_number
 
     def due(self, what: Literal["eval", "save"]) -> bool:
-        """True after every N-th optimizer step (eval_every, save_every) and after the last one."""
+        """True after every N-th optimizer step (eval_every, save_every) and after the last one.
+
+        Ask when the optimizers have stepped: the step counts as finished, also where the loop left
+        one of them out.
+        """
+        if not self._last_micro:
+            return False
+        self.done = self.step_number
         every = getattr(self.config, f"{what}_every")
-        last = self.done == self.total
-        return self._last_micro and (last or bool(every and self.done % every == 0))
+        return self.done == self.total or bool(every and self.done % every == 0)
 
     def _end_step(self) -> None:
+        self.done = self.step_number  # also where the loop's body left the step out
         if self.done % self.config.log_every == 0 or self.done == self.total:
             self._flush()
 
@@ -299,7 +318,7 @@ class Run:
         """Write a checkpoint, unless this step has one. Nothing is written of a diverged run."""
         with self.meter.pause():
             latest = self._latest()
-            if latest and checkpoint.step_of(latest) == self.done:
+            if latest and step_of(latest) == self.done:
                 return
             self._flush()
             whole = state.gather(self.session, self._parts, self._ema, self.folder)
@@ -317,7 +336,7 @@ class Run:
             self.session.wait()
 
     def _latest(self) -> Path | None:
-        kept = checkpoint.list_checkpoints(self.folder)
+        kept = list_checkpoints(self.folder)
         return kept[-1] if kept else None
 
     def stop(self, signal: int) -> None:

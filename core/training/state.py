@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from core.checkpoints import weights_file
 from core.config import to_plain
 from core.errors import InputError
-from core.training import checkpoint
+from core.training.checkpoint import save_weights
 from core.training.feed import RECORD
 from core.training.session import Session
 
@@ -35,7 +36,7 @@ class WholeState:
     def write(self, info: dict[str, Any], folder: Path) -> None:
         """Fill a checkpoint folder; ``info`` becomes its config.json."""
         for name, tensors in self.weights.items():
-            checkpoint.save_weights(tensors, folder / name)
+            save_weights(tensors, folder / name)
         for name, value in self.training.items():
             torch.save(value, folder / "training_state" / f"{name}.pt")
         if _engine_folder(self.run).exists():
@@ -49,12 +50,12 @@ class WholeState:
 def gather(session: Session, parts: dict, averages: dict, run: Path) -> WholeState:
     """Collect the state of the prepared parts and the moving averages. All processes call it."""
     weights = {
-        checkpoint.weights_file(name): session.accelerator.get_state_dict(part)
+        weights_file(name): session.accelerator.get_state_dict(part)
         for name, part in parts.items()
         if isinstance(part, nn.Module)
     }
     for name, average in averages.items():
-        weights[checkpoint.weights_file(name, ema=True)] = average.state_dict()
+        weights[weights_file(name, ema=True)] = average.state_dict()
     return WholeState(weights, _training(session, parts, run), run)
 
 

@@ -113,6 +113,17 @@ def test_a_sheet_by_hand():
     assert (page == page[..., :1]).all()
 
 
+def test_a_sheet_of_arrays():
+    pictures = np.zeros((2, 3, 4, 5, 3), np.uint8) + np.arange(6, dtype=np.uint8).reshape(
+        2, 3, 1, 1, 1
+    )
+    page = np.asarray(sheet(pictures, gap=2))
+    assert page.shape == (2 * 6 + 2, 3 * 7 + 2, 3)
+    assert (page[8:12, 16:21] == 5).all()
+    assert (page[:2] == 255).all()
+    assert (page[-2:] == 255).all()
+
+
 def test_margin_and_background():
     rows = [[block(1, 1, 9), block(1, 1, 9)]]
     page = np.asarray(sheet(rows, gap=2, margin=0, background=(1, 2, 3)))

@@ -48,6 +48,13 @@ def test_a_short_row_ends_in_a_cell_of_any_length():
     ]
 
 
+def test_columns_line_up():
+    rows = [["long name", "1", "22222"], ["x", "failed: " + "y" * 50]]
+    text = Table("", ["model", "a", "b"], rows).text()
+    assert text.splitlines()[0] == "model      a  b"
+    assert text.splitlines()[1] == "long name  1  22222"
+
+
 def test_without_a_head_and_without_rows():
     assert Table("", (), [("a", 1), ("bb", 20)]).text() == "a    1\nbb  20"
     assert Table("T", ("a", "b"), []).text() == "T\na  b"

@@ -22,7 +22,7 @@ from apps.crossview.data.maps import MOST_UNKNOWN, NO_MAP, Palette, open_palette
 from apps.crossview.data.panels import panel_boxes
 from apps.crossview.data.records import Record, find_records, listed_records, panels_of
 from apps.crossview.data.splits import by_panorama
-from core.data.images.labelled import decode
+from core.data.images.files import decode
 from core.data.loading import BadSample
 from core.data.samples import evenly_spaced
 from core.errors import InputError, first_line

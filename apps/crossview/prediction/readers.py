@@ -21,7 +21,7 @@ from apps.crossview.data.records import SUFFIXES
 from apps.crossview.data.views import SIDES
 from apps.crossview.models.network import Generator
 from core.app.predicting import Item
-from core.data.images.labelled import decode, find_images
+from core.data.images.files import decode, find_images
 from core.data.samples import evenly_spaced
 from core.errors import InputError
 

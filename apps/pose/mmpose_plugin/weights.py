@@ -13,10 +13,11 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from apps.pose.models.network import PoseNet
+from core.checkpoints import averaged_weights, find_checkpoint, read_info
 from core.errors import InputError
 from core.models.backbone import FREE_TO_DIFFER
-from core.models.weights.reading import load_strictly
-from core.training.checkpoint import averaged_weights, find_checkpoint, load_weights, read_info
+from core.models.building import load_strictly
+from core.training.checkpoint import load_weights
 
 STOCK = {  # what our heads call the parts of mmpose's SimCCHead and HeatmapHead
     "to_keypoints": "final_layer",

@@ -19,7 +19,7 @@ from apps.pose.models.levels import level_maps, measure
 from apps.pose.models.mlp_pose import KeypointMixer, MLPPoseNeck, patch_of
 from core import InputError, create_backbone
 from core.config import build, to_plain
-from core.models.backbone import backbone_from_description
+from core.models.building import backbone_from_description
 
 
 class SimCCHead(nn.Module):

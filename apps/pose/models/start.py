@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.models.network import PoseNet
+from core.checkpoints import averaged_weights, find_checkpoint, read_info
 from core.config import build
-from core.training.checkpoint import averaged_weights, find_checkpoint, read_info
 
 KEYPOINT_LAYERS = ("to_keypoints", "to_heatmap")  # of the heads: their outputs are keypoints' maps
 

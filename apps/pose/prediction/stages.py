@@ -33,7 +33,7 @@ from apps.pose.prediction.pipeline import (
     mapped,
 )
 from apps.pose.prediction.video import VIDEO_SUFFIXES, Camera, VideoReader
-from core.data.images.labelled import SUFFIXES
+from core.data.images.files import SUFFIXES
 from core.data.loading import BadSample
 
 Predict = Callable[[dict], tuple[np.ndarray, np.ndarray]]  # as `inference.predictor` makes it

@@ -27,7 +27,8 @@ from apps.style.data.protocols import known_classes, protocol
 from apps.style.data.splits import artist_split, long_tailed, stratified_split
 from apps.style.data.stream_split import InTurn, open_stream_side
 from core.config import did_you_mean
-from core.data.images.labelled import LabelledImages, open_images
+from core.data.images.labelled import LabelledImages
+from core.data.sources import open_images
 from core.data.streams.labelled import LabelledStream
 from core.errors import InputError
 

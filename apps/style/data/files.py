@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from core.data.images.labelled import SUFFIXES
+from core.data.images.files import SUFFIXES
 from core.errors import InputError
 
 # Broken in the zip: github.com/cs-chan/ArtGAN/issues/4 and /14.

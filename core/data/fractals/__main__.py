@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from core.config import cli, entry_point
 from core.data.fractals.dataset import FractalsConfig
-from core.data.fractals.sheet import class_rows, rule_rows, sheet
+from core.data.fractals.sheet import class_rows, fractal_sheet, rule_rows
 from core.data.fractals.writer import Written, write
 from core.errors import InputError
-from core.training.progress import Display
+from core.pictures.sheets import save_image
+from core.progress import Display
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,7 @@ def draw_sheet(config: SheetConfig) -> None:
         rows = rule_rows(config.data, config.columns)
     else:
         rows = class_rows(config.data, config.rows, config.columns)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f"{out.name}.partial")
-    sheet(rows, config.tile).save(partial, "PNG", optimize=True)
-    os.replace(partial, out)
-    print(out)
+    print(save_image(out, fractal_sheet(rows, config.tile), optimize=True))
 
 
 def write_images(config: WriteConfig) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from core.data.fractals.dataset import FractalImages, FractalsConfig
+from core.pictures.sheets import as_image, in_rows, sheet
 
 GAP = 2  # pixels between the images
 
@@ -17,7 +18,7 @@ def class_rows(config: FractalsConfig, rows: int, columns: int) -> list[list[np.
     images = FractalImages(config)
     labels = range(min(rows * columns, config.classes))
     drawn = [images.render(label, config.first) for label in labels]
-    return [drawn[i : i + columns] for i in range(0, len(drawn), columns)]
+    return in_rows(drawn, columns)
 
 
 def rule_rows(config: FractalsConfig, columns: int) -> list[list[np.ndarray]]:
@@ -37,15 +38,8 @@ def rule_rows(config: FractalsConfig, columns: int) -> list[list[np.ndarray]]:
     return rows
 
 
-def sheet(rows: list[list[np.ndarray]], tile: int) -> Any:
-    """A PIL image of rows of square images (S, S, 3), each scaled to `tile` pixels."""
-    from PIL import Image
-
-    step = tile + GAP
-    size = (step * max(map(len, rows)) - GAP, step * len(rows) - GAP)
-    picture = Image.new("RGB", size, "white")
-    for top, row in enumerate(rows):
-        for left, pixels in enumerate(row):
-            small = Image.fromarray(pixels).resize((tile, tile), Image.Resampling.BOX)
-            picture.paste(small, (left * step, top * step))
-    return picture
+def fractal_sheet(rows: list[list[np.ndarray]], tile: int) -> Image.Image:
+    """Rows of square images (S, S, 3) uint8, each scaled to `tile` pixels."""
+    box = Image.Resampling.BOX  # means of whole pixels: points are not lost between them
+    tiles = [[as_image(image).resize((tile, tile), box) for image in row] for row in rows]
+    return sheet(tiles, gap=GAP, margin=0)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.images.labelled import LabelledImages
-from core.errors import InputError
-from core.models.weights.formats import first_line
+from core.errors import InputError, first_line
 
 
 def open_hub(root: str, split: str, transform: Callable | None = None) -> LabelledImages:

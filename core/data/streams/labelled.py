@@ -2,7 +2,7 @@
 
 A stream knows how many samples each of its shards holds, and reads a shard from any sample on. In
 which order is not its business (`core.data.streams.order`). Images become 8-bit RGB as everywhere
-(`core.data.images.labelled`).
+(`core.data.images.files`).
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
-from core.data.images.labelled import ImagesConfig, decode
+from core.data.images.files import decode
 from core.data.loading import BadSample
-from core.data.streams.shards import find_shards, holds_shards
-from core.data.streams.tar_shard import Sample, read_tar
+from core.data.streams.tar_shard import Sample
 from core.errors import InputError, first_line
 
 PAUSE = 1.0  # seconds before the first retry; it doubles with each
@@ -33,7 +31,7 @@ class LabelledStream:
     read(shard, start): its samples from number ``start`` on, OSError where the connection fails.
     buffer: samples that each process holds to shuffle them; retries: how often reading is tried
     again, at growing intervals from ``pause`` seconds. damaged: shards that break off, and why.
-    max_pixels: as `core.data.images.labelled.decode` has it.
+    max_pixels: as `core.data.images.files.decode` has it.
     """
 
     def __init__(
@@ -103,38 +101,3 @@ class LabelledStream:
             raise BadSample(where, f"cannot be read ({first_line(error)})") from error
         image = self.transform(image) if self.transform else image
         return {"image": image, "label": sample.label}
-
-
-def is_stream(config: ImagesConfig) -> bool:
-    """Whether the images are to be streamed: tar shards always, a Hub data set where it says so."""
-    return config.stream or holds_shards(config.root, config.split)
-
-
-def open_stream(config: ImagesConfig, transform: Callable | None = None) -> LabelledStream:
-    """The tar shards or the Hub data set of a configuration, as a stream.
-
-    Raises InputError where there is no such root or split, or more is damaged than ``skip_bad``.
-    """
-    options = {"buffer": config.buffer, "retries": config.retries}
-    if config.root.startswith("hub:"):
-        from core.data.streams.hub import open_hub_stream
-
-        return open_hub_stream(config.root, config.split, transform, **options)
-    if not holds_shards(config.root, config.split):
-        raise InputError(
-            f"{config.root or 'no root'} cannot be streamed: tar shards "
-            f"(<root>/{config.split}-*.tar) and hub:<name> can"
-        )
-    found = find_shards(config.root, config.split)
-    if len(found.damaged) > config.skip_bad:
-        path, reason = found.damaged[0]
-        raise InputError(f"{path} {reason}: mend it, or leave its rest out with skip_bad")
-    read = partial(_read_shard, found.paths)
-    source = f"{config.root} {config.split}".strip()
-    shards, lengths = found.paths, found.lengths
-    options["damaged"] = found.damaged
-    return LabelledStream(source, found.classes, shards, lengths, read, transform, **options)
-
-
-def _read_shard(paths: list[str], shard: int, start: int) -> Iterator[Sample]:
-    return read_tar(paths[shard], start)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from core.data.loading import BadSample, _Loader, ignore_stop_signals, seed_cpu
+from core.data.loading import BadSample, Loaded, _Loader, ignore_stop_signals, seed_cpu
 from core.data.streams.labelled import LabelledStream
 from core.data.streams.order import Block, Layout, Order
 from core.data.streams.tar_shard import Sample
@@ -62,11 +62,11 @@ class StreamLoader(_Loader):
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=ignore_stop_signals,
         )
-        for batch, bad, failure in loader:
-            self._account(bad)
-            if failure:
-                raise failure
-            yield batch
+        for loaded in loader:
+            self._account(loaded.bad)
+            if loaded.failure:
+                raise loaded.failure
+            yield loaded.data
 
 
 def _unchanged(item: Any) -> Any:
@@ -74,18 +74,16 @@ def _unchanged(item: Any) -> Any:
 
 
 class _Lanes(IterableDataset):
-    """Items are (batch, [(path, reason) of bad samples], the error that ends the stream or None).
-
-    An error travels as an item since DataLoader would wrap it into a traceback.
-    """
+    """The batches of one worker. An error travels as an item: DataLoader would add a traceback."""
 
     def __init__(self, loader: StreamLoader, start: int):
         self.stream, self.layouts, self.start = loader.dataset, loader.layouts, start
         self.seed, self.rank, self.collate = loader.seed, loader.rank, loader.collate
         self.allowed = loader.skip_bad
 
-    def __iter__(self) -> Iterator[tuple[Any, list[tuple[str, str]], InputError | None]]:
+    def __iter__(self) -> Iterator[Loaded]:
         info, workers = get_worker_info(), self.layouts[-1].workers
+        # DataLoader asks worker 0 first: it takes the lane whose turn micro-batch `start` is
         worker = (self.start + (info.id if info else 0)) % workers
         lane = self.rank * workers + worker
         given = int(self.layouts[-1].given(self.start)[lane])
@@ -95,26 +93,30 @@ class _Lanes(IterableDataset):
             samples = self._samples(order.blocks(lane, given), bad)
             while True:
                 batch = [next(samples) for _ in range(self.layouts[-1].micro_batch)]
-                yield self.collate(batch), bad.copy(), None
+                yield Loaded(self.collate(batch), [], bad.copy())
                 bad.clear()
         except InputError as error:
-            yield None, bad, error
+            yield Loaded(None, [], bad, error)
 
     def _samples(self, blocks: Iterator[Block], bad: list[tuple[str, str]]) -> Iterator[Any]:
-        """Items in the blocks' orders. The next block is read evenly while one is given."""
-        offsets = [0, *torch.tensor(self.stream.lengths).cumsum(0).tolist()]
+        """Items in the blocks' orders. The next block is read evenly while one is given.
+
+        So memory holds one block at a time: each sample given makes room for one that is read.
+        """
+        offsets = [0, *torch.tensor(self.stream.lengths).cumsum(0).tolist()]  # of the shards
         cursor, block = _Cursor(self.stream), next(blocks)
         held = [cursor.at(*place) for place in block.places.tolist()]
         for following in blocks:
             coming: list[Held] = []
             for i, place in enumerate(block.order):
+                # read by now: the same share of the next block as is given of this one, rounded up
                 target = -(-(i + 1) * len(following.places) // len(block.places))
                 unread = following.places[len(coming) : target].tolist()
                 coming += [cursor.at(*p) for p in unread]
                 if i >= block.given:
                     shard, index, _ = held[place]
                     key = (self.seed, block.epoch, offsets[shard] + index)
-                    rest = (held[p] for p in block.order[i:])
+                    rest = (held[p] for p in block.order[i:])  # substitutes of a bad sample
                     yield self._item(key, chain(rest, coming), bad)
                 held[place] = None
             block, held = following, coming

@@ -15,7 +15,7 @@ import glob
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +24,8 @@ from typing import Any
 
 from core.data.images.labelled import LabelledImages
 from core.data.scan_cache import cached
-from core.data.streams.tar_shard import Entry, index_tar
+from core.data.streams.labelled import LabelledStream
+from core.data.streams.tar_shard import Entry, Sample, index_tar, read_tar
 from core.errors import InputError
 
 SCANS = 16  # shards whose headers are read at a time: network file systems answer slowly
@@ -33,11 +34,11 @@ BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 @dataclass
 class Shards:
-    """The shards of a split."""
+    """The shards of a split, in the order in which a stream takes them."""
 
+    classes: list[str]
     paths: list[str]
     lengths: list[int]  # whole samples in each
-    classes: list[str]
     damaged: list[tuple[str, str]] = field(default_factory=list)  # paths, and what is wrong
 
 
@@ -69,19 +70,44 @@ def find_shards(root: str, split: str) -> Shards:
     return _counted(paths, _classes(place))
 
 
+def stream_shards(
+    root: str, split: str, transform: Callable | None = None, skip_bad: int = 0, **options: Any
+) -> LabelledStream:
+    """The shards of a split as a stream; options are those of LabelledStream.
+
+    Raises InputError where there is no such split, or more shards break off than ``skip_bad``.
+    """
+    shards = find_shards(root, split)
+    if len(shards.damaged) > skip_bad:
+        path, reason = shards.damaged[0]
+        raise InputError(f"{path} {reason}: mend it, or leave its rest out with skip_bad")
+    source, read = f"{root} {split}".strip(), partial(_read_shard, shards.paths)
+    options["damaged"] = shards.damaged
+    return LabelledStream(
+        source, shards.classes, shards.paths, shards.lengths, read, transform, **options
+    )
+
+
+def _read_shard(paths: list[str], shard: int, start: int) -> Iterator[Sample]:
+    return read_tar(paths[shard], start)
+
+
 def open_shards(root: str, split: str, transform: Callable | None = None) -> LabelledImages:
-    """The same images by index, for evaluation. A shard that breaks off is an InputError."""
+    """The same images by index, for evaluation.
+
+    Raises InputError where there is no such split, and for a shard that breaks off.
+    """
     shards = find_shards(root, split)
     for path, reason in shards.damaged:
         raise InputError(f"{path} {reason}: mend it")
-    found = [(path, entry) for path in shards.paths for entry in index_tar(path)[0]]
-    labels, names = [e.label for _, e in found], [e.name for _, e in found]
-    source = f"{root} {split}".strip()
-    return LabelledImages(source, shards.classes, labels, names, partial(_bytes, found), transform)
+    entries = [(path, entry) for path in shards.paths for entry in index_tar(path).entries]
+    labels, names = [e.label for _, e in entries], [e.name for _, e in entries]
+    source, read = f"{root} {split}".strip(), partial(_read_entry, entries)
+    return LabelledImages(source, shards.classes, labels, names, read, transform)
 
 
-def _bytes(found: list[tuple[str, Entry]], index: int) -> bytes:
-    path, entry = found[index]
+def _read_entry(entries: list[tuple[str, Entry]], index: int) -> bytes:
+    path, entry = entries[index]
     with open(path, "rb") as file:
         file.seek(entry.offset)
         return file.read(entry.size)
@@ -91,8 +117,8 @@ def _by_name(folder: Path, split: str) -> list[str]:
     """The shards of a split, sorted; of the folder, where no split is asked for."""
     name = glob.escape(split)
     for pattern in (f"{name}-*.tar", f"{name}_*.tar") if split else ("*.tar",):
-        if found := sorted(map(str, folder.glob(pattern))):
-            return found
+        if paths := sorted(map(str, folder.glob(pattern))):
+            return paths
     inner = folder / split
     return sorted(map(str, inner.glob("*.tar"))) if inner.is_dir() and _only_tars(inner) else []
 
@@ -104,12 +130,13 @@ def _only_tars(folder: Path) -> bool:
 
 def _braces(pattern: str) -> list[str]:
     """shards-{08..11}.tar as its four paths."""
-    found = BRACES.search(pattern)
-    if not found:
+    match = BRACES.search(pattern)
+    if not match:
         return [pattern]
-    numbers = range(int(found[1]), int(found[2]) + 1)
-    before, after = pattern[: found.start()], pattern[found.end() :]
-    return [p for i in numbers for p in _braces(f"{before}{i:0{len(found[1])}}{after}")]
+    numbers = range(int(match[1]), int(match[2]) + 1)
+    before, after = pattern[: match.start()], pattern[match.end() :]
+    width = len(match[1])  # leading zeros stay
+    return [p for i in numbers for p in _braces(f"{before}{i:0{width}}{after}")]
 
 
 def _present(paths: list[str]) -> list[str]:
@@ -136,7 +163,7 @@ def _recorded(folder: Path, split: str) -> Shards:
     if not (classes := _classes(folder)):
         raise InputError(f"{path} names no classes: write them to {folder / 'classes.txt'}")
     names, lengths = info[split]
-    return Shards(_present([str(folder / n) for n in names]), [int(n) for n in lengths], classes)
+    return Shards(classes, _present([str(folder / n) for n in names]), [int(n) for n in lengths])
 
 
 def _counted(paths: list[str], classes: list[str]) -> Shards:
@@ -148,7 +175,7 @@ def _counted(paths: list[str], classes: list[str]) -> Shards:
         )
     classes = classes or [str(label) for label in range(highest + 1)]
     damaged = [(p, c["damage"]) for p, c in zip(paths, counts, strict=True) if c["damage"]]
-    return Shards(paths, [count["samples"] for count in counts], classes, damaged)
+    return Shards(classes, paths, [count["samples"] for count in counts], damaged)
 
 
 def _state(path: str) -> tuple[str, int, int]:
@@ -166,7 +193,7 @@ def _count_all(paths: list[str]) -> list[dict[str, Any]]:
 def _count(path: str) -> dict[str, Any]:
     """Samples, damage, and the highest label with the sample that has it."""
     entries, damage = index_tar(path)
-    top = max(entries, key=lambda entry: entry.label, default=Entry("", -1, 0, 0))
+    top = max(entries, key=lambda entry: entry.label, default=Entry(0, 0, -1, ""))
     if negative := next((entry for entry in entries if entry.label < 0), None):
         raise InputError(f"{path} [{negative.name}] has label {negative.label}: no class")
     return {

@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from core.data.images.labelled import SUFFIXES
+from core.data.images.files import SUFFIXES
 from core.errors import InputError, first_line
 
 NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)")  # key and extension
 LABELS = ("cls", "cls.txt", "json")
 
 Members = dict[str, tarfile.TarInfo]  # of a sample, by extension
+
+
+# Image, label, name: the order of everything that is said of a stored sample
 
 
 class Sample(NamedTuple):
@@ -33,16 +36,23 @@ class Sample(NamedTuple):
 class Entry(NamedTuple):
     """Where a sample is stored."""
 
-    name: str
-    label: int
     offset: int  # of the encoded image, in bytes
     size: int
+    label: int
+    name: str
+
+
+class Index(NamedTuple):
+    """The whole samples of a tar file, and what is wrong with it: empty, or that it breaks off."""
+
+    entries: list[Entry]
+    damage: str
 
 
 def read_tar(path: str, start: int) -> Iterator[Sample]:
     """The samples from number ``start`` on; those before it cost a look at their headers.
 
-    Ends where a damaged file does. Raises InputError for a sample without an image or a label.
+    Ends where a damaged file does. Raises InputError where a sample has no image or label.
     """
     try:
         with tarfile.open(path, "r:") as tar:
@@ -53,17 +63,18 @@ def read_tar(path: str, start: int) -> Iterator[Sample]:
         return
 
 
-def index_tar(path: str) -> tuple[list[Entry], str]:
-    """The whole samples of a file, and what is wrong with it: empty, or that it breaks off."""
+def index_tar(path: str) -> Index:
+    """Where the samples of a file lie. Raises InputError where one has no image or no label."""
     entries = []
     try:
         with tarfile.open(path, "r:") as tar:
             for key, members in _samples(tar):
                 image, label = _parts(path, tar, key, members)
-                entries.append(Entry(image.name, label, image.offset_data, image.size))
+                entries.append(Entry(image.offset_data, image.size, label, image.name))
     except tarfile.ReadError as error:
-        return entries, f"breaks off after {len(entries)} whole samples ({first_line(error)})"
-    return entries, ""
+        damage = f"breaks off after {len(entries)} whole samples ({first_line(error)})"
+        return Index(entries, damage)
+    return Index(entries, "")
 
 
 def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, Members]]:

@@ -1,1 +1,1 @@
-"""The networks behind the contract of core.models.backbone."""
+"""The networks behind the contract of core.models.contract."""

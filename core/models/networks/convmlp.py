@@ -9,16 +9,14 @@ Legend: B batch, H W image, h w = ceil(H / 32), ceil(W / 32) the last grid, C_i 
 
 Every layer takes any size, and so does the network: padded convolutions round its grids up. Sizes,
 eps, padding, initial values and image statistics are those of the authors' code (SHI-Labs/
-Convolutional-MLPs: src/convmlp.py, src/utils, configs/classification); `from_official` brings
-their parameter names to ours.
+Convolutional-MLPs: src/convmlp.py, src/utils, configs/classification); their files are read by
+`core.models.weights.formats.from_shi_labs`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +25,6 @@ from torch.utils.checkpoint import checkpoint
 from core.errors import InputError
 from core.models.networks.mixer import MixerMlp, drop_path
 from core.models.shapes import as_pair, check_counts, check_images, check_rates, config_from
-from core.models.weights.hub import HubMixin
 
 # src/convmlp.py: tokenizer channels, conv blocks, blocks, widths and MLP ratio of the stages.
 CONVMLPS = {
@@ -36,12 +33,6 @@ CONVMLPS = {
     "convmlp_l": (96, 3, (4, 8, 3), (192, 384, 768), 3),
 }
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean, std in the official configs
-OFFICIAL_TO_OURS = [
-    (r"^tokenizer\.block\.", "tokenizer."),
-    (r"^conv_stages\.conv_blocks\.", "conv_blocks."),
-    (r"^conv_stages\.downsample\.", "conv_downsample."),
-    (r"\.downsample_mlp\.downsample\.", ".downsample."),
-]
 
 
 @dataclass(frozen=True)
@@ -114,7 +105,7 @@ class ConvMLPStage(nn.Module):
         return self.downsample(x.permute(0, 3, 1, 2))
 
 
-class ConvMLP(nn.Module, HubMixin):
+class ConvMLP(nn.Module):
     """The network without its head: images (B, 3, H, W) of any size -> tokens (B, S, C)."""
 
     def __init__(self, config: ConvMLPConfig):
@@ -134,6 +125,7 @@ class ConvMLP(nn.Module, HubMixin):
         self.apply(_official_init)
 
     def _configure(self, config: ConvMLPConfig) -> None:
+        self.in_channels = config.in_channels
         self.config, self.image_size = config, config.image_size
         self.grid = tuple(-(-side // 32) for side in config.image_size)
 
@@ -175,45 +167,6 @@ def convmlp_config(name: str, **overrides) -> ConvMLPConfig:
     """The ConvMLPConfig of a name in CONVMLPS, with fields replaced by `overrides`."""
     keys = ("tokenizer_dim", "num_conv_blocks", "num_blocks", "dims", "mlp_ratio")
     return config_from(ConvMLPConfig, {**dict(zip(keys, CONVMLPS[name], strict=True)), **overrides})
-
-
-def from_official(
-    state_dict: dict[str, Tensor], image_size=224, source: str | Path = "the state dict"
-) -> tuple[dict[str, Tensor], dict, dict | None]:
-    """(state dict, description, head or None) of the authors' classification checkpoints (.pth).
-
-    The sizes are read from the shapes; raises InputError where these are no ConvMLP's. Their
-    detection checkpoints have no last norm, and do not fit.
-    """
-    state = {}
-    for name, value in state_dict.items():
-        for pattern, ours in OFFICIAL_TO_OURS:
-            name = re.sub(pattern, ours, name)
-        state[name] = value
-    head = {k.removeprefix("head."): state.pop(k) for k in list(state) if k.startswith("head.")}
-    try:
-        description = _described(state, image_size)
-    except (KeyError, IndexError) as error:
-        raise InputError(f"{source} holds no ConvMLP of SHI-Labs (no {error.args[0]})") from error
-    return state, description, head or None
-
-
-def _described(state: dict[str, Tensor], image_size) -> dict:
-    first = [f"stages.{stage}.blocks.0.channel_mlp1.fc1.weight" for stage in range(3)]
-    hidden, dim = state[first[0]].shape
-    config = ConvMLPConfig(
-        image_size=image_size,
-        tokenizer_dim=state["tokenizer.6.weight"].shape[0],
-        num_conv_blocks=len({k.split(".")[1] for k in state if k.startswith("conv_blocks.")}),
-        num_blocks=tuple(
-            len({k.split(".")[3] for k in state if k.startswith(f"stages.{stage}.blocks.")})
-            for stage in range(3)
-        ),
-        dims=tuple(state[name].shape[1] for name in first),
-        mlp_ratio=hidden // dim,
-        in_channels=state["tokenizer.0.weight"].shape[1],
-    )
-    return {"name": "convmlp", **asdict(config)}
 
 
 def _tokenizer(ins: int, outs: int) -> nn.Sequential:

@@ -32,7 +32,6 @@ from core.models.shapes import (
     checked_depths,
     tokens_to_map,
 )
-from core.models.weights.hub import HubMixin
 
 PARTS = ("block", "token_mixing", "channel_mixing")  # what forward_intermediates can give
 
@@ -91,7 +90,7 @@ class MixerBlock(nn.Module):
         return drop_path(x, self.drop_rate, self.training, sample_axis=1)
 
 
-class Mixer(nn.Module, HubMixin):
+class Mixer(nn.Module):
     """The paper's network without its head: images (B, 3, H, W) -> tokens (B, S, C)."""
 
     def __init__(self, config: MixerConfig):
@@ -107,6 +106,7 @@ class Mixer(nn.Module, HubMixin):
         self._configure(config)
 
     def _configure(self, config: MixerConfig) -> None:
+        self.in_channels = config.in_channels
         self.config, self.image_size, self.grid = config, config.image_size, config.grid
 
     @classmethod

@@ -36,7 +36,6 @@ from core.models.shapes import (
     checked_depths,
     config_from,
 )
-from core.models.weights.hub import HubMixin
 
 # Blocks N and width C of the two networks of the paper; r = 4 and patch 16 in both.
 S2MLPS = {"s2mlp_wide": (12, 768), "s2mlp_deep": (36, 384)}
@@ -132,7 +131,7 @@ class S2Block(nn.Module):
         return x + drop_path(self.channel_mixing(x), self.drop_rate, self.training)
 
 
-class S2MLP(nn.Module, HubMixin):
+class S2MLP(nn.Module):
     """The network without its head: images (B, 3, H, W) -> tokens (B, S, C)."""
 
     def __init__(self, config: S2MLPConfig):
@@ -149,6 +148,7 @@ class S2MLP(nn.Module, HubMixin):
         self.apply(_truncated_normal)
 
     def _configure(self, config: S2MLPConfig) -> None:
+        self.in_channels = config.in_channels
         self.config, self.image_size, self.grid = config, config.image_size, config.grid
 
     def set_image_size(self, image_size: int | Sequence[int]) -> None:

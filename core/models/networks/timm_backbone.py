@@ -1,21 +1,17 @@
-"""Any model of timm, without its classifier, behind the contract of `core.models.backbone`."""
+"""Any model of timm, without its classifier, behind the contract of `core.models.contract`."""
 
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from core.errors import InputError, first_line
 from core.models.shapes import as_pair, check_images, even_depths, tokens_to_map
-from core.models.weights.formats import from_timm, read_state_dict
-from core.models.weights.hub import HubMixin
-from core.models.weights.reading import build_backbone, load_strictly, read_weights
 
 
-class TimmBackbone(nn.Module, HubMixin):
+class TimmBackbone(nn.Module):
     """A model of timm, without its classifier, as a backbone.
 
     It is built for one `image_size`; None is the size that timm has the model's weights at. An
@@ -62,8 +58,9 @@ class TimmBackbone(nn.Module, HubMixin):
         self.grid = (image_size[0] // self.stride[0], image_size[1] // self.stride[1])
         self.num_features = features.shape[2]
 
-    def set_image_size(self, image_size: tuple[int, int]) -> None:
+    def set_image_size(self, image_size: int | tuple[int, int]) -> None:
         """Move to another size, as timm does it (position embeddings are interpolated)."""
+        image_size = as_pair("image_size", image_size)
         if image_size == self.image_size:
             return
         if self.model.pretrained_cfg["fixed_input_size"]:
@@ -101,64 +98,22 @@ class TimmBackbone(nn.Module, HubMixin):
             images, indices=indices, norm=isotropic, intermediates_only=True
         )
 
+    @property
+    def pooled_features(self) -> int:
+        """Channels of `pooled`: some networks widen them between the map and the head."""
+        return self.model.head_hidden_size
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, pooled_features), by the model's own pooling, as its head sees it."""
+        check_images(images, self.in_channels, self.image_size)
+        return self.model.forward_head(self.model.forward_features(images), pre_logits=True)
+
     def _features(self, images: Tensor) -> Tensor:  # (B, C, h, w) or (B, prefix + S, C)
         features = self.model.forward_features(images)
         if isinstance(features, list):  # the branches of an HRNet, fine to coarse
             return features[0]
         nhwc = features.ndim == 4 and getattr(self.model, "output_fmt", "NCHW") == "NHWC"
         return features.permute(0, 3, 1, 2) if nhwc else features
-
-
-def is_timm(weights) -> bool:
-    """Whether `weights` asks timm for them: "timm" or "timm:<tag>"."""
-    return str(weights) == "timm" or str(weights).startswith("timm:")
-
-
-def timm_name(name: str, weights: str = "timm") -> str:
-    """ "timm:<model>[.<tag>]" for a name of `create_backbone` and what `is_timm` is true of."""
-    model = name if name.startswith("timm:") else f"timm:{name}_224"
-    tag = str(weights).removeprefix("timm").removeprefix(":")
-    return f"{model.split('.')[0]}.{tag}" if tag else model
-
-
-def create_timm(name: str, size: tuple[int, int], weights, options: dict) -> TimmBackbone:
-    """`create_backbone` for a name "timm:..."."""
-    if not weights:
-        return TimmBackbone(name, size, **options)
-    if is_timm(weights):
-        return TimmBackbone(timm_name(name, weights), size, pretrained=True, **options)
-    if Path(weights).is_dir():
-        stored, state = read_weights(weights)
-        if str(stored.get("name")).split(".")[0] != name.split(".")[0]:
-            raise InputError(f"{weights} holds {stored.get('name')}, but the name given is {name}")
-        return build_backbone({**stored, **options}, state, weights, size)
-    return _load_timm_file(name, size, weights, options)
-
-
-def _load_timm_file(name: str, size: tuple[int, int], file, options: dict) -> TimmBackbone:
-    """A state dict of timm's own: it says no size, so it is taken to be at timm's for the model."""
-    state = read_state_dict(file)
-    backbone = TimmBackbone(name, None, **options)
-    heads = backbone.model.pretrained_cfg["classifier"] or ()
-    heads = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
-    if options.get("head") == "":  # HRNet without what follows its branches
-        heads += ("incre_modules.", "downsamp_modules.", "final_layer.")
-    state = {key: value for key, value in state.items() if not key.startswith(heads)}
-    load_strictly(backbone.model, state, f"{file} (as {name})")
-    backbone.set_image_size(size)
-    return backbone
-
-
-def read_timm_mixer(model: str) -> tuple[dict, dict]:
-    """(description, state dict) for `Mixer` of weights that timm downloads."""
-    pretrained = TimmBackbone(model, 224, pretrained=True)
-    if any(value != 0.5 for values in pretrained.normalization for value in values):
-        raise InputError(
-            f"{model} expects images normalised by {pretrained.normalization}, a Mixer by 0.5: "
-            f"open it as create_backbone({model!r}, ..., weights='timm')"
-        )
-    state, stored, _ = from_timm(pretrained.model.state_dict(), source=model)
-    return stored, state
 
 
 def _timm_model(model: str, size, pretrained: bool, options: dict) -> nn.Module:

@@ -9,8 +9,9 @@ import torch
 import yaml
 from torch import nn
 
-from core.models.weights.formats import times
-from core.models.weights.reading import find_checkpoint, read_weights
+from core.checkpoints import find_checkpoint
+from core.models.shapes import times
+from core.models.weights.reading import read_stored
 
 # Rows of about.jsonl, in this order; what a record lacks is left out.
 ABOUT = ("from_step", "started", "command", "commit", "python", "torch", "processes", "hardware")
@@ -107,7 +108,7 @@ def _training(backbone: nn.Module, checkpoint: Path, record: Path) -> list[str]:
 
 def _unchanged(backbone: nn.Module, checkpoint: Path) -> bool:
     """Whether the backbone still holds what the checkpoint does."""
-    _, saved = read_weights(checkpoint)
+    saved = read_stored(checkpoint).state
     mine = backbone.state_dict()
     return mine.keys() == saved.keys() and all(
         mine[name].dtype == value.dtype and torch.equal(mine[name].cpu(), value)

@@ -23,6 +23,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError
 
+from core.cache import cache_folder
 from core.errors import InputError, first_line
 
 ROOT = "https://storage.googleapis.com/mixer_models"
@@ -73,13 +74,6 @@ def official_weights(name: str, which: str) -> Path:
             f"reached and put it at {path}"
         ) from error
     return path
-
-
-def cache_folder() -> Path:
-    """$MIXER_CACHE, else $XDG_CACHE_HOME/mixer, else ~/.cache/mixer."""
-    if own := os.environ.get("MIXER_CACHE"):
-        return Path(own).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "mixer"
 
 
 def _released(name: str, which: str) -> str:

@@ -1,4 +1,8 @@
-"""The files that others write: the official Mixer's .npz and the state dicts of timm."""
+"""The files that others write: the official Mixer's .npz, and the state dicts of timm and ConvMLP.
+
+Each reader takes what lies in the file to our names and shapes and gives a StoredModel; the sizes
+of the network are read from the shapes of its parameters.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,10 @@ import torch
 from torch import Tensor
 
 from core.errors import InputError, first_line
+from core.models.networks.convmlp import ConvMLPConfig
 from core.models.networks.mixer_config import MixerConfig
 from core.models.shapes import as_pair, times
+from core.models.weights.stored import StoredModel, linear_head
 
 FORMATS = (
     "an official Mixer .npz, a state dict of timm (.safetensors, .pth), "
@@ -41,19 +47,27 @@ LINEN_TO_OURS = [
     (r"/(kernel|scale)$", "/weight"),
     (r"/", "."),
 ]
+# The names in SHI-Labs' ConvMLP, where they are not ours.
+CONVMLP_TO_OURS = [
+    (r"^tokenizer\.block\.", "tokenizer."),
+    (r"^conv_stages\.conv_blocks\.", "conv_blocks."),
+    (r"^conv_stages\.downsample\.", "conv_downsample."),
+    (r"\.downsample_mlp\.downsample\.", ".downsample."),
+]
 
 
-def read_npz(path: str | Path, image_size=None) -> tuple[dict[str, Tensor], dict, dict | None]:
-    """(state dict, description, head or None) of an official checkpoint, in either layout.
+def read_npz(path: str | Path, image_size=None) -> StoredModel:
+    """An official Mixer's checkpoint, in either layout.
 
     The layouts are those of vit_jax's `models_mixer.py` and, older, of what big_vision's
     `mlp_mixer.py` reads; the configuration comes from the shapes. The grid is that of `image_size`
-    where it has as many tokens, else a square; where S is no square it must be given.
+    where it has as many tokens, else a square; where S is no square it must be given. Raises
+    InputError where the file cannot be read, and where it holds another network.
     """
-    return _described(read_npz_state(path), image_size, "tanh", path)
+    return _stored_mixer(_npz_state(path), image_size, "tanh", path)
 
 
-def read_npz_state(path: str | Path) -> dict[str, Tensor]:
+def _npz_state(path: str | Path) -> dict[str, Tensor]:
     """The arrays of an official checkpoint, in either layout, under our names and in our shapes."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -76,15 +90,33 @@ def read_npz_state(path: str | Path) -> dict[str, Tensor]:
 
 def from_timm(
     state_dict: dict[str, Tensor], image_size=None, source: str | Path = "the state dict"
-) -> tuple[dict[str, Tensor], dict, dict | None]:
-    """(state dict, description, head or None) of timm's mixer_*; its GELU is the exact one."""
+) -> StoredModel:
+    """timm's mixer_*, of which the GELU is the exact one. Raises InputError for other networks."""
     if "stem.proj.weight" not in state_dict:
         raise InputError(
             f"{source} holds no Mixer of timm (no stem.proj.weight); open other models of timm by "
             "name, create_backbone('timm:<model>', weights=FILE), and our own by their folder"
         )
     state = {name.replace("stem.proj.", "stem."): value for name, value in state_dict.items()}
-    return _described(state, image_size, "exact", source)
+    return _stored_mixer(state, image_size, "exact", source)
+
+
+def from_convmlp(
+    state_dict: dict[str, Tensor], image_size=None, source: str | Path = "the state dict"
+) -> StoredModel:
+    """The classification checkpoints (.pth) of ConvMLP's authors (SHI-Labs/Convolutional-MLPs).
+
+    Raises InputError where the shapes are no ConvMLP's. Their detection checkpoints have no last
+    norm, and do not fit. Any size suits the weights: without `image_size` it is the authors' 224.
+    """
+    state = {_rename(name, CONVMLP_TO_OURS): value for name, value in state_dict.items()}
+    body, head = _without_head(state)
+    try:
+        config = _convmlp_sizes(body, image_size or 224)
+    except (KeyError, IndexError) as error:
+        raise InputError(f"{source} holds no ConvMLP of SHI-Labs (no {error.args[0]})") from error
+    description = {"name": "convmlp", **asdict(config)}
+    return StoredModel(description, body, head, origin=str(source))
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -102,24 +134,49 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     return state
 
 
-def _described(state: dict[str, Tensor], image_size, gelu: str, source):
-    """Split the head off, and read the Mixer's sizes from the shapes of its parameters."""
-    head = {k.removeprefix("head."): state.pop(k) for k in list(state) if k.startswith("head.")}
-    width, channels, *patch = _shape(state, "stem.weight", 4, source)
-    tokens_mlp, tokens = _shape(state, "blocks.0.mlp_tokens.fc1.weight", 2, source)
-    channels_mlp, _ = _shape(state, "blocks.0.mlp_channels.fc1.weight", 2, source)
+def _without_head(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict | None]:
+    """The state of the backbone, and the classifier's linear head or None."""
+    body = {name: value for name, value in state.items() if not name.startswith("head.")}
+    return body, linear_head(state)
+
+
+def _stored_mixer(state: dict[str, Tensor], image_size, gelu: str, source) -> StoredModel:
+    """The sizes of the Mixer from the shapes of its parameters; the head goes apart."""
+    body, head = _without_head(state)
+    width, channels, *patch = _shape(body, "stem.weight", 4, source)
+    tokens_mlp, tokens = _shape(body, "blocks.0.mlp_tokens.fc1.weight", 2, source)  # (D_S, S)
+    channels_mlp, _ = _shape(body, "blocks.0.mlp_channels.fc1.weight", 2, source)  # (D_C, C)
     grid = _grid(tokens, patch, image_size, source)
     config = MixerConfig(
         image_size=(grid[0] * patch[0], grid[1] * patch[1]),
         patch_size=tuple(patch),
         hidden_dim=width,
-        num_blocks=len({name.split(".")[1] for name in state if name.startswith("blocks.")}),
+        num_blocks=_count(body, r"blocks\.(\d+)\."),
         tokens_mlp_dim=tokens_mlp,
         channels_mlp_dim=channels_mlp,
         in_channels=channels,
         gelu=gelu,
     )
-    return state, {"name": "mixer", **asdict(config)}, head or None
+    return StoredModel({"name": "mixer", **asdict(config)}, body, head, origin=str(source))
+
+
+def _convmlp_sizes(state: dict[str, Tensor], image_size) -> ConvMLPConfig:
+    first = [f"stages.{stage}.blocks.0.channel_mlp1.fc1.weight" for stage in range(3)]
+    hidden, dim = state[first[0]].shape
+    return ConvMLPConfig(
+        image_size=image_size,
+        tokenizer_dim=state["tokenizer.6.weight"].shape[0],
+        num_conv_blocks=_count(state, r"conv_blocks\.(\d+)\."),
+        num_blocks=tuple(_count(state, rf"stages\.{i}\.blocks\.(\d+)\.") for i in range(3)),
+        dims=tuple(state[name].shape[1] for name in first),
+        mlp_ratio=hidden // dim,
+        in_channels=state["tokenizer.0.weight"].shape[1],
+    )
+
+
+def _count(state: dict[str, Tensor], pattern: str) -> int:
+    """How many different numbers stand in the names that begin with the pattern."""
+    return len({match[1] for name in state if (match := re.match(pattern, name))})
 
 
 def _shape(state: dict[str, Tensor], name: str, axes: int, source) -> tuple[int, ...]:

@@ -1,151 +1,49 @@
 """Weights of a backbone: the official .npz, timm's mixer_*, and the folders that we write.
 
-Every reader gives a description (what `Backbone.describe` returns) and a state dict in our names,
-and `load_backbone` builds the one and loads the other strictly.
+This only reads. Each file is read once, into a StoredModel: `core.models.building` builds the
+network that it describes and loads the state strictly.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import load_file
+from torch import Tensor
 
+from core.checkpoints import averaged_weights, find_checkpoint
 from core.errors import InputError, first_line
-from core.models.shapes import as_pair, times
 from core.models.weights.download import OFFICIAL, official_weights
-from core.models.weights.formats import (
-    FORMATS,
-    from_timm,
-    read_npz,
-    read_npz_state,
-    read_state_dict,
-)
+from core.models.weights.formats import FORMATS, from_timm, read_npz, read_state_dict
 from core.models.weights.hub import PREFIX, hub_folder
+from core.models.weights.stored import Head, StoredModel, linear_head
 
 
-def load_backbone(path: str | Path, image_size=None) -> nn.Module:
-    """The backbone that a file, a folder (see FORMATS) or "hub:<user>/<name>" holds.
+def read_stored(path: str | Path, image_size=None) -> StoredModel:
+    """What a file, a folder (see FORMATS) or "hub:<user>/<name>" holds.
 
     A run gives its `best` checkpoint, else its last; a checkpoint's EMA weights are preferred.
-    `image_size` (height, width) is the size to move to (`set_image_size`). A file that does not say
-    its grid is taken to have a square one; where its tokens make none, `image_size` says it.
-    Nothing is unpickled. Raises InputError where the path holds no backbone.
+    A file that does not say its grid is taken to have a square one; where its tokens make none,
+    `image_size` (height, width) says it. Nothing is unpickled. Raises InputError where the path
+    holds no backbone.
     """
-    description, state = read_weights(path, image_size)
-    return build_backbone(description, state, path, image_size)
+    place = _local(path)
+    if place.is_dir():
+        return _read_folder(_checkpoint_in(place).resolve(), path)
+    if place.suffix == ".npz":
+        return read_npz(place, image_size)
+    return from_timm(read_state_dict(place), image_size, source=place)
 
 
-def save_backbone(backbone: nn.Module, folder: str | Path) -> Path:
-    """Write config.json, model.safetensors and README.md (a model card) into a new folder.
-
-    It appears whole or not at all. Raises InputError where the folder exists.
-    """
-    from core.models.weights.card import model_card  # it imports this module
-
-    folder = Path(folder)
-    if folder.exists():
-        raise InputError(f"{folder} exists already; nothing is overwritten: choose another folder")
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    draft.mkdir(parents=True)
-    try:
-        (draft / "config.json").write_text(json.dumps({"backbone": backbone.describe()}, indent=2))
-        state = {name: value.contiguous() for name, value in backbone.state_dict().items()}
-        save_file(state, draft / "model.safetensors")
-        (draft / "README.md").write_text(model_card(backbone))
-        draft.rename(folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    return folder
-
-
-def read_weights(path: str | Path, image_size=None) -> tuple[dict, dict[str, Tensor]]:
-    """(description, state dict) of anything that `load_backbone` opens; heads are left out."""
-    path = _local(path)
-    if path.is_dir():
-        return _read_folder(_checkpoint_in(path))
-    if path.suffix == ".npz":
-        state, description, _ = read_npz(path, image_size)
-    else:
-        state, description, _ = from_timm(read_state_dict(path), image_size, source=path)
-    return description, state
-
-
-def read_head(path: str | Path) -> dict[str, Tensor] | None:
+def read_head(path: str | Path) -> Head | None:
     """A classifier's {"weight": (classes, C), "bias": (classes,)}, or None where there is none.
 
-    `path` is what `load_backbone` opens: an official .npz, a state dict of timm, or a folder of
-    ours whose model has a linear `head` beside its `backbone`.
+    `path` is what `read_stored` opens: an official .npz, a state dict of timm, or a folder of ours
+    whose model has a linear `head` beside its `backbone`.
     """
-    path = _local(path)
-    if path.is_dir():
-        state = _read_tensors(_weights_file(_checkpoint_in(path)))
-    else:
-        state = read_npz_state(path) if path.suffix == ".npz" else read_state_dict(path)
-    head = {name: state.get(f"head.{name}") for name in ("weight", "bias")}
-    return None if None in head.values() else head
-
-
-def build_backbone(
-    description: dict, state: dict[str, Tensor], source: str | Path, image_size=None, **resize
-) -> nn.Module:
-    """Build what is described, load the state strictly, and move to `image_size` if it is given.
-
-    resize: the `resize` of Mixer.set_image_size, where it is a Mixer.
-    """
-    with naming(source):
-        backbone = _build(description)
-    load_strictly(backbone, state, source)
-    if image_size is not None:
-        backbone.set_image_size(as_pair("image_size", image_size), **resize)
-    backbone.origin = str(_origin(source))
-    return backbone
-
-
-@contextmanager
-def naming(source: str | Path):
-    """Begin an InputError about what a file describes with the file's name."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from error
-
-
-def _build(description: dict) -> nn.Module:
-    from core.models.backbone import backbone_from_description  # it imports this module
-
-    if description.get("name") != "mixer":
-        return backbone_from_description(description)
-    with torch.device("meta"):  # spend no time on initial values: all are loaded
-        backbone = backbone_from_description(description)
-    return backbone.to_empty(device=torch.get_default_device())
-
-
-def _origin(source: str | Path) -> str | Path:
-    """What the weights came from; of a run the checkpoint, since `best` may move on."""
-    return _checkpoint_in(Path(source)).resolve() if Path(source).is_dir() else source
-
-
-def load_strictly(model: nn.Module, state: dict[str, Tensor], source: str | Path) -> None:
-    """load_state_dict, where every missing, unexpected and misshapen key is named."""
-    own = model.state_dict()
-    wrong = [f"missing {name}" for name in own if name not in state]
-    wrong += [f"unexpected {name}" for name in state if name not in own]
-    wrong += [
-        f"{name} is {times(state[name].shape)}, expected {times(own[name].shape)}"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 6} more" if len(wrong) > 6 else ""
-        raise InputError(f"{source} does not fit the network: {'; '.join(wrong[:6])}{more}")
-    model.load_state_dict(state)
+    return read_stored(path).head
 
 
 def find_weights(name: str, weights: str | Path) -> str | Path:
@@ -156,26 +54,6 @@ def find_weights(name: str, weights: str | Path) -> str | Path:
     if isinstance(weights, str) and weights in OFFICIAL:
         return official_weights(name, weights)
     return _local(weights) if str(weights).startswith(PREFIX) else weights
-
-
-def find_checkpoint(path: str | Path, which: str = "best") -> Path:
-    """A checkpoint folder: of a run its `best`, or where it has none its last; or `path` itself."""
-    path = Path(path)
-    if (path / "config.json").is_file():
-        return path
-    best = path / "checkpoints" / "best"
-    if which == "best" and (best.is_symlink() or best.exists()):
-        if not (best / "config.json").is_file():
-            raise InputError(
-                f"{best} points at {best.resolve().name}, which is no checkpoint (any more): give "
-                "one of the folders beside it"
-            )
-        return best.resolve()
-    kept = sorted(path.glob("checkpoints/step-*"), key=lambda p: (len(p.name), p.name))
-    kept = kept or list(path.glob("checkpoints/last"))  # in a copy, which has no links
-    if not kept:
-        raise InputError(f"{path} holds no checkpoint: give the folder of a run or a checkpoint")
-    return kept[-1]
 
 
 def _local(path: str | Path) -> Path:
@@ -194,12 +72,34 @@ def _checkpoint_in(path: Path) -> Path:
     return find_checkpoint(path) if (path / "checkpoints").is_dir() else path
 
 
-def _weights_file(folder: Path) -> Path:
-    ema = folder / "ema.safetensors"
-    file = ema if ema.exists() else folder / "model.safetensors"
+def _read_folder(folder: Path, named: str | Path) -> StoredModel:
+    """A folder of ours. Backbone keys begin with "backbone." where it holds a whole model."""
+    if not (folder / "config.json").exists():
+        raise InputError(f"{folder} has no config.json; weights are {FORMATS}")
+    file = averaged_weights(folder)
     if not file.exists():
         raise InputError(f"{folder} has no {file.name}; weights are {FORMATS}")
-    return file
+    info = _read_info(folder / "config.json")
+    state = _read_tensors(file)
+    inside = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
+    hub = str(named).startswith(PREFIX)
+    return StoredModel(
+        description=info["backbone"],
+        state=inside or state,
+        head=linear_head(state) if inside else None,
+        classes=info["head"].get("classes") if isinstance(info.get("head"), dict) else None,
+        origin=str(named if hub else folder),
+        owner=str(info.get("class", "")),
+    )
+
+
+def _read_info(file: Path) -> dict[str, Any]:
+    """config.json, in which "backbone" is known to be a dictionary."""
+    try:
+        info = json.loads(file.read_text())
+        return {**info, "backbone": dict(info["backbone"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f'{file} has no "backbone" entry ({error!r})') from error
 
 
 def _read_tensors(file: Path) -> dict[str, Tensor]:
@@ -207,17 +107,3 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
         return load_file(file)
     except Exception as error:
         raise InputError(f"{file} cannot be read: {first_line(error)}") from error
-
-
-def _read_folder(path: Path) -> tuple[dict, dict[str, Tensor]]:
-    """A folder of ours. Backbone keys begin with "backbone." where it holds a whole model."""
-    if not (path / "config.json").exists():
-        raise InputError(f"{path} has no config.json; weights are {FORMATS}")
-    file = _weights_file(path)
-    try:
-        description = dict(json.loads((path / "config.json").read_text())["backbone"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f'{path}/config.json has no "backbone" entry ({error!r})') from error
-    state = _read_tensors(file)
-    inside = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
-    return description, inside or state

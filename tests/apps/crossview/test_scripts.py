@@ -24,7 +24,7 @@ from apps.crossview.presets import debug
 from apps.crossview.towns import write_towns
 from core import InputError
 from core.app.runs import reopen
-from core.training.checkpoint import find_checkpoint
+from core.checkpoints import find_checkpoint
 from core.training.session import Session
 from tests.core.launch import launch
 

@@ -14,8 +14,8 @@ from apps.crossview.models.discriminator import PatchDiscriminator, build_discri
 from apps.crossview.models.network import build_generator
 from apps.crossview.presets import PRESETS, debug
 from apps.crossview.towns import write_towns
+from core.checkpoints import find_checkpoint
 from core.data.loading import TrainLoader, seed_everything
-from core.training.checkpoint import find_checkpoint
 from core.training.folder import read_metrics
 from tests.core.launch import launch
 

@@ -50,7 +50,7 @@ def test_core_mixer_mixes_windows_with_cores_mixer():
 
 
 def test_channel_mixing_from_an_image_mixer(tmp_path):
-    from core.models.weights.reading import save_backbone
+    from core.models.sharing import save_backbone
 
     images = create_backbone("mixer_c32_l3_p8", (32, 32), gelu="exact")
     block, untouched = (create_operator("core_mixer", 32, 8) for _ in range(2))

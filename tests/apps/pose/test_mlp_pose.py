@@ -26,11 +26,11 @@ from apps.pose.people import make_people
 from apps.pose.presets import PRESETS, debug
 from apps.pose.train import train
 from core import InputError, create_backbone
+from core.checkpoints import find_checkpoint
 from core.config import to_plain
 from core.models.networks.convmlp import ConvMLP, ConvMLPConfig
 from core.models.networks.resize import resize_token_mlp
-from core.models.weights.reading import save_backbone
-from core.training.checkpoint import find_checkpoint
+from core.models.sharing import save_backbone
 from core.training.optim import OptimConfig, create_optimizer, layer_scales
 
 FISH = KeypointSet.of(["nose", "left_fin", "right_fin", "tail"])

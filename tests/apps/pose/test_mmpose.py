@@ -30,7 +30,7 @@ from apps.pose.models.network import PoseNet
 from apps.pose.people import make_people
 from apps.pose.presets import PRESETS
 from core import InputError, create_backbone
-from core.models.weights.reading import save_backbone
+from core.models.sharing import save_backbone
 from tests.apps.pose.toys import COCO, make_run
 
 CONFIGS = Path(apps.pose.mmpose_plugin.__file__).parent

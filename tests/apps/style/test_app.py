@@ -31,7 +31,7 @@ from apps.style.losses import LossConfig
 from apps.style.paintings import write_paintings
 from core import InputError
 from core.data.augment import AugmentConfig
-from core.data.images.labelled import decode
+from core.data.images.files import decode
 from core.data.loading import BadSample, TrainLoader
 from core.data.streams.labelled import LabelledStream
 from core.training.folder import read_metrics

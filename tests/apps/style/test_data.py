@@ -19,7 +19,8 @@ from apps.style.data.sampling import SquareRoot
 from apps.style.data.splits import artist_split, long_tailed, stratified_split
 from apps.style.data.stream_split import divided
 from core import InputError
-from core.data.images.labelled import LabelledImages, decode
+from core.data.images.files import decode
+from core.data.images.labelled import LabelledImages
 from core.data.loading import BadSample, EvalLoader, TrainLoader
 from core.data.streams.labelled import LabelledStream
 from core.data.streams.loading import StreamLoader

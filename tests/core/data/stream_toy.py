@@ -16,7 +16,7 @@ from torch import nn
 
 from core.config import cli, entry_point
 from core.data.images.labelled import ImagesConfig
-from core.data.streams.labelled import open_stream
+from core.data.sources import open_stream
 from core.training.optim import OptimConfig, create_optimizer
 from core.training.run import Run, RunConfig
 

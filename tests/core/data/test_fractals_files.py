@@ -15,9 +15,9 @@ from core import InputError
 from core.data.fractals import FractalImages, FractalsConfig
 from core.data.fractals import __main__ as draw_fractals
 from core.data.fractals import writer as writing
-from core.data.fractals.sheet import sheet
+from core.data.fractals.sheet import fractal_sheet
 from core.data.fractals.writer import Written, write
-from core.data.images.labelled import open_images
+from core.data.sources import open_images
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = FractalsConfig("sigma", classes=3, instances=4, size=32, points=500)
@@ -106,7 +106,7 @@ def test_nothing_is_overwritten(tmp_path):
 def test_a_sheet_puts_images_side_by_side():
     red, blue = np.zeros((2, 8, 8, 3), np.uint8)
     red[..., 0], blue[..., 2] = 200, 100
-    picture = np.asarray(sheet([[red, blue], [blue]], 4))
+    picture = np.asarray(fractal_sheet([[red, blue], [blue]], 4))
     assert picture.shape == (10, 10, 3)
     assert (picture[:4, :4] == (200, 0, 0)).all()
     assert (picture[:4, 6:] == (0, 0, 100)).all()

@@ -10,8 +10,9 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from core import InputError
-from core.data.images.labelled import decode, open_images, to_rgb
+from core.data.images.files import decode, to_rgb
 from core.data.loading import BadSample, EvalLoader
+from core.data.sources import open_images
 from core.data.transforms import centre_crop, eval_transform, resized_size
 
 HALF = ((0.5,) * 3, (0.5,) * 3)

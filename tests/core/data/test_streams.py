@@ -14,7 +14,8 @@ from core.data.fractals.dataset import FractalsConfig
 from core.data.fractals.writer import Written, write
 from core.data.images.labelled import ImagesConfig
 from core.data.loading import EvalLoader
-from core.data.streams.labelled import StreamEnded, is_stream, open_stream
+from core.data.sources import is_stream, open_stream
+from core.data.streams.labelled import StreamEnded
 from core.data.streams.loading import StreamLoader
 from core.data.streams.shards import open_shards
 from tests.core.data.stream_toy import (

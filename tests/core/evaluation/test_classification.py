@@ -9,7 +9,8 @@ import torch
 
 from core import InputError, create_backbone
 from core import eval as entry
-from core.data.images.labelled import ImagesConfig, LabelledImages, open_images
+from core.data.images.labelled import ImagesConfig, LabelledImages
+from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.evaluation import classification
 from core.evaluation.classification import (
@@ -20,7 +21,7 @@ from core.evaluation.classification import (
     real_accuracy,
     top_predictions,
 )
-from core.evaluation.common import ModelConfig
+from core.evaluation.common import BackboneConfig
 from core.models.classifier import Classifier
 from core.training.session import Session
 from tests.core.data.test_images import noise
@@ -216,9 +217,9 @@ def test_unnamed_classes_are_matched_by_number():
 
 
 def config_of(tmp_path, **changes):
-    data = ImagesConfig(str(write_colours(tmp_path / "data")))
+    data = ImagesConfig(str(write_colours(tmp_path / "data")), workers=0)
     run = write_folder(tmp_path / "run", taught(data.root, wrong=(1, 5)))
-    config = classification.Config(ModelConfig(weights=str(run)), data, workers=0)
+    config = classification.Config(BackboneConfig(weights=str(run)), data)
     return replace(config, out=str(tmp_path / "out"), **changes)
 
 
@@ -234,13 +235,13 @@ def test_run_prints_and_writes(tmp_path, capsys):
 
 def test_what_cannot_be_evaluated(tmp_path):
     with pytest.raises(InputError, match=r"--model\.weights"):
-        classification.run(config_of(tmp_path, model=ModelConfig("mixer_c16_l1_p8")), Session())
+        classification.run(config_of(tmp_path, model=BackboneConfig("mixer_c16_l1_p8")), Session())
     config = config_of(tmp_path / "b", protocol="timm")
     with pytest.raises(InputError, match="--protocol timm:<model>"):
         classification.run(config, Session())
-    named = replace(config, model=ModelConfig("mixer_s16", weights="x"))
+    named = replace(config, model=BackboneConfig("mixer_s16", weights="x"))
     assert classification.named_protocol("timm", named.model) == "timm:mixer_s16_224"
-    tagged = ModelConfig("timm:mixer_b16_224", weights="timm:miil_in21k")
+    tagged = BackboneConfig("timm:mixer_b16_224", weights="timm:miil_in21k")
     assert classification.named_protocol("timm", tagged) == "timm:mixer_b16_224.miil_in21k"
     assert classification.named_protocol("squash", tagged) == "squash"
 
@@ -254,7 +255,7 @@ def test_two_processes_give_the_result_of_one(tmp_path):
     results = []
     for processes in (1, 2):
         words = ["--model.weights", config.model.weights, "--data.root", config.data.root]
-        words += ["--data.skip-bad", 1, "--batch-size", 4, "--workers", 0]
+        words += ["--data.skip-bad", 1, "--eval.batch-size", 4, "--data.workers", 0]
         words += ["--out", tmp_path / str(processes)]
         done = launch(entry.main, "classification", *words, processes=processes)
         assert done.returncode == 0, done.output
@@ -269,7 +270,7 @@ def test_two_processes_give_the_result_of_one(tmp_path):
 def test_a_network_of_another_package_is_a_classifier_too(tmp_path):
     backbone = create_backbone("timm:test_resnet", (32, 64))
     run = write_folder(tmp_path / "run", Classifier(backbone, 3, list(COLOURS)))
-    config = replace(config_of(tmp_path / "x"), model=ModelConfig(weights=str(run)))
+    config = replace(config_of(tmp_path / "x"), model=BackboneConfig(weights=str(run)))
     record = classification.run(config, Session())
     assert record["image_size"] == (32, 64)
     assert record["top1"] == pytest.approx(1 / 3)  # a zero head always says the same class

@@ -14,10 +14,11 @@ from torch import nn
 from core.data.images.labelled import ImagesConfig
 from core.errors import InputError
 from core.evaluation import exporters
-from core.evaluation.common import ModelConfig
+from core.evaluation.common import BackboneConfig
 from core.evaluation.export import Config, check_images, run
 from core.evaluation.exporters import agreement, export_int8, export_onnx, export_program, noise
-from core.models.backbone import backbone_from_description, create_backbone
+from core.models.backbone import create_backbone
+from core.models.building import backbone_from_description
 from core.training.session import Session
 
 NETWORKS = {  # a square Mixer, a free one on a wide image with an oblong patch, and a ViT of timm
@@ -187,7 +188,7 @@ def test_command_on_images(tmp_path):
     for i, picture in enumerate(levels):
         Image.fromarray(picture).save(tmp_path / "data" / "things" / f"{i}.png")
     config = Config(
-        model=ModelConfig(name="mixer_c16_l1_p8", image_size=(16, 24)),
+        model=BackboneConfig(backbone="mixer_c16_l1_p8", image_size=(16, 24)),
         formats=("onnx", "int8"),
         data=ImagesConfig(root=str(tmp_path / "data"), split=""),
         min_agreement=0.9,

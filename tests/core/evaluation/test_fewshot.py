@@ -12,7 +12,7 @@ from PIL import Image
 from core.data.images.labelled import ImagesConfig
 from core.data.loading import BadSample
 from core.errors import InputError
-from core.evaluation.common import ModelConfig
+from core.evaluation.common import BackboneConfig
 from core.evaluation.features import pooled_features
 from core.evaluation.fewshot import Config, draw_examples, fewshot_accuracy, fit_probe, pool_of, run
 from core.models.backbone import create_backbone
@@ -61,11 +61,10 @@ def coloured_images(root, each, seed=0):
 
 def colour_config(folder, **changes):
     config = Config(
-        ModelConfig("mixer_c16_l1_p4", (8, 8)),
-        train=ImagesConfig(str(folder), "train"),
-        test=ImagesConfig(str(folder), "val"),
+        BackboneConfig("mixer_c16_l1_p4", (8, 8)),
+        train=ImagesConfig(str(folder), "train", workers=0),
+        test=ImagesConfig(str(folder), "val", workers=0),
         shots=(1, 4),
-        workers=0,
         out=str(folder / "out"),
     )
     return replace(config, **changes)

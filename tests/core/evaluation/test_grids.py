@@ -9,10 +9,10 @@ from PIL import Image
 
 from core import InputError
 from core.data.images.labelled import ImagesConfig
-from core.evaluation.common import ModelConfig
+from core.evaluation.common import BackboneConfig, EvalConfig
 from core.evaluation.grids import Config, agreement, run
 from core.models.classifier import Classifier
-from core.models.weights.reading import save_backbone
+from core.models.sharing import save_backbone
 from core.training.session import Session
 from tests.core.models.test_resize import tiny
 
@@ -31,11 +31,10 @@ def images(tmp_path):
 
 def measured(weights, images, tmp_path, **options):
     config = Config(
-        ModelConfig(weights=str(weights)),
-        ImagesConfig(str(images)),
+        BackboneConfig(weights=str(weights)),
+        ImagesConfig(str(images), workers=0),
+        EvalConfig(batch_size=4),
         protocol="direct",
-        batch_size=4,
-        workers=0,
         out=str(tmp_path / "results"),
         **options,
     )
@@ -83,6 +82,6 @@ def test_a_classifier_has_accuracies_and_any_size_needs_no_resizing(images, tmp_
 
 
 def test_others_have_nothing_to_resize(images, tmp_path):
-    config = Config(ModelConfig("convmlp_s", (32,)), ImagesConfig(str(images)))
+    config = Config(BackboneConfig("convmlp_s", (32,)), ImagesConfig(str(images)))
     with pytest.raises(InputError, match="convmlp_s 32 is no Mixer"):
         run(config, Session())

@@ -8,20 +8,14 @@ import torch
 from PIL import Image
 
 from core.errors import InputError
-from core.evaluation.common import ModelConfig
+from core.evaluation.common import BackboneConfig
 from core.evaluation.mixing import (
-    BLUE,
-    RED,
-    UNIT_SIDE,
-    WHITE,
     Config,
-    mean_frequency,
-    mixing_sheet,
-    opposite_pairs,
     run,
-    tile,
     token_mixing_weights,
 )
+from core.evaluation.mixing_pictures import BLUE, RED, UNIT_SIDE, WHITE, mixing_sheet
+from core.evaluation.opposites import mean_frequency, opposite_pairs
 from core.models.backbone import create_backbone
 from core.models.networks.mixer import Mixer, MixerConfig
 from core.training.session import Session
@@ -116,17 +110,6 @@ def test_block_diagonal_weights_stay_in_their_corner():
     assert mixing_sheet(flat, (8, 8)).shape[2] == 3
 
 
-def test_tile():
-    pictures = np.zeros((2, 3, 4, 5, 3), np.uint8) + np.arange(6, dtype=np.uint8).reshape(
-        2, 3, 1, 1, 1
-    )
-    sheet = tile(pictures, 2)
-    assert sheet.shape == (2 * 6 + 2, 3 * 7 + 2, 3)
-    assert (sheet[8:12, 16:21] == 5).all()
-    assert (sheet[:2] == 255).all()
-    assert (sheet[-2:] == 255).all()
-
-
 def test_the_blocks_asked_for():
     mixer = create_backbone("mixer_c8_l4_p4", (8, 12))
     assert list(token_mixing_weights(mixer)) == [1, 2, 3]
@@ -145,7 +128,7 @@ def test_a_model_without_token_mixing():
 
 
 def test_run(tmp_path):
-    config = Config(ModelConfig("mixer_c20_l2_p4", (8, 12)), units=6, out=str(tmp_path))
+    config = Config(BackboneConfig("mixer_c20_l2_p4", (8, 12)), units=6, out=str(tmp_path))
     record = run(config, Session())
     assert [block["block"] for block in record["blocks"]] == [1, 2]
     assert all(len(block["cosines"]) == 3 for block in record["blocks"])
@@ -157,12 +140,12 @@ def test_run(tmp_path):
 
 
 def test_the_strongest_units_are_shown(tmp_path):
-    from core.models.weights.reading import save_backbone
+    from core.models.sharing import save_backbone
 
     mixer = Mixer(MixerConfig((8, 12), (4, 4), 8, 1, 6, 16))
     pair = torch.tensor([3.0, 1, -2, 0, 5, 1])
     with torch.no_grad():
         mixer.blocks[0].mlp_tokens.fc1.weight[[1, 4]] = torch.stack([pair, -pair])
     save_backbone(mixer, tmp_path / "mixer")
-    config = Config(ModelConfig(weights=str(tmp_path / "mixer")), units=2, out=str(tmp_path))
+    config = Config(BackboneConfig(weights=str(tmp_path / "mixer")), units=2, out=str(tmp_path))
     assert run(config, Session())["blocks"][0]["cosines"] == pytest.approx([-1.0])

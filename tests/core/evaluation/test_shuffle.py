@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.data.images.labelled import ImagesConfig
 from core.errors import InputError
-from core.evaluation.common import ModelConfig
+from core.evaluation.common import BackboneConfig
 from core.evaluation.shuffle import (
     UNDONE,
     Config,
@@ -130,9 +130,9 @@ def test_conditions_of_another_patch_have_nothing_to_undo():
 
 
 def test_models_by_name_weights_and_folder(tmp_path):
-    assert model_config("mixer_b16", (32, 64)) == ModelConfig("mixer_b16", (32, 64))
-    assert model_config("timm:resnet50=timm") == ModelConfig("timm:resnet50", weights="timm")
-    assert model_config(str(tmp_path)) == ModelConfig(weights=str(tmp_path))
+    assert model_config("mixer_b16", (32, 64)) == BackboneConfig("mixer_b16", (32, 64))
+    assert model_config("timm:resnet50=timm") == BackboneConfig("timm:resnet50", weights="timm")
+    assert model_config(str(tmp_path)) == BackboneConfig(weights=str(tmp_path))
 
 
 def test_run(tmp_path, capsys):
@@ -145,8 +145,8 @@ def test_run(tmp_path, capsys):
                 image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
                 image.save(tmp_path / split / name / f"{i}.png")
     models = ("mixer_c16_l2_p4", "mixer_c8_l1_p2")
-    images = [ImagesConfig(str(tmp_path), split) for split in ("train", "val")]
-    config = Config(models, (8, 8), *images, patch=4, shots=3, protocol="direct", workers=0)
+    images = [ImagesConfig(str(tmp_path), split, workers=0) for split in ("train", "val")]
+    config = Config(models, (8, 8), *images, patch=4, shots=3, protocol="direct")
     record = run(replace(config, out=str(tmp_path / "out")), Session())
     first, second = (record["results"][name] for name in models)
     assert first[UNDONE]["accuracies"] == first["original"]["accuracies"]

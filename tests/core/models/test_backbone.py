@@ -9,9 +9,10 @@ from safetensors.torch import save_file
 from timm.models.mlp_mixer import MlpMixer
 
 from core import InputError, create_backbone, load_backbone
-from core.models.backbone import MIXERS, backbone_from_description
+from core.models.backbone import MIXERS
+from core.models.building import backbone_from_description
 from core.models.networks.mixer_config import SPECS
-from core.models.weights.reading import save_backbone
+from core.models.sharing import save_backbone
 
 SMALL = "mixer_c32_l4_p8"
 TIMM = {  # name: pixels per token, channels, maps of the pyramid
@@ -146,7 +147,7 @@ def test_timm_weights_that_do_not_fit(tmp_path):
     with pytest.raises(InputError, match=r"\(224, 224\).*\(64, 96\)"):
         create_backbone("timm:resmlp_12_224", (64, 96), weights=tmp_path / "resmlp.pth")
     with pytest.raises(
-        InputError, match=r"resmlp\.pth \(as timm:resnet18\).*missing conv1\.weight"
+        InputError, match=r"resmlp\.pth \(as timm:resnet18\).*missing model\.conv1\.weight"
     ):
         create_backbone("timm:resnet18", 64, weights=tmp_path / "resmlp.pth")
 

@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from core import InputError, create_backbone, load_backbone
-from core.models.weights.reading import find_checkpoint, read_head, save_backbone
+from core.checkpoints import find_checkpoint
+from core.models.sharing import save_backbone
+from core.models.weights.reading import read_head
 
 LINEN = Path(__file__).parents[2] / "fixtures" / "mixer_tiny_linen.npz"
 SMALL = "mixer_c16_l2_p8"

@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from core import InputError, create_backbone
-from core.models.networks.convmlp import CONVMLPS, ConvMLP, ConvMLPConfig, from_official
-from core.models.weights.reading import build_backbone
+from core.models.building import build_backbone
+from core.models.networks.convmlp import CONVMLPS, ConvMLP, ConvMLPConfig
+from core.models.weights.formats import from_convmlp
 
 FPN = {
     "convmlp_s": [64, 128, 256, 512],
@@ -111,11 +112,11 @@ def official_state(channels, conv_blocks, blocks, dims, ratio) -> dict[str, torc
 @pytest.mark.parametrize("name", CONVMLPS)
 def test_official_names(name):
     theirs = official_state(*CONVMLPS[name])
-    state, description, head = from_official(theirs)
+    stored = from_convmlp(theirs)
     with torch.device("meta"):
-        assert description == create_backbone(name, 224).describe()
-    ours = build_backbone(description, state, name)
-    assert head["weight"].shape == (1000, ours.num_features)
+        assert stored.description == create_backbone(name, 224).describe()
+    ours = build_backbone(stored)
+    assert stored.head["weight"].shape == (1000, ours.num_features)
     for mine, official in (
         ("tokenizer.7.running_var", "tokenizer.block.7.running_var"),
         ("conv_blocks.1.3.weight", "conv_stages.conv_blocks.1.3.weight"),

@@ -16,9 +16,10 @@ import timm
 import torch
 
 from core import InputError, create_backbone, load_backbone
+from core.cache import cache_folder
+from core.models.sharing import save_backbone
 from core.models.weights import download
-from core.models.weights.download import NAMES, OFFICIAL, cache_folder, official_weights
-from core.models.weights.reading import save_backbone
+from core.models.weights.download import NAMES, OFFICIAL, official_weights
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "mixer_tiny_linen.npz"
 B16 = "imagenet1k/Mixer-B_16.npz"

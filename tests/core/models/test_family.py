@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from core import InputError, create_backbone, load_backbone
-from core.models.backbone import backbone_from_description
-from core.models.weights.reading import save_backbone
+from core.models.building import backbone_from_description
+from core.models.sharing import save_backbone
 from tests.core.models.test_convmlp import convmlp
 from tests.core.models.test_s2mlp import s2mlp
 

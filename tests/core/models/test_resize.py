@@ -6,7 +6,7 @@ import torch
 
 from core import InputError, Mixer, MixerConfig, create_backbone, load_backbone
 from core.models.networks.resize import METHODS, interpolation_maps, resize_token_mlp
-from core.models.weights.reading import save_backbone
+from core.models.sharing import save_backbone
 
 SIZE, PATCH = (12, 16), (4, 2)  # a grid of 3x8 tokens
 

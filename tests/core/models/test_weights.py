@@ -12,8 +12,12 @@ from timm.models.mlp_mixer import MlpMixer
 from torch import nn
 
 from core import InputError, Mixer, MixerConfig, load_backbone
+from core.checkpoints import find_checkpoint
+from core.models.building import build_backbone
+from core.models.sharing import save_backbone
 from core.models.weights.formats import from_timm, read_npz
-from core.models.weights.reading import build_backbone, find_checkpoint, read_head, save_backbone
+from core.models.weights.reading import read_head
+from core.models.weights.stored import StoredModel
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 LINEN, OLD = FIXTURES / "mixer_tiny_linen.npz", FIXTURES / "mixer_tiny_old.npz"
@@ -54,10 +58,10 @@ def write_run(folder: Path, backbone, checkpoints=("last",), ema: float | None =
 def test_official_logits(path):
     golden = np.load(FIXTURES / "mixer_tiny_io.npz")
     images = torch.from_numpy(golden["images_nhwc"]).permute(0, 3, 1, 2)
-    mixer, (_, description, head) = load_backbone(path), read_npz(path)
-    logits = mixer(images).mean(1) @ head["weight"].T + head["bias"]
+    mixer, stored = load_backbone(path), read_npz(path)
+    logits = mixer(images).mean(1) @ stored.head["weight"].T + stored.head["bias"]
     np.testing.assert_allclose(logits.detach(), golden["logits"], atol=1e-5)
-    assert description == mixer.describe()
+    assert stored.description == mixer.describe()
     assert (mixer.image_size, mixer.grid, mixer.config.gelu) == ((40, 40), (5, 5), "tanh")
 
 
@@ -71,8 +75,8 @@ def test_old_layout_with_the_extra_axes_of_real_files(tmp_path):
 def test_timm_b16_gives_the_features_of_timm():
     torch.manual_seed(0)
     theirs = timm.create_model("mixer_b16_224").eval()
-    state, description, head = from_timm(theirs.state_dict())
-    ours = build_backbone(description, state, "timm").eval()
+    stored = from_timm(theirs.state_dict())
+    ours = build_backbone(stored).eval()
     images = torch.randn(1, 3, 224, 224)
     with torch.no_grad():
         expected = theirs.forward_features(images)
@@ -80,7 +84,7 @@ def test_timm_b16_gives_the_features_of_timm():
         for block in ours.blocks:
             block.mlp_tokens.approximate = block.mlp_channels.approximate = "tanh"
         assert (ours(images) - expected).abs().max() > 5e-5
-    assert head["weight"].shape == (1000, 768)
+    assert stored.head["weight"].shape == (1000, 768)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
@@ -186,7 +190,7 @@ def test_a_failed_save_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("core.models.weights.reading.save_file", fail)
+    monkeypatch.setattr("core.models.sharing.save_file", fail)
     with pytest.raises(OSError, match="disk full"):
         save_backbone(tiny(), tmp_path / "mixer")
     assert not list(tmp_path.iterdir())
@@ -216,7 +220,7 @@ def test_missing_unexpected_and_misshapen_keys_are_named():
     state["extra"] = state.pop("norm.bias")
     state["stem.bias"] = torch.zeros(5)
     with pytest.raises(InputError) as caught:
-        build_backbone(mixer.describe(), state, "FILE")
+        build_backbone(StoredModel(mixer.describe(), state, origin="FILE"))
     for words in ("FILE", "missing norm.bias", "unexpected extra", "stem.bias is 5, expected 16"):
         assert words in str(caught.value)
 

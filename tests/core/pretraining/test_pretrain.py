@@ -9,18 +9,24 @@ import torch
 from PIL import Image
 
 from core import InputError, load_backbone
-from core.data.augment import AugmentConfig, train_transform
-from core.data.images.labelled import ImagesConfig, open_images
+from core.config import cli, load_config
+from core.data.augment import AugmentConfig, mix, train_transform
+from core.data.images.labelled import ImagesConfig
+from core.data.sources import open_images
 from core.models.classifier import Classifier, load_classifier
 from core.models.network import ClassifierConfig, build_classifier
-from core.models.weights.reading import save_backbone
-from core.pretrain import at_random_size, main, train, with_transform
-from core.pretraining.config import PretrainConfig
+from core.models.sharing import save_backbone
+from core.pretrain import main, train
+from core.pretraining.config import EvalConfig, PretrainConfig
+from core.pretraining.presets import PRESETS
+from core.pretraining.sizes import at_random_size
+from core.pretraining.validation import at_size
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 from tests.core.launch import launch
 from tests.core.models.test_resize import parts_of, tiny
 
+ALONE = ["--train.workers", 0, "--val.workers", 0]  # no loader processes
 COLOURS = {"blue": (20, 40, 200), "red": (220, 30, 20)}
 
 
@@ -41,11 +47,10 @@ def config(images, folder, **changes) -> PretrainConfig:
     run = RunConfig(str(folder), steps=12, batch_size=8, log_every=1, best="top1", trackers=())
     options = {
         "model": ClassifierConfig("mixer_c16_l2_p8", (16,)),
-        "train": ImagesConfig(str(images), "train"),
-        "val": ImagesConfig(str(images), "val"),
+        "train": ImagesConfig(str(images), "train", workers=0),
+        "val": ImagesConfig(str(images), "val", workers=0),
         "augment": AugmentConfig(crop_area=(0.5, 1)),
-        "workers": 0,
-        "eval_batch": 7,
+        "eval": EvalConfig(batch_size=7),
         "optim": OptimConfig(lr=1e-2),
         "run": run,
     }
@@ -93,7 +98,7 @@ def test_one_network_at_many_grids(images, tmp_path):
     network = load_backbone(tmp_path / "run")
     assert network(torch.zeros(1, 3, 32, 16)).shape == (1, 8, 16)
     with pytest.raises(InputError, match=r"mixer_.*s2mlp_wide"):
-        train(config(images, tmp_path / "no", model=replace(model, name="s2mlp_wide")))
+        train(config(images, tmp_path / "no", model=replace(model, backbone="s2mlp_wide")))
 
 
 def test_many_sizes_are_evaluated_on_what_training_sees(images):
@@ -101,8 +106,8 @@ def test_many_sizes_are_evaluated_on_what_training_sees(images):
     several = config(images, "unused", model=model, protocol="direct")
     network = build_classifier(model, ["blue", "red"])
     found = open_images(str(images), "val")
-    large = with_transform(found, several, (40, 40), network)[3]["image"]
-    small = with_transform(found, several, (16, 16), network)[3]["image"]
+    large = at_size(found, several, (40, 40), network)[3]["image"]
+    small = at_size(found, several, (16, 16), network)[3]["image"]
     assert found.transform is None
     torch.testing.assert_close(small, at_random_size(large[None], (16,), (0,))[0])
 
@@ -130,7 +135,7 @@ def test_a_head_is_replaced_only_when_asked(images, tmp_path, capsys):
 
 
 def test_the_command_on_two_processes(images, tmp_path):
-    words = ["folder", "--train.root", images, "--val.root", images, "--workers", 0]
+    words = ["folder", "--train.root", images, "--val.root", images, *ALONE]
     words += ["--model.backbone", "mixer_c16_l1_p8", "--model.image-size", 16, "--run.epochs", 0]
     words += ["--run.steps", 3, "--run.batch-size", 8, "--run.trackers", "--run.folder"]
     done = launch(main, *words, tmp_path / "run", processes=2)
@@ -161,3 +166,37 @@ def test_other_classes_in_validation_are_said_before_training(images, tmp_path):
     with pytest.raises(InputError, match=r"red.*rose|rose.*red"):
         train(config(images, tmp_path / "run"))
     assert not (tmp_path / "run/metrics.jsonl").read_text()
+
+
+def test_a_step_has_one_size_however_it_is_accumulated(images, tmp_path, monkeypatch):
+    """The sizes of a run are a function of the seed and the step, not of the micro-batches."""
+    drawn = {}
+    model = ClassifierConfig("mixer_c16_l2_p8", (24,), sizes=(16, 24, 40))
+    for accumulate in (1, 2, 4):
+        sides = drawn[accumulate] = []
+        monkeypatch.setattr("core.pretrain.mix", noting(sides))
+        base = config(images, tmp_path / str(accumulate), model=model)
+        train(replace(base, run=replace(base.run, accumulate=accumulate)))
+    assert drawn[2] == [side for side in drawn[1] for _ in range(2)]
+    assert drawn[4] == [side for side in drawn[1] for _ in range(4)]
+    assert set(drawn[1]) == {16, 24, 40}
+
+
+def noting(sides):
+    def noted(pixels, *rest):
+        sides.append(pixels.shape[-1])
+        return mix(pixels, *rest)
+
+    return noted
+
+
+def test_runs_of_before_open_and_old_options_say_the_new_ones(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("model: {name: mixer_b32}\nworkers: 5\neval_batch: 7\nval: {root: a}\n")
+    old = load_config(PretrainConfig, path)
+    assert (old.model.backbone, old.train.workers, old.eval.batch_size) == ("mixer_b32", 5, 7)
+    for word, new in (("--workers", "train.workers"), ("--eval-batch", "eval.batch-size")):
+        with pytest.raises(InputError, match=f"{word} is now --{new}"):
+            cli(PRESETS, ["debug", word, "1"])
+    with pytest.raises(InputError, match=r"--model.name is now --model.backbone"):
+        cli(PRESETS, ["debug", "--model.name", "mixer_s16"])

@@ -41,7 +41,8 @@ def hub(path, labels):
 def start(monkeypatch, folder, train, val):
     words = ["folder", "--train.root", train, "--val.root", val, "--run.folder", folder]
     words += ["--run.epochs", 0, "--run.steps", 1, "--run.batch-size", 2, "--run.trackers"]
-    words += ["--model.backbone", "mixer_c16_l1_p8", "--model.image-size", 16, "--workers", 0]
+    words += ["--model.backbone", "mixer_c16_l1_p8", "--model.image-size", 16]
+    words += ["--train.workers", 0, "--val.workers", 0]
     monkeypatch.setattr(sys, "argv", ["pretrain.py", *map(str, words)])
     main()
 

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import core.pretrain
-from core.training.checkpoint import list_checkpoints, step_of
+from core.checkpoints import list_checkpoints, step_of
 from core.training.folder import read_metrics
 from tests.core.launch import launch
 
@@ -35,6 +35,10 @@ def packed(tmp_path_factory):
         names=np.array([f"{i:02d}" for i in range(COUNT)]),
     )
     return path
+
+
+def workers(count):
+    return ["--train.workers", count, "--val.workers", count]
 
 
 def encoded(pixels):
@@ -100,14 +104,14 @@ def assert_epochs(order):
 def alone(packed, tmp_path_factory):
     """One process, no accumulation."""
     folder = tmp_path_factory.mktemp("alone") / "run"
-    done = pretrain(packed, folder, *PLAIN, "--workers", 0)
+    done = pretrain(packed, folder, *PLAIN, *workers(0))
     assert done.returncode == 0, done.output
     return folder
 
 
 @pytest.mark.parametrize(("processes", "accumulate"), [(2, 1), (1, 2), (2, 2)])
 def test_shared_out_it_takes_the_same_steps(processes, accumulate, packed, alone, tmp_path):
-    words = [*PLAIN, "--workers", 0, "--run.accumulate", accumulate]
+    words = [*PLAIN, *workers(0), "--run.accumulate", accumulate]
     done = pretrain(packed, tmp_path / "run", *words, processes=processes)
     assert done.returncode == 0, done.output
     assert largest_difference(tmp_path / "run", alone) <= 1e-5
@@ -120,7 +124,7 @@ def test_shared_out_it_takes_the_same_steps(processes, accumulate, packed, alone
 @pytest.mark.parametrize("processes", [1, 2])
 def test_kill_9_and_resume(processes, packed, tmp_path):
     """With all that is random, two loader processes each, and a moving average."""
-    words, whole, cut = [*RANDOM, "--workers", 2], tmp_path / "whole", tmp_path / "cut"
+    words, whole, cut = [*RANDOM, *workers(2)], tmp_path / "whole", tmp_path / "cut"
     options = {"processes": processes}
     done = pretrain(packed, whole, *words, **options)
     assert done.returncode == 0, done.output

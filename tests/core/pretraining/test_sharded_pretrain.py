@@ -45,10 +45,9 @@ def small() -> PretrainConfig:
     return PretrainConfig(
         model=ClassifierConfig("mixer_c16_l3_p8", (16,)),
         augment=AugmentConfig(crop_area=(1, 1), flip=0.0),
-        train=ImagesConfig(split="train"),
-        val=ImagesConfig(split="val"),
+        train=ImagesConfig(split="train", workers=0),
+        val=ImagesConfig(split="val", workers=0),
         protocol="direct",
-        workers=0,
         optim=OptimConfig("sgd", lr=0.1, weight_decay=0.1),
         run=RunConfig(steps=12, batch_size=8, log_every=1, save_every=3, best="top1", trackers=()),
     )

@@ -29,9 +29,9 @@ def record(folder, factor=1.0, steps=10, top1=True):
 @pytest.fixture
 def figures(monkeypatch):
     """The figures that are saved."""
-    seen, save = [], module._save
+    seen, save = [], module.save_figure
     monkeypatch.setattr(
-        module, "_save", lambda figure, out: (seen.append(figure), save(figure, out))[1]
+        module, "save_figure", lambda path, figure: (seen.append(figure), save(path, figure))[1]
     )
     return seen
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from core import InputError
+from core.checkpoints import find_checkpoint, list_checkpoints, read_info, step_of
 from core.config import load_config
 from core.training import checkpoint
 from core.training.folder import read_metrics
@@ -184,9 +185,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     with pytest.raises(InputError) as error:
         train(toy_config(tmp_path / "nan", **{**vars_of(config), "save_every": 1}))
     assert f"not finite at step {step}" in str(error.value)
-    kept = checkpoint.list_checkpoints(tmp_path / "nan")
+    kept = list_checkpoints(tmp_path / "nan")
     if step > 1:
-        assert checkpoint.step_of(kept[-1]) == step - 1
+        assert step_of(kept[-1]) == step - 1
         assert str(kept[-1]) in str(error.value)
     else:
         assert not kept
@@ -267,7 +268,7 @@ def test_the_folder_describes_itself(tmp_path):
     assert load_config(ToyConfig, tmp_path / "run/config.yaml") == config
     about = json.loads((tmp_path / "run/about.jsonl").read_text())
     assert about["torch"] == torch.__version__
-    info = checkpoint.read_info(tmp_path / "run/checkpoints/last")
+    info = read_info(tmp_path / "run/checkpoints/last")
     assert info["step"] == 4
     assert info["backbone"] == describe({"model": ToyNet()})["backbone"]
     assert list((tmp_path / "run/tracking").glob("events*"))
@@ -292,11 +293,11 @@ def test_best_and_last_checkpoints(tmp_path):
         run.log({"score": next(scores)})
         run.save()
     run.finish()
-    kept = [checkpoint.step_of(p) for p in checkpoint.list_checkpoints(tmp_path / "run")]
+    kept = [step_of(p) for p in list_checkpoints(tmp_path / "run")]
     assert kept == [2, 3, 5]
-    assert checkpoint.step_of(tmp_path / "run/checkpoints/best") == 2
-    assert checkpoint.step_of(tmp_path / "run/checkpoints/last") == 5
-    assert checkpoint.find_checkpoint(tmp_path / "run").name == "step-00000002"
+    assert step_of(tmp_path / "run/checkpoints/best") == 2
+    assert step_of(tmp_path / "run/checkpoints/last") == 5
+    assert find_checkpoint(tmp_path / "run").name == "step-00000002"
 
 
 def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path):
@@ -309,7 +310,7 @@ def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path):
         checkpoint.write_checkpoint(tmp_path, 7, fails)
     assert list((tmp_path / "checkpoints").iterdir()) == []
     with pytest.raises(InputError, match="holds no checkpoint"):
-        checkpoint.find_checkpoint(tmp_path)
+        find_checkpoint(tmp_path)
 
 
 def test_compiled_networks_keep_their_names(tmp_path):

@@ -1,0 +1,70 @@
+"""Labelled images as a folder of class folders.
+
+<root>/<split>/<class>/<image>   also nested deeper, and <root>/<class>/<image> (no splits)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from core.data.images.files import SUFFIXES
+from core.data.images.labelled import LabelledImages, some_of
+from core.errors import InputError
+
+SPLITS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
+
+
+def open_folder(root: Path, split: str, transform: Callable | None = None) -> LabelledImages:
+    """Classes are the subfolders, sorted by name, as torchvision's ImageFolder has them.
+
+    Raises InputError where there is no such split, no class, or a class without images.
+    """
+    folder = _split_folder(root, split)
+    classes = _folders(folder)
+    if not classes:
+        raise InputError(_no_classes(folder))
+    files = {name: _images_below(folder / name) for name in classes}  # a list for each class
+    if empty := [name for name in classes if not files[name]]:
+        raise InputError(
+            f"{folder}: {len(empty)} of {len(classes)} class folders hold no image "
+            f"({', '.join(SUFFIXES)}): {some_of(empty)}. Fill or remove them"
+        )
+    paths = [path for name in classes for path in files[name]]
+    labels = [label for label, name in enumerate(classes) for _ in files[name]]
+    names = [os.path.basename(path) for path in paths]
+    return LabelledImages(str(folder), classes, labels, names, paths.__getitem__, transform)
+
+
+def _split_folder(root: Path, split: str) -> Path:
+    """root/split, or root itself where it holds classes and no splits."""
+    if split and (root / split).is_dir():
+        return root / split
+    splits = [name for name in _folders(root) if name.lower() in SPLITS]
+    splits += [path.stem for path in root.glob("*.npz")]
+    if split and splits:
+        raise InputError(f"{root} has no split {split!r}, but {', '.join(sorted(splits))}")
+    return root
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
+
+
+def _images_below(folder: Path) -> list[str]:
+    paths = []
+    for place, _, names in sorted(os.walk(folder, followlinks=True)):  # ImageFolder's order
+        images = (n for n in sorted(names) if n.lower().endswith(SUFFIXES) and n[0] != ".")
+        paths += [os.path.join(place, name) for name in images]
+    return paths
+
+
+def _no_classes(folder: Path) -> str:
+    names = [name for name in os.listdir(folder) if name.lower().endswith(SUFFIXES)]
+    if any(name.startswith("ILSVRC2012_val_") for name in names):
+        return (
+            f"{folder} is ImageNet's flat validation folder ({len(names)} images): move each file "
+            "into a folder named after its class's synset (n01440764, ...), 1,000 folders"
+        )
+    return f"{folder} holds no class folders: expected {folder}/<class>/<image>"

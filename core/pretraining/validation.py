@@ -1,0 +1,51 @@
+"""Top-1 while a classifier trains, on images prepared as training at its sizes sees them."""
+
+from __future__ import annotations
+
+from torch.utils.data import Dataset
+
+from core.data.samples import with_transform
+from core.data.transforms import Shrunk, eval_transform
+from core.evaluation.classification import evaluate_classifier
+from core.models.classifier import Classifier
+from core.pretraining.config import PretrainConfig
+from core.pretraining.sizes import load_size
+from core.training.session import Session
+
+
+def evaluate(
+    session: Session, network: Classifier, config: PretrainConfig, images: Dataset
+) -> dict[str, float]:
+    """top-1 (and top-5) on the validation images; at each of `model.sizes`, if there are any.
+
+    top1 is then the mean over the sizes. All processes call it.
+    """
+    if not config.model.sizes:
+        size = network.backbone.image_size
+        return _accuracy(session, network, config, at_size(images, config, size, network))
+    top1 = {}
+    for side in config.model.sizes:
+        resized = at_size(images, config, (side, side), network)
+        top1[side] = _accuracy(session, network, config, resized)["top1"]
+    return {"top1": sum(top1.values()) / len(top1), **{f"top1@{s}": v for s, v in top1.items()}}
+
+
+def _accuracy(
+    session: Session, network: Classifier, config: PretrainConfig, images: Dataset
+) -> dict[str, float]:
+    options = {"workers": config.val.workers, "skip_bad": config.val.skip_bad}
+    result = evaluate_classifier(session, network, images, config.eval.batch_size, **options)
+    return {name: result[name] for name in ("top1", "top5") if name in result}
+
+
+def at_size(
+    images: Dataset, config: PretrainConfig, size: tuple[int, int], network: Classifier
+) -> Dataset:
+    """The same validation images for a network at (height, width).
+
+    With several sizes they are loaded at the largest and shrunk, as in training: pictures sharper
+    than those that it saw cost a network 8 points (RESULTS.md, 32 pixels).
+    """
+    loaded = load_size(config.model) if config.model.sizes else size
+    transform = eval_transform(config.protocol, loaded, network.backbone.normalization)
+    return with_transform(images, transform if loaded == size else Shrunk(transform, size))
