@@ -190,3 +190,44 @@ def test_values_out_of_range_are_named(change):
     if name in ("mixup", "cutmix"):
         with pytest.raises(InputError, match=name):
             mix(torch.zeros(2, 3, 4, 4), torch.arange(2), 2, replace(PLAIN, **change))
+
+
+def ramps(side=64):
+    """Red rises from left to right, green downwards, blue stays: 0 to 252."""
+    levels = np.arange(side, dtype=np.uint8) * (256 // side)
+    pixels = np.zeros((side, side, 3), np.uint8)
+    pixels[..., 0], pixels[..., 1], pixels[..., 2] = levels, levels[:, None], 200
+    return Image.fromarray(pixels)
+
+
+def share(pixels):
+    """The share of the ramps that a view (3, h, w) shows, by their slopes inside."""
+    across = (pixels[0, :, -2] - pixels[0, :, 1]).mean() / (pixels.shape[2] - 3)
+    down = (pixels[1, -2] - pixels[1, 1]).mean() / (pixels.shape[1] - 3)
+    return float(across * down) * (255 / 4) ** 2 * pixels[0].numel() / 64**2
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"crop_area": (1, 1)}, 1.0),
+        ({"crop_area": (1, 1), "margin": 2.0}, 0.25),
+        ({"crop_area": (0.5, 0.5)}, 0.5),
+        ({"crop_area": (0.2, 0.2)}, 0.2),
+    ],
+)
+def test_a_view_shows_the_share_that_is_asked_for(options, expected):
+    config = AugmentConfig(**{"flip": 0.0, **options})
+    view = train_transform(config, (32, 32), ((0.0,) * 3, (1.0,) * 3))
+    seed_everything(0)
+    shares = [share(view(ramps())) for _ in range(8)]
+    assert shares == pytest.approx([expected] * 8, rel=0.08)
+
+
+def test_what_a_shift_moves_in_is_the_picture_mirrored():
+    config = AugmentConfig(crop_area=(1, 1), flip=0.0, shift=0.25)
+    view = train_transform(config, (32, 32), ((0.0,) * 3, (1.0,) * 3))
+    seed_everything(0)
+    views = torch.stack([view(ramps()) for _ in range(8)])
+    torch.testing.assert_close(views[:, 2], torch.full((8, 32, 32), 200 / 255))
+    assert len({float(v[0, 0, 0]) for v in views}) > 3

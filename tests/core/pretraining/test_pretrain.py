@@ -12,16 +12,20 @@ from core import InputError, load_backbone
 from core.config import cli, load_config
 from core.data.augment import AugmentConfig, mix, train_transform
 from core.data.images.labelled import ImagesConfig
+from core.data.samples import with_transform
 from core.data.sources import open_images
+from core.data.transforms import eval_transform
 from core.evaluation.common import EvalConfig
 from core.models.classifier import Classifier, load_classifier
 from core.models.network import ClassifierConfig, build_classifier
 from core.models.sharing import save_backbone
 from core.pretrain import main, train
+from core.pretraining import validation
 from core.pretraining.config import PretrainConfig
 from core.pretraining.presets import PRESETS
 from core.pretraining.sizes import at_random_size
 from core.pretraining.validation import at_size
+from core.training.losses import LOSSES
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 from tests.core.launch import launch
@@ -201,3 +205,39 @@ def test_runs_of_before_open_and_old_options_say_the_new_ones(tmp_path):
             cli(PRESETS, ["debug", word, "1"])
     with pytest.raises(InputError, match=r"--model.name is now --model.backbone"):
         cli(PRESETS, ["debug", "--model.name", "mixer_s16"])
+
+
+def test_training_takes_the_smoothing_and_both_splits_their_bad_images(
+    images, tmp_path, monkeypatch
+):
+    """One unreadable image in each split: each split's own skip_bad decides."""
+    for split in ("train", "val"):
+        (images / split / "red" / "3.png").write_bytes(b"no image")
+    taken, plain = [], LOSSES["softmax"]
+    monkeypatch.setitem(LOSSES, "softmax", lambda *words: taken.append(words[2]) or plain(*words))
+    base = config(images, tmp_path / "run", augment=AugmentConfig(label_smoothing=0.25))
+    lenient = {split: replace(getattr(base, split), skip_bad=1) for split in ("train", "val")}
+    train(replace(base, **lenient))
+    assert set(taken) == {0.25}
+    for split in ("train", "val"):
+        run = replace(base.run, folder=str(tmp_path / split))
+        strict = {**lenient, split: getattr(base, split)}
+        with pytest.raises(InputError, match=rf"{split}.red.3\.png"):
+            train(replace(base, **strict, run=run))
+
+
+def test_validation_prepares_images_by_the_protocol_and_is_the_mean_over_sizes(images, monkeypatch):
+    model = ClassifierConfig("mixer_c16_l2_p8", (16,))
+    network = build_classifier(model, ["blue", "red"])
+    shown = open_images(str(images), "val")
+    for protocol in ("direct", "short-side", "squash"):
+        settings = config(images, "unused", model=model, protocol=protocol)
+        ours = at_size(shown, settings, (16, 16), network)[0]["image"]
+        other = eval_transform(protocol, (16, 16), network.backbone.normalization)
+        torch.testing.assert_close(ours, with_transform(shown, other)[0]["image"])
+    top1 = iter([0.5, 0.7, 0.9])
+    monkeypatch.setattr(validation, "evaluate_classifier", lambda *_, **__: {"top1": next(top1)})
+    several = config(images, "unused", model=replace(model, sizes=(16, 24, 40)))
+    metrics = validation.evaluate(None, network, several, shown)
+    assert metrics["top1"] == pytest.approx(0.7)
+    assert [metrics[f"top1@{side}"] for side in (16, 24, 40)] == [0.5, 0.7, 0.9]
