@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from apps.crossview.config import LossConfig
 from apps.crossview.models.losses import (
-    LossConfig,
     adversarial_losses,
     discriminator_losses,
     pixel_losses,

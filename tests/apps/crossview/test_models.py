@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from apps.crossview.config import ModelConfig
 from apps.crossview.data.maps import Palette
 from apps.crossview.models.cross_mixer import CrossMixer
 from apps.crossview.models.crossmlp import CascadeMixer
 from apps.crossview.models.discriminator import PatchDiscriminator
 from apps.crossview.models.layers import halvings
-from apps.crossview.models.network import Generator, ModelConfig
+from apps.crossview.models.network import Generator
 from apps.crossview.models.selection import Selection
 from apps.crossview.models.unet import UNet
 from core import InputError

@@ -188,7 +188,8 @@ def test_an_interrupted_writing_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_panoramas_on_disk(tmp_path):
-    from apps.crossview.data.pairs import DataConfig, Pairs
+    from apps.crossview.config import DataConfig
+    from apps.crossview.data.pairs import Pairs
 
     root = write_towns(tmp_path / "t", 1, 1, size=32, panorama=True, workers=1)
     item = Pairs(DataConfig(root=str(root), size=(32, 128)), "train")[0]
