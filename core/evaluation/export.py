@@ -2,7 +2,8 @@
 
 python core/eval.py export --model.backbone mixer_s16 --formats export onnx int8
 
-The batch size stays free; the image size is fixed, as a Mixer's is. Every file is opened again and
+The batch size stays free. The image size is fixed, as a Mixer's is, but for torch.export of a Mixer
+with `any_size`, whose height and width stay free. Every file is opened again and
 compared with the network before it gets its name. Input `images` (B, 3, H, W), output `tokens`
 (B, S, C). Image size, mean, std and the backbone's description are in the file's metadata.
 """
