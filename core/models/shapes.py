@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import fields
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from core.errors import InputError
 from core.sizes import as_pair as as_pair
@@ -58,6 +60,17 @@ def check_images(images: Tensor, in_channels: int, image_size: tuple[int, int]) 
         )
 
 
+def checked_sides(images: Tensor, patch_size: tuple[int, int]) -> tuple[int, int]:
+    """(H, W) of images (B, C, H, W). Raises InputError where whole patches do not fill them."""
+    if images.ndim != 4:
+        raise InputError(f"images have shape {tuple(images.shape)}; give (B, C, H, W)")
+    sides = images.shape[2], images.shape[3]
+    if torch.jit.is_tracing():  # a trace has one size; its warning says so
+        sides = int(sides[0]), int(sides[1])
+    check_patches(sides, patch_size)
+    return sides
+
+
 def check_tokens(tokens: Tensor, grid: Grid, width: int) -> None:
     """InputError unless tokens are (B, h*w, width)."""
     expected = (grid[0] * grid[1], width)
@@ -79,6 +92,22 @@ def checked_depths(depths: Sequence[int] | None, blocks: int) -> list[int]:
     if not depths or depths[0] < 1 or depths[-1] > blocks:
         raise InputError(f"depths {depths} must lie in 1..{blocks}, the blocks")
     return depths
+
+
+def depths_in_order(network: nn.Module) -> tuple[dict[str, int], int]:
+    """Depth by parameter name and the depth N of the last norm, of a network that registers its
+    layers in order.
+
+    What comes before the blocks has depth 0, the blocks have 1, 2, ..., and what stands between
+    two stages of blocks goes with the block before it.
+    """
+    depths, depth, current = {}, 0, None
+    for name, _ in network.named_parameters():
+        block = re.match(r"(.*\.)?(conv_)?blocks\.\d+\.", name)
+        if block and block[0] != current:
+            depth, current = depth + 1, block[0]
+        depths[name] = depth
+    return {n: depth + 1 if n.startswith("norm.") else d for n, d in depths.items()}, depth + 1
 
 
 def tokens_to_map(tokens: Tensor, grid: Grid) -> Tensor:

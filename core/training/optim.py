@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Literal
 
 import torch
@@ -14,7 +12,6 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from core.config import did_you_mean
 from core.errors import InputError, first_line
-from core.models.networks.timm_backbone import TimmBackbone
 from core.training.optimistic import OptimisticAdam
 
 # torch's own definitions: timm's `sgd` is Nesterov, its `rmsprop` has momentum 0.9
@@ -132,37 +129,10 @@ def layer_scales(module: nn.Module, decay: float) -> dict[str, float]:
     backbone = getattr(module, "backbone", None)
     if backbone is None:
         raise InputError(f"optim.layer_decay: {type(module).__name__} has no backbone; leave it 1")
-    timm = isinstance(backbone, TimmBackbone)
-    depths, last = _timm_depths(backbone) if timm else _depths(backbone)
-    return {f"backbone.{name}": decay ** (last - depth) for name, depth in depths.items()}
-
-
-def _depths(backbone: nn.Module) -> tuple[dict[str, int], int]:
-    """Depth by parameter name, and N. Mixer, S2MLP and ConvMLP register their layers in order.
-
-    A convolution between the stages of a ConvMLP goes with the block before it.
-    """
-    depths, depth, current = {}, 0, None
-    for name, _ in backbone.named_parameters():
-        block = re.match(r"(.*\.)?(conv_)?blocks\.\d+\.", name)
-        if block and block[0] != current:
-            depth, current = depth + 1, block[0]
-        depths[name] = depth
-    if not depth:
+    if not hasattr(backbone, "layer_depths"):
         raise InputError(f"optim.layer_decay: {type(backbone).__name__} has no blocks; leave it 1")
-    return {n: depth + 1 if n.startswith("norm.") else d for n, d in depths.items()}, depth + 1
-
-
-def _timm_depths(backbone: TimmBackbone) -> tuple[dict[str, int], int]:
-    from timm.models import group_parameters  # slow to import
-
-    model, rest = backbone.model, "<rest>"  # as a head, it matches no pattern: timm's last depth
-    if not hasattr(model, "group_matcher"):
-        raise InputError(f"optim.layer_decay: timm names no layers of {backbone.name}; leave it 1")
-    names = SimpleNamespace(named_parameters=lambda: [*model.named_parameters(), (rest, None)])
-    depths = group_parameters(names, model.group_matcher(coarse=False), reverse=True)
-    last = depths.pop(rest)
-    return {f"model.{name}": depth for name, depth in depths.items()}, last
+    depths, last = backbone.layer_depths()
+    return {f"backbone.{name}": decay ** (last - depth) for name, depth in depths.items()}
 
 
 def lr_factor(config: ScheduleConfig, step: int, steps: int) -> float:
@@ -196,5 +166,5 @@ def move_average(average: nn.Module, network: nn.Module, decay: float, step: int
     """
     now = min(decay, (1 + step) / (10 + step))
     get_ema_multi_avg_fn(now)(list(average.parameters()), list(network.parameters()), None)
-    for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
-        kept.copy_(buffer)
+    for old, new in zip(average.buffers(), network.buffers(), strict=True):
+        old.copy_(new)

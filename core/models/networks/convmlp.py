@@ -23,8 +23,15 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from core.errors import InputError
-from core.models.networks.mixer import MixerMlp, drop_path
-from core.models.shapes import as_pair, check_counts, check_images, check_rates, config_from
+from core.models.networks.mlp import ChannelMlp, drop_path
+from core.models.shapes import (
+    as_pair,
+    check_counts,
+    check_images,
+    check_rates,
+    config_from,
+    depths_in_order,
+)
 
 # src/convmlp.py: tokenizer channels, conv blocks, blocks, widths and MLP ratio of the stages.
 CONVMLPS = {
@@ -68,11 +75,11 @@ class ConvMLPBlock(nn.Module):
     def __init__(self, dim: int, hidden: int, drop_rate: float):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
-        self.channel_mlp1 = MixerMlp(dim, hidden, "channels", gelu="exact", dropout=0.0)
+        self.channel_mlp1 = ChannelMlp(dim, hidden, gelu="exact", dropout=0.0)
         self.connect_norm = nn.LayerNorm(dim)
         self.connect = nn.Conv2d(dim, dim, 3, padding=1, groups=dim, bias=False)
         self.norm2 = nn.LayerNorm(dim)
-        self.channel_mlp2 = MixerMlp(dim, hidden, "channels", gelu="exact", dropout=0.0)
+        self.channel_mlp2 = ChannelMlp(dim, hidden, gelu="exact", dropout=0.0)
         self.drop_rate = drop_rate
 
     def forward(self, x: Tensor) -> Tensor:  # (B, h, w, C)
@@ -137,9 +144,17 @@ class ConvMLP(nn.Module):
         """What `backbone_from_description` builds the same network from; JSON can hold it."""
         return {"name": "convmlp", **asdict(self.config)}
 
+    def layer_depths(self) -> tuple[dict[str, int], int]:
+        """Depth by parameter name, and N, the last norm's: 0 the tokenizer, then the blocks."""
+        return depths_in_order(self)
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> tokens (B, S, C) after the last LayerNorm, row by row of the grid."""
         return self.feature_map(images).flatten(2).transpose(1, 2)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """timm's name of `forward`: (B, 3, H, W) -> tokens (B, S, C)."""
+        return self(images)
 
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, h, w)."""
@@ -153,7 +168,7 @@ class ConvMLP(nn.Module):
         The last goes through the last norm here, which the detection code leaves out: it is
         `feature_map`, and no parameter is without a gradient.
         """
-        check_images(images, self.config.in_channels, self.image_size)
+        check_images(images, self.in_channels, self.image_size)
         tokenized = x = self.tokenizer(images)
         for block in self.conv_blocks:
             x = x + block(x)

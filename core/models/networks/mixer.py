@@ -7,8 +7,7 @@ A Mixer is a per-patch embedding and L blocks `U = X + tokenMLP(LN(X)); Y = U + 
 (equation 1), then a LayerNorm. It has no position embedding, and here no head: heads belong to
 whoever uses it. Parameters carry timm's names, so that weights of both are the same but for `stem`.
 
-Inside, tokens come first, (S, B, C): token mixing is then one matrix product for the whole batch,
-(D_S, S) x (S, B*C), with nothing transposed, and its weights' gradient is one product too.
+Inside, tokens come first, (S, B, C), which is how token mixing multiplies them (mlp.py).
 """
 
 from __future__ import annotations
@@ -17,46 +16,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from core.errors import InputError
 from core.models.networks.mixer_config import MixerConfig, spec_config
-from core.models.networks.resize import Maps, interpolation_maps, resize_state
+from core.models.networks.mlp import ChannelMlp, TokenMlp, drop_path
+from core.models.networks.resize import Maps, grid_maps, is_known, resize_token_mlp
 from core.models.shapes import (
     Grid,
     check_images,
-    check_patches,
     check_tokens,
     checked_depths,
+    checked_sides,
+    depths_in_order,
     tokens_to_map,
 )
 
+# What looks at the values of shapes is one node each in a graph of torch.fx, which has none.
+for leaf in ("check_images", "check_tokens", "checked_sides", "drop_path", "grid_maps"):
+    torch.fx.wrap(leaf)
+
 PARTS = ("block", "token_mixing", "channel_mixing")  # what forward_intermediates can give
-
-
-class MixerMlp(nn.Module):
-    """`W2 gelu(W1 x + b1) + b2` over one axis of (S, B, C): "tokens" or "channels".
-
-    Dropout follows the GELU and the output, as in timm's Mlp (the official code has none).
-    """
-
-    def __init__(self, dim: int, hidden: int, over: str, gelu: str, dropout: float):
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-        self.dropout = nn.Dropout(dropout)
-        self.linear = _linear_over_tokens if over == "tokens" else F.linear
-        self.approximate = {"tanh": "tanh", "exact": "none"}[gelu]
-
-    def forward(self, x: Tensor, maps: Maps | None = None) -> Tensor:  # (S, B, C)
-        w1, b1, w2, b2 = self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias
-        if maps is not None:
-            w1, w2, b2 = _at_another_grid(w1, w2, b2, maps)
-        x = self.linear(x, w1, b1)  # (D_S, B, C) or (S, B, D_C)
-        x = self.dropout(F.gelu(x, approximate=self.approximate))
-        return self.dropout(self.linear(x, w2, b2))  # (S, B, C)
 
 
 class MixerBlock(nn.Module):
@@ -66,11 +47,10 @@ class MixerBlock(nn.Module):
         super().__init__()
         dim = config.hidden_dim
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp_tokens = _token_mlp(config)
+        options = {"gelu": config.gelu, "dropout": config.dropout}
+        self.mlp_tokens = TokenMlp(config.num_tokens, config.tokens_mlp_dim, **options)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp_channels = MixerMlp(
-            dim, config.channels_mlp_dim, "channels", config.gelu, config.dropout
-        )
+        self.mlp_channels = ChannelMlp(dim, config.channels_mlp_dim, **options)
         self.drop_rate = drop_rate
 
     def token_mixing(self, x: Tensor, maps: Maps | None = None) -> Tensor:
@@ -79,6 +59,9 @@ class MixerBlock(nn.Module):
 
     def channel_mixing(self, x: Tensor) -> Tensor:
         """W4 gelu(W3 LN(U)): (S, B, C) -> (S, B, C), the same for every token; no skip."""
+        if not torch.jit.is_scripting() and isinstance(x.shape[0], torch.SymInt):
+            # In a graph that torch.export makes with S free, its reshape of (S, B, C) refuses B = 1
+            return self.mlp_channels(self.norm2(x.transpose(0, 1))).transpose(0, 1)
         return self.mlp_channels(self.norm2(x))
 
     def forward(self, x: Tensor, maps: Maps | None = None) -> Tensor:  # (S, B, C)
@@ -93,9 +76,12 @@ class MixerBlock(nn.Module):
 class Mixer(nn.Module):
     """The paper's network without its head: images (B, 3, H, W) -> tokens (B, S, C)."""
 
+    __constants__ = ("any_size",)  # torch.jit.script leaves out what it rules out
+
     def __init__(self, config: MixerConfig):
         super().__init__()
         self.num_features, self.stride = config.hidden_dim, config.patch_size
+        self.any_size = config.any_size
         self.normalization = ((0.5,) * config.in_channels, (0.5,) * config.in_channels)
         self.stem = nn.Conv2d(config.in_channels, self.num_features, self.stride, self.stride)
         last = max(config.num_blocks - 1, 1)
@@ -118,21 +104,31 @@ class Mixer(nn.Module):
         """What `backbone_from_description` builds the same network from; JSON can hold it."""
         return {"name": "mixer", **asdict(self.config)}
 
+    def layer_depths(self) -> tuple[dict[str, int], int]:
+        """Depth by parameter name, and N, the last norm's: 0 the stem, 1, 2, ... the blocks."""
+        return depths_in_order(self)
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> tokens (B, S, C) after the last LayerNorm, row by row of the grid."""
         return self.forward_tokens(self.embed(images), self._grid_of(images))
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """timm's name of `forward`: (B, 3, H, W) -> tokens (B, S, C)."""
+        return self(images)
 
     def forward_tokens(self, tokens: Tensor, grid: Grid | None = None) -> Tensor:
         """Mix tokens that need not come from an image: (B, S, C) -> (B, S, C), normalised.
 
         `grid` (h, w) is for `any_size` alone, where S may be another than the configuration's.
         """
-        grid = grid or self.grid
-        check_tokens(tokens, grid, self.num_features)
-        # tokens first in memory: token mixing is then one matrix product, (D_S, S) x (S, B*C)
-        x, maps = tokens.transpose(0, 1).contiguous(), self._maps(grid, tokens)
+        if grid is None or not self.any_size:
+            grid = self.grid
+        if not torch.jit.is_scripting():
+            check_tokens(tokens, grid, self.num_features)
+        # tokens first, in memory too: token mixing multiplies them where they lie
+        x, maps = tokens.transpose(0, 1).contiguous(), self._maps(grid)  # (S, B, C)
         for block in self.blocks:
-            x = self._run(block, x, maps)
+            x = block(x, maps) if torch.jit.is_scripting() else self._run(block, x, maps)
         return self.norm(x).transpose(0, 1)
 
     def feature_map(self, images: Tensor) -> Tensor:
@@ -166,7 +162,7 @@ class Mixer(nn.Module):
         for kind in of:
             _choose("of", kind, PARTS)
         tokens, features = self.embed(images), {}
-        x, maps = tokens.transpose(0, 1), self._maps(grid, tokens)
+        x, maps = tokens.transpose(0, 1), self._maps(grid)
         for depth, block in enumerate(self.blocks[: depths[-1]], start=1):
             if depth not in depths or tuple(of) == ("block",):
                 parts = {"block": self._run(block, x, maps)}
@@ -188,68 +184,43 @@ class Mixer(nn.Module):
     def set_image_size(self, image_size: int | Sequence[int], resize: str = "auto") -> None:
         """Move to another `image_size`, in place: token mixing is resized (resize.py).
 
-        Its parameters are new ones: build the optimizer afterwards. `exact` multiplies D_S.
+        Its parameters are new ones, frozen where the old ones were: build the optimizer afterwards.
+        `exact` multiplies D_S. Raises InputError where patches do not fit the size, where `resize`
+        does not apply, and where token mixing has other layers than its own (adapters, int8).
         """
         config = replace(self.config, image_size=image_size)
         if config.grid == self.grid:
             return
         if resize == "auto" and config.any_size:
             resize = "pi"  # what it was trained with
-        state = resize_state(self.state_dict(), self.grid, config.grid, resize)
-        hidden = len(state["blocks.0.mlp_tokens.fc1.bias"])
+        old = [block.mlp_tokens.own_weights() for block in self.blocks]
+        new = [resize_token_mlp(weights, self.grid, config.grid, resize) for weights in old]
+        for block, weights in zip(self.blocks, new, strict=True):
+            block.mlp_tokens.replace_weights(weights)
+        hidden = self.blocks[0].mlp_tokens.fc1.out_features
         self._configure(replace(config, tokens_mlp_dim=hidden))
-        for block in self.blocks:
-            old = block.mlp_tokens.fc1.weight
-            block.mlp_tokens = _token_mlp(self.config).to(old).train(block.training)
-            block.mlp_tokens.requires_grad_(old.requires_grad)
-        self.load_state_dict(state)
 
     def _grid_of(self, images: Tensor) -> Grid:
         """(h, w) of checked images."""
         size = self.image_size
-        if self.config.any_size and images.ndim == 4:
-            size = tuple(images.shape[2:])
-            check_patches(size, self.stride)
-        check_images(images, self.config.in_channels, size)
+        if self.any_size:
+            size = checked_sides(images, self.stride)
+        if not torch.jit.is_scripting():
+            check_images(images, self.in_channels, size)
         return size[0] // self.stride[0], size[1] // self.stride[1]
 
-    def _maps(self, grid: Grid, like: Tensor) -> Maps | None:
-        if grid == self.grid:
+    def _maps(self, grid: Grid) -> Maps | None:
+        """To another grid and back, where `any_size` needs it; None at the weights' own grid."""
+        if not self.any_size:
             return None
-        return interpolation_maps(self.grid, grid, device=like.device, dtype=torch.float32)
+        if is_known(grid) and grid == self.grid:
+            return None
+        return grid_maps(self.grid, grid, self.norm.weight)
 
     def _run(self, block: MixerBlock, x: Tensor, maps: Maps | None) -> Tensor:
         if self.config.grad_checkpointing and torch.is_grad_enabled():
             return checkpoint(block, x, maps, use_reentrant=False)  # replays the random state too
         return block(x, maps)
-
-
-def drop_path(x: Tensor, rate: float, training: bool, sample_axis: int = 0) -> Tensor:
-    """Stochastic depth for each sample of x; the kept ones are scaled by 1 / (1 - rate).
-
-    The scale keeps the expectation, as in timm; big_vision's Mixer has none.
-    """
-    if rate == 0.0 or not training:
-        return x
-    shape = [1] * x.ndim
-    shape[sample_axis] = x.shape[sample_axis]
-    return x * x.new_empty(shape).bernoulli_(1 - rate).div_(1 - rate)
-
-
-def _token_mlp(config: MixerConfig) -> MixerMlp:
-    return MixerMlp(config.num_tokens, config.tokens_mlp_dim, "tokens", config.gelu, config.dropout)
-
-
-def _linear_over_tokens(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """weight (D, S) times x (S, B, C) -> (D, B, C)."""
-    return torch.addmm(bias[:, None], weight, x.flatten(1)).unflatten(1, x.shape[1:])
-
-
-def _at_another_grid(w1: Tensor, w2: Tensor, b2: Tensor, maps: Maps) -> tuple[Tensor, ...]:
-    """The token-mixing weights of `any_size`, in full precision and differentiable."""
-    read, write = maps
-    with torch.autocast(w1.device.type, enabled=False):
-        return w1 @ read.to(w1.dtype), write.to(w2.dtype) @ w2, write.to(b2.dtype) @ b2
 
 
 def _parts(block: MixerBlock, x: Tensor, maps: Maps | None) -> dict[str, Tensor]:

@@ -12,27 +12,39 @@ The paper has one factor for both axes; two factors are ours.
 `pi`, `area`, `bilinear` (ours; the paper resizes by integers alone): D_S stays. The new grid's
 tokens are read onto the old grid by R (S, S'), mixed there, and written back by U (S', S), bilinear
 interpolation (antialiased where a side shrinks): W1' = W1 R, W2' = U W2, b2' = U b2. Both are
-products of one map for the height and one for the width, so that each axis has its own R.
+Kronecker products of one map for the height and one for the width (a token's place is row * w +
+column), so that each axis has its own R.
     bilinear  R = U^T: plain interpolation of each row of W1 as a picture; responses grow by S'/S
     area      R = U^T with rows that sum to 1: a constant field keeps its response
     pi        along an axis that grows R = pseudo-inverse of U, as FlexiViT (2212.08013) resizes
               patch embeddings: mixing of an interpolated field is the interpolated mixing. Along
               one that shrinks as `area`, which did better there (RESULTS.md compares them)
+
+A network with `any_size` leaves its weights alone and resizes tokens instead, by `pi`: W1 (R x) is
+(W1 R) x, and R x is two small products, one along each axis, never the S x S' matrix.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from core.errors import InputError
 from core.models.shapes import Grid, times
 
-Maps = tuple[Tensor, Tensor]  # R (S, S'), U (S', S)
 METHODS = ("auto", "exact", "pi", "area", "bilinear")
+
+
+class Maps(NamedTuple):
+    """R and U of the module's docstring along each axis: what `any_size` needs at another grid."""
+
+    read_rows: Tensor  # (h, h')
+    read_columns: Tensor  # (w, w')
+    write_rows: Tensor  # (h', h)
+    write_columns: Tensor  # (w', w)
 
 
 def resize_token_mlp(mlp: dict[str, Tensor], grid: Grid, new_grid: Grid, method: str = "auto"):
@@ -89,36 +101,82 @@ def block_diagonal(mlp: dict[str, Tensor], grid: Grid, factor: tuple[int, int]):
 
 
 @lru_cache(maxsize=64)
-def interpolation_maps(
-    grid: Grid, new_grid: Grid, method: str = "pi", device="cpu", dtype=torch.float64
-) -> Maps:
-    """(R, U) of the module's docstring, computed in float64 on the CPU."""
-    rows, columns = (_axis_maps(*lengths, method) for lengths in zip(grid, new_grid, strict=True))
+def interpolation_maps(grid: Grid, new_grid: Grid, method: str = "pi") -> tuple[Tensor, Tensor]:
+    """R (S, S') and U (S', S) of the module's docstring, in float64 on the CPU."""
+    rows, columns = (axis_maps(*lengths, method) for lengths in zip(grid, new_grid, strict=True))
     read, write = (torch.kron(row, column) for row, column in zip(rows, columns, strict=True))
-    return read.to(device, dtype), write.to(device, dtype)
+    return read, write
 
 
-def _axis_maps(length: int, new: int, method: str) -> Maps:
-    """R (length, new) and U (new, length) along one axis."""
-    fields = torch.eye(length, dtype=torch.float64)[:, None, None]
-    # as pictures of height 1: of width 1, torch 2.15 antialiases wrongly
-    write = F.interpolate(fields, (1, new), mode="bilinear", antialias=True).flatten(1).T
+def grid_maps(grid: Grid, new_grid: Grid, like: Tensor) -> Maps:
+    """The maps between two grids by `pi`, on the device of `like` and in its precision.
+
+    While torch.export keeps the height and width free, the new grid is symbols: nothing is cached
+    then, and the maps are computed in the graph.
+    """
+    maps = _grid_maps if is_known(new_grid) else _grid_maps.__wrapped__
+    return maps(grid, new_grid, like.device, like.dtype)
+
+
+def is_known(grid: Grid) -> bool:
+    """Whether a grid is numbers, not the symbols of a graph that is being recorded."""
+    return all(isinstance(side, int) for side in grid)
+
+
+@lru_cache(maxsize=64)
+def _grid_maps(grid: Grid, new_grid: Grid, device: torch.device, dtype: torch.dtype) -> Maps:
+    (read_rows, write_rows), (read_columns, write_columns) = (
+        axis_maps(*lengths, "pi") for lengths in zip(grid, new_grid, strict=True)
+    )
+    maps = (read_rows, read_columns, write_rows, write_columns)
+    return Maps(*(value.to(device, dtype) for value in maps))
+
+
+def resample_tokens(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """(h*w, B, C) -> (h'*w', B, C) by rows (h', h) and columns (w', w); autocast is kept out."""
+    if torch.jit.is_scripting():  # its autocast wants the device as a constant
+        return _resample_tokens(x, rows, columns)
+    with torch.autocast(x.device.type, enabled=False):
+        return _resample_tokens(x, rows, columns)
+
+
+def _resample_tokens(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    batch, width = x.shape[1], x.shape[2]
+    grid = x.to(rows.dtype).unflatten(0, (rows.shape[1], columns.shape[1]))  # (h, w, B, C)
+    grid = rows @ grid.flatten(1)  # (h', w*B*C)
+    grid = grid.unflatten(1, (columns.shape[1], batch * width))  # (h', w, B*C)
+    # bmm: what matmul asks of the shapes would tie an exported graph to its batch of examples
+    grid = torch.bmm(columns.expand(rows.shape[0], -1, -1), grid)  # (h', w', B*C)
+    return grid.flatten(0, 1).unflatten(1, (batch, width)).to(x.dtype)
+
+
+def axis_maps(length: int, new: int, method: str) -> tuple[Tensor, Tensor]:
+    """R (length, new) and U (new, length) along one axis, in float64."""
+    write = bilinear_weights(length, new)
     if method == "bilinear":
         return write.T, write
-    if method == "pi" and new > length:
-        return torch.linalg.pinv(write), write
-    return write.T / write.sum(0)[:, None], write
+    area = write.T / write.sum(0)[:, None]
+    if method == "area":
+        return area, write
+    # The pseudo-inverse of U, (U^T U)^-1 U^T, where the axis grows. `where`, not `if`: one exported
+    # graph takes shorter and longer axes. Where it shrinks U^T U has no inverse, and I stands in.
+    grows = torch.full((), new) > length
+    gram = torch.where(grows, write.T @ write, torch.eye(length, dtype=write.dtype))
+    return torch.where(grows, torch.linalg.solve(gram, write.T), area), write
 
 
-def resize_state(state: dict[str, Tensor], grid: Grid, new_grid: Grid, method: str = "auto"):
-    """A Mixer's state dict at `new_grid`; all but the token-mixing MLPs is shared."""
-    resized, marker = dict(state), ".mlp_tokens."
-    for prefix in {name.split(marker)[0] + marker for name in state if marker in name}:
-        names = ("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias")
-        mlp = {name: state[prefix + name] for name in names}
-        mlp = resize_token_mlp(mlp, grid, new_grid, method)
-        resized.update({prefix + name: value for name, value in mlp.items()})
-    return resized
+def bilinear_weights(length: int, new: int) -> Tensor:
+    """U (new, length): what each new sample takes of the old ones, as `F.interpolate` does it.
+
+    Bilinear, antialiased, align_corners=False. Written out because torch 2.15 antialiases a width
+    of 1 wrongly, and because torch.export cannot keep `new` free in F.interpolate.
+    """
+    scale = length / new
+    reach = torch.sym_max(scale, 1.0)  # half the base of the triangle that weighs old samples
+    centres = (torch.arange(new, dtype=torch.float64) + 0.5) * scale
+    distance = (torch.arange(length) + 0.5 - centres[:, None]).abs()  # (new, length)
+    weights = (1 - distance / reach).clamp_min(0)
+    return weights / weights.sum(1, keepdim=True)  # at the borders a part of the triangle is cut
 
 
 def _rows_and_columns(height: int, width: int, device) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from core.errors import InputError
-from core.models.networks.mixer import MixerMlp, drop_path
+from core.models.networks.mlp import ChannelMlp, drop_path
 from core.models.shapes import (
     Grid,
     as_pair,
@@ -35,6 +35,7 @@ from core.models.shapes import (
     check_rates,
     checked_depths,
     config_from,
+    depths_in_order,
 )
 
 # Blocks N and width C of the two networks of the paper; r = 4 and patch 16 in both.
@@ -115,7 +116,7 @@ class S2Block(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp_shift = ShiftMlp(dim, config.dropout)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp_channels = MixerMlp(dim, hidden, "channels", "exact", config.dropout)
+        self.mlp_channels = ChannelMlp(dim, hidden, "exact", config.dropout)
         self.drop_rate = drop_rate
 
     def shift_mixing(self, x: Tensor) -> Tensor:
@@ -159,9 +160,17 @@ class S2MLP(nn.Module):
         """What `backbone_from_description` builds the same network from; JSON can hold it."""
         return {"name": "s2mlp", **asdict(self.config)}
 
+    def layer_depths(self) -> tuple[dict[str, int], int]:
+        """Depth by parameter name, and N, the last norm's: 0 the stem, 1, 2, ... the blocks."""
+        return depths_in_order(self)
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> tokens (B, S, C) after the last LayerNorm, row by row of the grid."""
         return self.feature_map(images).flatten(2).transpose(1, 2)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """timm's name of `forward`: (B, 3, H, W) -> tokens (B, S, C)."""
+        return self(images)
 
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> the tokens laid out as a map (B, C, h, w)."""
@@ -183,7 +192,7 @@ class S2MLP(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """The per-patch fully-connected layer and its LayerNorm: (B, 3, H, W) -> (B, h, w, C)."""
-        check_images(images, self.config.in_channels, self.image_size)
+        check_images(images, self.in_channels, self.image_size)
         return self.stem_norm(self.stem(images).permute(0, 2, 3, 1).contiguous())
 
     def _run(self, block: S2Block, x: Tensor) -> Tensor:

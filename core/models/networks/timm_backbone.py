@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,8 @@ class TimmBackbone(nn.Module):
 
     def __init__(self, name: str, image_size=None, pretrained: bool = False, **options):
         super().__init__()
+        if "in_channels" in options:  # our word for it
+            options["in_chans"] = options.pop("in_channels")
         self.name, self.options = name, options
         self.in_channels = options.get("in_chans", 3)
         size = None if image_size is None else as_pair("image_size", image_size)
@@ -58,7 +62,7 @@ class TimmBackbone(nn.Module):
         self.grid = (image_size[0] // self.stride[0], image_size[1] // self.stride[1])
         self.num_features = features.shape[2]
 
-    def set_image_size(self, image_size: int | tuple[int, int]) -> None:
+    def set_image_size(self, image_size: int | Sequence[int]) -> None:
         """Move to another size, as timm does it (position embeddings are interpolated)."""
         image_size = as_pair("image_size", image_size)
         if image_size == self.image_size:
@@ -76,6 +80,21 @@ class TimmBackbone(nn.Module):
         """What `backbone_from_description` builds the same network from; JSON can hold it."""
         return {"name": self.name, "image_size": self.image_size, **self.options}
 
+    def layer_depths(self) -> tuple[dict[str, int], int]:
+        """Depth by parameter name, and N, the head's: those of timm's `group_matcher`.
+
+        Raises InputError where timm names no layers of the model.
+        """
+        from timm.models import group_parameters  # slow to import
+
+        model, rest = self.model, "<rest>"  # as a head, it matches no pattern: timm's last depth
+        if not hasattr(model, "group_matcher"):
+            raise InputError(f"optim.layer_decay: timm names no layers of {self.name}; leave it 1")
+        names = SimpleNamespace(named_parameters=lambda: [*model.named_parameters(), (rest, None)])
+        depths = group_parameters(names, model.group_matcher(coarse=False), reverse=True)
+        last = depths.pop(rest)
+        return {f"model.{name}": depth for name, depth in depths.items()}, last
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> tokens (B, S, C), without class and register tokens."""
         check_images(images, self.in_channels, self.image_size)
@@ -83,6 +102,11 @@ class TimmBackbone(nn.Module):
         if features.ndim == 4:
             return features.flatten(2).transpose(1, 2)
         return features[:, getattr(self.model, "num_prefix_tokens", 0) :]
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """What timm's model makes of the images, in its own layout and with its class token."""
+        check_images(images, self.in_channels, self.image_size)
+        return self.model.forward_features(images)
 
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, h, w)."""
@@ -105,8 +129,7 @@ class TimmBackbone(nn.Module):
 
     def pooled(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, pooled_features), by the model's own pooling, as its head sees it."""
-        check_images(images, self.in_channels, self.image_size)
-        return self.model.forward_head(self.model.forward_features(images), pre_logits=True)
+        return self.model.forward_head(self.forward_features(images), pre_logits=True)
 
     def _features(self, images: Tensor) -> Tensor:  # (B, C, h, w) or (B, prefix + S, C)
         features = self.model.forward_features(images)

@@ -104,6 +104,33 @@ def test_a_yaml_file_and_the_command_line(tmp_path, small_suite):
     assert entries["dogs"] == suite.Entry("dogs", "", ("a", "b"))
 
 
+@pytest.mark.parametrize("antialias", [True, False])
+def test_a_set_is_read_as_it_is_said(tmp_path, small_suite, monkeypatch, antialias):
+    """The split of the yaml file, unreadable images that are allowed, and the transform."""
+    for split in ("val", "other"):
+        write_set(tmp_path / "data" / split, 2)
+    noise(8, 8).save(tmp_path / "data/other/class001/1.png")
+    (tmp_path / "data/other/class001/0.png").write_bytes(b"broken")
+    run = write_run(tmp_path / "run", 2)
+    (tmp_path / "sets.yaml").write_text(
+        f"cats: {{data: {tmp_path / 'data'}, split: other, runs: [{run}]}}\n"
+    )
+    asked, make = [], suite.eval_transform
+    monkeypatch.setattr(suite, "eval_transform", lambda *a: (asked.append(a), make(*a))[1])
+    config = suite.Config(
+        tasks=str(tmp_path / "sets.yaml"),
+        skip_bad=1,
+        workers=0,
+        protocol="direct",
+        antialias=antialias,
+        out=str(tmp_path / "out"),
+    )
+    row = suite.run(config, Session())["tasks"]["cats"]
+    assert (row["images"], row["unreadable"], row["top1"]) == (2, 1, 0.5)
+    assert asked[-1][0] == "direct"
+    assert asked[-1][3] == antialias
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from apps.style.paintings.colour import curve, luma, rgb, saturate
-from apps.style.paintings.ground import blur, noise, outlines, over, sheet
 from apps.style.paintings.hands import Hand
-from apps.style.paintings.scene import Scene
+from apps.style.paintings.painters.ground import blur, noise, outlines, over, sheet
+from apps.style.paintings.scenes.scene import Scene
 
 
 def high_renaissance(scene: Scene, hand: Hand, rng) -> np.ndarray:
@@ -68,8 +68,8 @@ def cubism(scene: Scene, hand: Hand, rng) -> np.ndarray:
     broken = seen[views]
     dark, middle, light = rgb(hand.picks(PLANES))
     tone = np.clip(luma(broken) * 0.75 + 0.6 * (0.45 - along) + 0.16, 0, 1)
-    canvas = np.where(tone[..., None] < 0.5, curve(2 * tone, dark, middle),
-                      curve(2 * tone - 1, middle, light))  # fmt: skip
+    shade, glow = curve(2 * tone, dark, middle), curve(2 * tone - 1, middle, light)
+    canvas = np.where(tone[..., None] < 0.5, shade, glow)  # (H, W, 3)
     canvas = over(canvas, broken, np.full(tone.shape, 0.22, np.float32))
     brush = noise(rng, tone.shape, 60, 30) - 0.5
     canvas = canvas + 0.09 * brush[..., None]

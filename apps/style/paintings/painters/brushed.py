@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from apps.style.paintings.colour import nearest, rgb, rotate_hue, saturate
-from apps.style.paintings.ground import (
+from apps.style.paintings.hands import Hand
+from apps.style.paintings.painters.ground import (
     blur,
     look,
     noise,
@@ -19,22 +20,20 @@ from apps.style.paintings.ground import (
     region_means,
     sheet,
 )
-from apps.style.paintings.hands import Hand
-from apps.style.paintings.scene import Scene
+from apps.style.paintings.scenes.scene import Scene
 
 
 def pointillism(scene: Scene, hand: Hand, rng) -> np.ndarray:
     """Round dots of pure colour side by side; some are the complement, more so in the shade."""
     unit, seen = scene.pixels / 100, hand.sees(scene.colour)
-    canvas = over(
-        sheet(scene, rgb("efe6d2")[0]), blur(seen, unit), np.float32(0.5) + 0 * scene.light
-    )
+    half = np.full(scene.light.shape, 0.5, np.float32)
+    canvas = over(sheet(scene, rgb("efe6d2")[0]), blur(seen, unit), half)
     for radius in (1.15, 0.85):
         points = places(rng, scene, 1.35 * radius * unit * hand.scale)
         pure = saturate(look(seen, points), 1.7) * 1.05
         turn = rng.choice([0, 0, 25, -25, 180], len(points))
-        turn = np.where((turn == 180) & (rng.random(len(points)) < look(scene.light, points) - 0.6),
-                        0, turn)  # fmt: skip
+        lit = rng.random(len(points)) < look(scene.light, points) - 0.6
+        turn = np.where((turn == 180) & lit, 0, turn)  # complements are for the shade
         for degrees in (25, -25, 180):
             pure[turn == degrees] = rotate_hue(pure[turn == degrees], degrees)
         pure = np.clip(pure + rng.normal(0, 0.05, (len(points), 1)), 0, 1)
@@ -56,8 +55,8 @@ def impressionism(scene: Scene, hand: Hand, rng) -> np.ndarray:
         colour += rng.normal(0, 0.05, (len(points), 1))
         size = unit * hand.scale * rng.uniform(0.7, 1.2, len(points))
         size = size * (1.2 - 0.4 * look(scene.depth, points))
-        put(canvas, points, np.clip(colour, 0, 1), length * size, width * size, angle, 0.95,
-            0.5, 0.35)  # fmt: skip
+        brush = {"opacity": 0.95, "bristles": 0.5, "relief": 0.35}
+        put(canvas, points, np.clip(colour, 0, 1), length * size, width * size, angle, **brush)
     return canvas
 
 
@@ -122,9 +121,8 @@ def _skeins(canvas, scene, hand, rng, mass, paint) -> None:
     height, width = scene.labels.shape
     turn = np.cumsum(rng.normal(0, 0.22, (count, steps)) + rng.normal(0, 0.1, (count, 1)), axis=1)
     turn += rng.uniform(0, 2 * np.pi, (count, 1)) + hand.angle
-    pace = (
-        unit * 1.1 * np.exp(0.6 * np.sin(np.linspace(0, 9, steps) + rng.uniform(0, 6, (count, 1))))
-    )
+    swing = np.sin(np.linspace(0, 9, steps) + rng.uniform(0, 6, (count, 1)))
+    pace = unit * 1.1 * np.exp(0.6 * swing)  # (count, steps) pixels between two drops
     start = rng.random((count, 1, 2)) * (width, height)
     line = start + np.cumsum(np.stack([np.cos(turn), np.sin(turn)], 2) * pace[..., None], axis=1)
     points, turn, pace = line.reshape(-1, 2), turn.ravel(), pace.ravel()

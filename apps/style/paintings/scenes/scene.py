@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from apps.style.paintings import kernels
-from apps.style.paintings.compositions import CHANCES, KINDS
-from apps.style.paintings.moods import INDOORS, OUTDOORS, draw_mood
-from apps.style.paintings.shapes import Shape
+from apps.style.paintings.scenes.compositions import CHANCES, KINDS
+from apps.style.paintings.scenes.moods import INDOORS, OUTDOORS, draw_mood
+from apps.style.paintings.scenes.shapes import Shape
 
 OVERSAMPLING = 2  # canvas pixels per pixel of the painting, along a side
 SIDES = (0.72, 0.75, 0.8, 0.85, 1.0)  # short by long side, as paintings commonly have them
@@ -54,9 +54,8 @@ def draw_scene(seed: int, number: int, size: int) -> Scene:
     width, height = (short, size) if upright else (size, short)
     mood = draw_mood(rng, MOODS.get(kind, OUTDOORS | INDOORS))
     shapes = list(KINDS[kind](rng, width / size, height / size, mood))
-    return render(
-        kind, shapes, width * OVERSAMPLING, height * OVERSAMPLING, rng.uniform(-2.4, -0.7)
-    )
+    canvas = width * OVERSAMPLING, height * OVERSAMPLING
+    return render(kind, shapes, *canvas, sun=rng.uniform(-2.4, -0.7))
 
 
 def render(kind: str, shapes: list[Shape], width: int, height: int, sun: float) -> Scene:

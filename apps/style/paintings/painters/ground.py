@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from apps.style.paintings import kernels
-from apps.style.paintings.scene import Scene
+from apps.style.paintings.scenes.scene import Scene
 
 
 def sheet(scene: Scene, colour) -> np.ndarray:
@@ -69,8 +69,17 @@ def look(field: np.ndarray, points: np.ndarray) -> np.ndarray:
     return field[points[:, 1].astype(int), points[:, 0].astype(int)]
 
 
-def put(canvas, points, colour, half_length, half_width, angle=0.0, opacity=1.0, bristles=0.0,
-        relief=0.0) -> None:  # fmt: skip
+def put(
+    canvas,
+    points,
+    colour,
+    half_length,
+    half_width,
+    angle=0.0,
+    opacity=1.0,
+    bristles=0.0,
+    relief=0.0,
+) -> None:
     """Put dabs on the canvas: see `kernels.dab`. All but points may be one for all or (N,)."""
     dabs = np.empty((len(points), kernels.DAB), np.float32)
     dabs[:, :2], dabs[:, 5:8] = points, colour

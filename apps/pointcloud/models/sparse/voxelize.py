@@ -25,11 +25,13 @@ def voxelize(points: Tensor, batch: Tensor, length: float) -> Voxels:
     Raises InputError for points that are not finite or too many voxels from the origin.
     """
     cells = _cells(points, batch, length)
-    keys, inverse = torch.unique(pack_keys(cells), return_inverse=True)
+    keys, inverse = torch.unique(pack_keys(cells), return_inverse=True)  # (V,), (N,)
+    # from the voxel's centre, (N, 3); in float64, so that the order of the points shows nowhere
     offsets = points.double() / length - cells[:, 1:] - 0.5
     means = segment_mean(offsets, inverse, len(keys))
     number = segment_count(inverse, len(keys)).to(means)[:, None]
-    features = torch.cat([torch.ones_like(number), means, number.log()], 1)
+    # the 1 tells an occupied voxel from none: sparse convolutions read empty places as zeros
+    features = torch.cat([torch.ones_like(number), means, number.log()], 1)  # (V, 5)
     return Voxels(Sites(keys), features.to(points.dtype))
 
 

@@ -16,7 +16,7 @@ SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
-class Clouds:
+class CloudSet:
     """Clouds with their names; equal sources are the same clouds."""
 
     source: str
@@ -39,11 +39,11 @@ class Clouds:
         points = ((cloud.points.astype(np.float64) - center) / radius).astype(np.float32)
         return Cloud(points, _unit(cloud.normals), cloud.colours), center, radius
 
-    def some(self, chosen: Sequence[int], source: str) -> Clouds:
+    def some(self, chosen: Sequence[int], source: str) -> CloudSet:
         """The clouds at these places, under another source's name."""
         chosen = [int(i) for i in chosen]
         names = tuple(self.names[i] for i in chosen)
-        return Clouds(source, names, partial(_load_chosen, self.load, chosen))
+        return CloudSet(source, names, partial(_load_chosen, self.load, chosen))
 
 
 def drawn_side(name: str) -> str:
@@ -52,7 +52,7 @@ def drawn_side(name: str) -> str:
     return {0: "test", 1: "val"}.get(tenth, "train")
 
 
-def take_split(clouds: Clouds, sides: Sequence[str], split: str) -> Clouds:
+def take_split(clouds: CloudSet, sides: Sequence[str], split: str) -> CloudSet:
     """The clouds of a split; where none is `val`, a tenth of `train` drawn by name is taken.
 
     sides: the split of each cloud, or "" to draw it. The split "all" takes every cloud. Raises
@@ -64,6 +64,7 @@ def take_split(clouds: Clouds, sides: Sequence[str], split: str) -> Clouds:
         raise InputError(f"unknown split {split!r}: choose {', '.join(SPLITS)}, all")
     sides = [side or drawn_side(name) for side, name in zip(sides, clouds.names, strict=True)]
     if "val" not in sides:
+        # training clouds alone: a set's official test split stays whole
         held = [drawn_side(name) == "val" for name in clouds.names]
         sides = ["val" if s == "train" and h else s for s, h in zip(sides, held, strict=True)]
     chosen = [i for i, side in enumerate(sides) if side == split]

@@ -5,16 +5,10 @@ Legend: N points, H and W of the picture in pixels, before it is made smaller SU
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
-
-from core.errors import InputError
 
 SUPER = 2  # pixels of a side that become one
 LIGHT = np.array([-0.45, 0.65, -0.62])  # towards the light: right, up, away from the eye
@@ -24,9 +18,10 @@ LARGEST = 32  # balls have a radius of at most the picture's side divided by thi
 EDGE = 14.0  # how dark the shadow behind a nearer point is
 BACKGROUND = np.array([1.0, 1.0, 1.0])
 CLAY = np.array([0.74, 0.71, 0.66])
-# Few colours that are told apart in print and by the colour-blind: Okabe and Ito 2008, softened.
-PALETTE = np.array([[86, 150, 200], [230, 160, 60], [90, 170, 130], [200, 110, 150],
-                    [170, 150, 120], [120, 120, 190]]) / 255  # fmt: skip
+# Few colours that can be told apart in print and by the colour-blind: Okabe and Ito 2008, softened.
+BLUE, ORANGE, GREEN = (86, 150, 200), (230, 160, 60), (90, 170, 130)
+PINK, SAND, VIOLET = (200, 110, 150), (170, 150, 120), (120, 120, 190)
+PALETTE = np.array([BLUE, ORANGE, GREEN, PINK, SAND, VIOLET]) / 255
 
 
 @dataclass(frozen=True)
@@ -88,33 +83,6 @@ def error_colours(distances: np.ndarray, limit: float) -> np.ndarray:
     return np.stack([np.interp(share, [0, 0.5, 1], stops[:, c]) for c in range(3)], 1)
 
 
-def panels(pictures: Sequence[np.ndarray], titles: Sequence[str]) -> Any:
-    """A PIL image: pictures of one size side by side, each with its title above it."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    height, width = pictures[0].shape[:2]
-    font = ImageFont.load_default(max(11, width // 22))
-    top = font.size * 2
-    whole = Image.new("RGB", (width * len(pictures), height + top), "white")
-    pen = ImageDraw.Draw(whole)
-    for i, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
-        whole.paste(Image.fromarray(picture), (i * width, top))
-        pen.text(((i + 0.5) * width, top / 2), title, "black", font, anchor="mm")
-    return whole
-
-
-def save_picture(path: str | os.PathLike, picture: Any) -> Path:
-    """Write a PIL image as png, whole or not at all; replaces what is there."""
-    path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: pictures are written as .png")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    picture.save(partial, "PNG", optimize=True)
-    os.replace(partial, path)
-    return path
-
-
 def _spacing(points: np.ndarray) -> float:
     points = np.unique(points, axis=0)  # a cloud may have points twice
     if len(points) < 2:
@@ -139,8 +107,8 @@ def _project(points: np.ndarray, view: View, side: int) -> tuple[np.ndarray, np.
     """Pixels (N, 2) column and row, and distances from the eye (N,), in radii."""
     seen = (points - np.asarray(view.center)) / view.radius @ _axes(view).T
     depth = FAR + seen[:, 2]
-    flat = seen[:, :2] * (FAR / depth)[:, None] * 0.92
-    return (np.stack([flat[:, 0], -flat[:, 1]], 1) + 1) * side / 2, depth
+    screen = seen[:, :2] * (FAR / depth)[:, None] * 0.92  # (N, 2) in -1..1: what is near is larger
+    return (np.stack([screen[:, 0], -screen[:, 1]], 1) + 1) * side / 2, depth
 
 
 def _splat(pixels, depth, side: int, radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -149,10 +117,13 @@ def _splat(pixels, depth, side: int, radius: float) -> tuple[np.ndarray, np.ndar
     span = np.arange(-reach, reach + 1)
     offsets = np.stack(np.meshgrid(span, span), -1).reshape(-1, 2)
     offsets = offsets[(offsets**2).sum(1) <= radius**2]
+    # One number a pixel: depth in the upper 32 bits, the point's number in the lower ones. The
+    # smallest number is the nearest point, so that a minimum is all that a depth buffer takes.
     nearest = np.full(side * side, np.iinfo(np.uint64).max, np.uint64)
     corner, number = np.floor(pixels).astype(np.int64), np.arange(len(pixels), dtype=np.uint64)
     for offset in offsets:
         spot = corner + offset
+        # a ball bulges towards the eye: its middle is nearer than its rim
         lift = np.sqrt(max(radius**2 - (offset**2).sum(), 0)) * 2 / side
         key = ((depth - lift) * 2**24).astype(np.uint64) << np.uint64(32) | number
         within = ((spot >= 0) & (spot < side)).all(1) & (depth > lift + 0.1)
@@ -161,11 +132,11 @@ def _splat(pixels, depth, side: int, radius: float) -> tuple[np.ndarray, np.ndar
         nearest == np.iinfo(np.uint64).max, -1, (nearest & 0xFFFFFFFF).astype(np.int64)
     )
     there = np.flatnonzero(owner >= 0)
-    found, bulge = np.full(side * side, np.inf), np.zeros((side * side, 2))
-    found[there] = (nearest[there] >> np.uint64(32)).astype(float) / 2**24
+    depths, bulge = np.full(side * side, np.inf), np.zeros((side * side, 2))
+    depths[there] = (nearest[there] >> np.uint64(32)).astype(float) / 2**24
     middle = np.stack([there % side, there // side], 1) + 0.5
     bulge[there] = np.clip((middle - pixels[owner[there]]) / radius, -1, 1)
-    return owner, found, bulge
+    return owner, depths, bulge
 
 
 def _shade(picture, view: View, owner, depth, bulge, colours, normals) -> np.ndarray:
@@ -179,9 +150,9 @@ def _shade(picture, view: View, owner, depth, bulge, colours, normals) -> np.nda
     light = LIGHT / np.linalg.norm(LIGHT)
     lit = AMBIENT + (1 - AMBIENT) * np.clip(facing @ light, 0, 1)
     shadow = _edge_shadow(depth.reshape(picture.shape[:2])).ravel()[there]
-    flat = picture.reshape(-1, 3)
-    flat[there] = np.clip(colours[owner[there]] * (lit * shadow)[:, None] * 1.15, 0, 1)
-    return flat.reshape(picture.shape)
+    pixels = picture.reshape(-1, 3)
+    pixels[there] = np.clip(colours[owner[there]] * (lit * shadow)[:, None] * 1.15, 0, 1)
+    return pixels.reshape(picture.shape)
 
 
 def _edge_shadow(depth: np.ndarray) -> np.ndarray:

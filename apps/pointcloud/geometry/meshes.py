@@ -24,6 +24,7 @@ def pick_triangles(ends: np.ndarray, count: int, rng: np.random.Generator) -> np
 
 def points_within(corners: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A uniform point of each triangle (N, 3, 3): Osada et al. 2002, equation 1."""
+    # the root makes it uniform: without it points crowd at the first corner
     root, along = np.sqrt(rng.random(len(corners))), rng.random(len(corners))
     weights = np.stack([1 - root, root * (1 - along), root * along], 1)
     return (weights[:, :, None] * corners).sum(1)

@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 
 from apps.style.paintings.colour import luma, nearest, rgb, saturate
-from apps.style.paintings.ground import blur, noise, outlines, over, region_means, sheet
 from apps.style.paintings.hands import Hand
-from apps.style.paintings.scene import Scene
+from apps.style.paintings.painters.ground import blur, noise, outlines, over, region_means, sheet
+from apps.style.paintings.scenes.scene import Scene
 
 
 def cloisonnism(scene: Scene, hand: Hand, rng) -> np.ndarray:
@@ -22,8 +22,8 @@ def cloisonnism(scene: Scene, hand: Hand, rng) -> np.ndarray:
     ink = rgb(hand.picks(["1a1c2c", "2b1712", "10241f"]))[0]
     tones = scene.labels * 2 + (tone < 1)
     soft = outlines(tones, scene.pixels * 0.004) * 0.45
-    return over(over(canvas, ink, soft), ink,
-                outlines(scene.labels, scene.pixels * 0.015 * hand.scale))  # fmt: skip
+    contours = outlines(scene.labels, scene.pixels * 0.015 * hand.scale)
+    return over(over(canvas, ink, soft), ink, contours)
 
 
 POP = (
@@ -37,15 +37,15 @@ def pop_art(scene: Scene, hand: Hand, rng) -> np.ndarray:
     """Printed primaries, a screen of dots for the tones (Ben Day's), and black contours."""
     unit, paints = scene.pixels / 100, rgb(hand.picks(POP))
     means = saturate(hand.sees(region_means(scene, scene.colour)), 1.4)
-    chosen = nearest(means, paints)
+    nearest_paint = nearest(means, paints)  # (K,)
     screened = rng.random(len(means)) < 0.55
     paper = paints[3]
     tone = np.clip(1.25 - luma(hand.sees(scene.colour)) * 1.1, 0.12, 0.8)
     dots = _screen(scene, 2.7 * unit * hand.scale, 0.6 + hand.angle, tone)
-    solid = paints[chosen][scene.labels]
-    ink = np.where((chosen == 3)[:, None], paints[2], paints[chosen])[scene.labels]
+    solid = paints[nearest_paint][scene.labels]
+    ink = np.where((nearest_paint == 3)[:, None], paints[2], paints[nearest_paint])[scene.labels]
     printed = over(sheet(scene, paper), ink, dots)
-    canvas = np.where((screened | (chosen == 3))[scene.labels][..., None], printed, solid)
+    canvas = np.where((screened | (nearest_paint == 3))[scene.labels][..., None], printed, solid)
     return over(canvas, rgb("0c0c10")[0], outlines(scene.labels, scene.pixels * 0.013))
 
 
@@ -120,8 +120,8 @@ def color_field(scene: Scene, hand: Hand, rng) -> np.ndarray:
     height, width = scene.labels.shape
     seen = saturate(hand.sees(scene.colour), 1.5)
     ground = seen.mean((0, 1)) * hand.picks([0.45, 0.75, 0.9, 1.1])
-    canvas = sheet(scene, np.clip(ground, 0, 1)) * (
-        0.94 + 0.12 * noise(rng, scene.labels.shape, 6))[..., None]  # fmt: skip
+    weave = 0.94 + 0.12 * noise(rng, scene.labels.shape, 6)
+    canvas = sheet(scene, np.clip(ground, 0, 1)) * weave[..., None]
     margin, gap = 0.07 * width, 0.02 * height
     cuts = _cuts(seen, int(2 + 3 * hand.choice * 0.999), rng)
     edge = 0.016 * scene.pixels * hand.scale
@@ -167,8 +167,10 @@ def neoplasticism(scene: Scene, hand: Hand, rng) -> np.ndarray:
         used[paint] += 0.3
         canvas[top:bottom, left:right] = paints[paint]
     for top, left, bottom, right in cells:
-        for band in (np.s_[max(top - line, 0) : top + line, left:right],
-                     np.s_[top:bottom, max(left - line, 0) : left + line]):  # fmt: skip
+        for band in (
+            np.s_[max(top - line, 0) : top + line, left:right],
+            np.s_[top:bottom, max(left - line, 0) : left + line],
+        ):
             if (top if band[0].start < top else left) > 0:
                 canvas[band] = black
     return canvas * (0.985 + 0.03 * noise(rng, scene.labels.shape, 40))[..., None]

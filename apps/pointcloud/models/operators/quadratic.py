@@ -25,8 +25,8 @@ def quadratic_form(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     Computed in the rows' precision; second derivatives are not there.
     """
-    weight, flat = weight.to(rows.dtype), rows.reshape(-1, rows.shape[-1])
-    return _Quadratic.apply(flat, weight).view(*rows.shape[:-1], -1) + bias.to(rows.dtype)
+    weight, table = weight.to(rows.dtype), rows.reshape(-1, rows.shape[-1])  # (M, W)
+    return _Quadratic.apply(table, weight).view(*rows.shape[:-1], -1) + bias.to(rows.dtype)
 
 
 class _Quadratic(Function):
@@ -40,6 +40,7 @@ class _Quadratic(Function):
     @once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
         rows, weight = ctx.saved_tensors
+        # h^T A h has the gradient (A + A^T) h in h, and h h^T in A
         both = (weight + weight.transpose(1, 2)).flatten(1)  # (O, W*W)
         of_rows, of_weight = [], torch.zeros_like(weight.flatten(1))
         for h, g in zip(_chunks(rows), _chunks(gradient.contiguous()), strict=True):

@@ -38,8 +38,17 @@ class Shape:
         radius = np.maximum((high - low) / 2, 0.5)
         end = self.colour if self.end is None else self.end
         axis = np.cos(self.axis), np.sin(self.axis)
-        return [*(low + high) / 2, *radius, self.round, *axis, *self.colour, *end,
-                self.angle, float(self.swirl), self.depth]  # fmt: skip
+        return [
+            *(low + high) / 2,
+            *radius,
+            self.round,
+            *axis,
+            *self.colour,
+            *end,
+            self.angle,
+            float(self.swirl),
+            self.depth,
+        ]
 
 
 def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
