@@ -24,8 +24,9 @@ from core.data.loading import BadSample
 from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
-from core.evaluation.common import BackboneConfig, open_backbone, save_record
+from core.evaluation.common import BackboneConfig, open_backbone
 from core.evaluation.exporters import check_new, export_int8, export_onnx, export_program, noise
+from core.files import write_json
 from core.training.session import Session
 
 Format = Literal["export", "onnx", "int8"]
@@ -65,7 +66,7 @@ def run(config: Config, session: Session) -> dict:
         record["files"][paths[name].name] = found
         words = ", ".join(f"{key} {value:.4g}" for key, value in found.items())
         session.print(f"{paths[name]}: {words}")
-    save_record(config.out, _stem(config.model), record)
+    write_json(Path(config.out) / f"{_stem(config.model)}.json", record)
     return record
 
 

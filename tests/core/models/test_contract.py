@@ -80,6 +80,8 @@ def test_sizes_grids_and_maps_agree(backbones, name):
     assert tokens.shape == (2, h * w, channels)
     assert feature_map.shape == (2, channels, h, w)
     torch.testing.assert_close(feature_map.flatten(2).transpose(1, 2), tokens)
+    if hasattr(backbone, "pooled"):
+        assert backbone.pooled(images).shape == (2, backbone.pooled_features)
     sides = [level.shape[2:] for level in pyramid]
     assert sides == sorted(sides, reverse=True)  # fine to coarse
     assert all(level.ndim == 4 and len(level) == 2 for level in pyramid)
