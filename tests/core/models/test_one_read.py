@@ -16,8 +16,11 @@ from core.evaluation.common import BackboneConfig
 from core.evaluation.grids import open_network
 from core.models.backbone import open_weights
 from core.models.classifier import Classifier, create_classifier, load_classifier
+from core.models.networks.convmlp import CONVMLPS
+from core.models.weights.formats import from_convmlp
 from core.models.weights.reading import find_weights, read_stored
 from core.models.weights.stored import StoredModel
+from tests.core.models.test_convmlp import official_state
 from tests.core.models.test_sharing import MyNet
 
 LINEN = Path(__file__).parents[2] / "fixtures" / "mixer_tiny_linen.npz"
@@ -155,6 +158,14 @@ def test_sizes_of_what_is_read(tmp_path):
     assert moved.backbone.image_size == (64, 64)
     own = create_classifier(NAME, None, weights=a_timm_mixer(tmp_path))
     assert own.backbone.image_size == (32, 32)
+    state = official_state(*CONVMLPS["convmlp_s"])
+    assert from_convmlp(state).description["image_size"] == (224, 224)
+    assert from_convmlp(state, (40, 64)).description["image_size"] == (40, 64)
+
+
+def test_weights_of_a_patch_that_does_not_divide_224(tmp_path):
+    folder = create_backbone("mixer_c16_l2_p12", (24, 36)).save_pretrained(tmp_path / "p12")
+    assert create_backbone("mixer_c16_l2_p12", weights=folder).image_size == (24, 36)
 
 
 def test_given_names_of_classes_come_before_the_stored_ones(tmp_path):
