@@ -1,4 +1,4 @@
-"""What the evaluations share: the model and images on the command line, and where results go."""
+"""What the evaluations share: the backbone and the batch on the command line, and bad images."""
 
 from __future__ import annotations
 
