@@ -27,6 +27,7 @@ from apps.pose.presets import PRESETS, debug
 from core import InputError, create_backbone
 from core.config import cli, load_config, to_plain
 from core.training.folder import read_metrics
+from core.training.run import Run
 from core.training.session import Session
 from tests.core import toy
 from tests.core.launch import launch
@@ -424,3 +425,26 @@ def test_the_embedded_people_are_those_of_the_settings(tmp_path, monkeypatch):
         paths = {Path(dataset.people.get_data_info(i)["img_path"]) for i in range(len(dataset))}
         assert {path.parent for path in paths} == {data.root / "images" / split}
         assert dataset.counts["images"] == count
+
+
+def test_losses_are_divided_by_the_labelled_keypoints(people, tmp_path, monkeypatch):
+    """Of the people in the batch, as the loop gives them to the run."""
+    batches, counts = [], []
+    losses_of, backward = pose_train.pose_losses, Run.backward
+
+    def losses(outputs, batch):
+        batches.append(batch)
+        return losses_of(outputs, batch)
+
+    def counted(run, values, valid=None):
+        counts.append(valid)
+        return backward(run, values, valid=valid)
+
+    monkeypatch.setattr(pose_train, "pose_losses", losses)
+    monkeypatch.setattr(Run, "backward", counted)
+    config = data_of(people).config
+    pose_train.train(replace(config, run=replace(config.run, folder=str(tmp_path / "run"))))
+    assert len(batches) == len(counts) == 2
+    for batch, count in zip(batches, counts, strict=True):
+        assert torch.equal(count, (batch["weight"] > 0).sum(1).to(count))
+        assert 0 < count.min() <= count.max() <= 17
