@@ -28,14 +28,14 @@ def config_from(kind: type, values: dict):
 
     timm's words for the same are taken: `in_chans`, and `num_classes=0`.
     """
+    known = f"the fields of {kind.__name__} are {', '.join(field.name for field in fields(kind))}"
     try:
-        return kind(**_in_our_words(values))
+        return kind(**_in_our_words(values, known))
     except TypeError as error:
-        known = ", ".join(field.name for field in fields(kind))
-        raise InputError(f"{error}; the fields of {kind.__name__} are {known}") from error
+        raise InputError(f"{error}; {known}") from error
 
 
-def _in_our_words(values: dict) -> dict:
+def _in_our_words(values: dict, known: str) -> dict:
     """Fields by our names, where timm has another for the same; InputError where it has not."""
     ours = dict(values)
     if ours.pop("num_classes", 0):
@@ -48,7 +48,7 @@ def _in_our_words(values: dict) -> dict:
     ours.pop("in_chans", None)
     for theirs, field in TIMMS_OTHERS.items():
         if theirs in ours:
-            raise InputError(f"{theirs}: timm's word; here it is {field}")
+            raise InputError(f"{theirs}: timm's word; here it is {field}; {known}")
     return ours
 
 
