@@ -48,7 +48,7 @@ def _in_our_words(values: dict, known: str) -> dict:
     ours.pop("in_chans", None)
     for theirs, field in TIMMS_OTHERS.items():
         if theirs in ours:
-            raise InputError(f"{theirs}: timm's word; here it is {field}; {known}")
+            raise InputError(f"{theirs!r}: timm's word; here it is {field}; {known}")
     return ours
 
 
