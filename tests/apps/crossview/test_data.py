@@ -104,8 +104,10 @@ def test_nearest_colours_by_brute_force():
     found, unknown = palette.ids(pixels)
     far = 0
     for place in np.ndindex(9, 7):
-        apart = [sum((int(a) - int(b)) ** 2 for a, b in zip(pixels[place], c, strict=True))
-                 for c in CITYSCAPES.values()]  # fmt: skip
+        apart = [
+            sum((int(a) - int(b)) ** 2 for a, b in zip(pixels[place], c, strict=True))
+            for c in CITYSCAPES.values()
+        ]
         assert apart[found[place]] == min(apart)
         far += min(apart) > 32**2
     assert unknown == pytest.approx(far / 63)
@@ -244,6 +246,18 @@ def test_panels_are_mirrored_and_cropped_together(tmp_path):
         seen.add((mirrored, round(float(item["aerial"][0].mean()), 3)))
     assert len({mirrored for mirrored, _ in seen}) == 2
     assert len(seen) > 4
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_resized_maps_hold_no_class_that_was_not_there(tmp_path, training):
+    """Between sky (0) and vegetation (3) lie no roads, at any size."""
+    (tmp_path / "train").mkdir()
+    rng = np.random.default_rng(0)
+    colours = np.array([CVUSA["sky"], CVUSA["vegetation"]], np.uint8)
+    panels = [photograph(rng), photograph(rng), *(colours[np.eye(SIDE, dtype=int)] for _ in "ag")]
+    Image.fromarray(np.concatenate(panels, 1)).save(tmp_path / "train/0.png")
+    pairs = Pairs(config(tmp_path, size=(20, 36), enlarge=1.3), "train", training=training)
+    assert set(pairs[0]["ground_map"].unique().tolist()) == {0, 3}
 
 
 def test_evaluation_neither_crops_nor_mirrors(tmp_path):

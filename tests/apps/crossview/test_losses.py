@@ -23,9 +23,12 @@ def rand(*shape, low=-1.0):
 def output():
     torch.manual_seed(0)
     return {
-        "coarse": rand(2, 3, H, W), "image": rand(2, 3, H, W), "map": rand(2, K, H, W),
-        "map_final": rand(2, K, H, W), "uncertainty": rand(2, 1, H, W, low=0.1),
-    }  # fmt: skip
+        "coarse": rand(2, 3, H, W),
+        "image": rand(2, 3, H, W),
+        "map": rand(2, K, H, W),
+        "map_final": rand(2, K, H, W),
+        "uncertainty": rand(2, 1, H, W, low=0.1),
+    }
 
 
 def bce(logits, truth):
@@ -104,6 +107,9 @@ def test_no_uncertainty_makes_a_loss_infinite(output):
     truth = output["image"].clone()
     losses = pixel_losses(output, truth, output["map"], LossConfig())
     assert all(loss.isfinite().all() for loss in losses.values())
+    output["uncertainty"] = torch.full((2, 1, H, W), 1e-3)
+    for name, loss in pixel_losses(output, truth, output["map"], LossConfig()).items():
+        torch.testing.assert_close(losses[name], loss)
 
 
 def test_each_sample_has_its_own_loss(output):

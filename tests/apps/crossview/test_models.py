@@ -93,8 +93,10 @@ def layer_norm(x, norm):
 def mlp(x, module):
     from math import erf
 
-    w1, b1, w2, b2 = (p.detach().numpy() for p in (
-        module.fc1.weight, module.fc1.bias, module.fc2.weight, module.fc2.bias))  # fmt: skip
+    w1, b1, w2, b2 = (
+        p.detach().numpy()
+        for p in (module.fc1.weight, module.fc1.bias, module.fc2.weight, module.fc2.bias)
+    )
     hidden = x @ w1.T + b1
     gelu = hidden * 0.5 * (1 + np.vectorize(erf)(hidden / np.sqrt(2)))
     return gelu @ w2.T + b2
@@ -113,10 +115,14 @@ def test_cross_mixer_follows_the_formulas():
         streams.append(tokens)
         firsts.append(tokens)
     for block in network.blocks:
-        u, v = (x + mlp(layer_norm(x, part.norm1).T, part.mlp_tokens).T
-                for x, part in zip(streams, (block.u, block.v), strict=True))  # fmt: skip
-        streams = [x + mlp(layer_norm(u + v, part.norm2), part.mlp_channels)
-                   for x, part in ((u, block.u), (v, block.v))]  # fmt: skip
+        u, v = (
+            x + mlp(layer_norm(x, part.norm1).T, part.mlp_tokens).T
+            for x, part in zip(streams, (block.u, block.v), strict=True)
+        )
+        streams = [
+            x + mlp(layer_norm(u + v, part.norm2), part.mlp_channels)
+            for x, part in ((u, block.u), (v, block.v))
+        ]
     norms, ways = (network.norm_u, network.norm_v), (network.decode_u, network.decode_v)
     back = []
     for x, first, norm, way in zip(streams, firsts, norms, ways, strict=True):
@@ -136,6 +142,29 @@ def test_selection_is_a_mean_of_candidates():
     torch.testing.assert_close(output["image"], by_hand)
     assert output["image"].abs().max() <= 1
     assert ((output["uncertainty"] > 0) & (output["uncertainty"] < 1)).all()
+
+
+@pytest.mark.parametrize("name", ["crossmlp", "selectiongan", "mixer"])
+def test_which_map_is_drawn_from_which_image(name):
+    """The last map from the last image; SelectionGAN's first from the coarse one."""
+    network = generator(name, selection=True).eval()
+    output = drawn(network)
+    torch.testing.assert_close(output["map_final"], network.draw_map(output["image"]))
+    same = output["map"].allclose(network.draw_map(output["coarse"]))
+    assert same == (name == "selectiongan")
+
+
+@pytest.mark.parametrize("name", ["crossmlp", "mixer"])
+@pytest.mark.parametrize("which", ["source", "target_map"])
+def test_what_is_seen_in_one_corner_reaches_the_other(name, which):
+    """Through the mixed tokens, of image and map alike: convolutions do not go so far."""
+    network = generator(name, (128, 128), blocks=1).eval()
+    inputs = {"source": torch.rand(1, 3, 128, 128), "target_map": torch.rand(1, 5, 128, 128)}
+    before = network.first(**inputs)["coarse"]
+    inputs[which] = inputs[which].clone()
+    inputs[which][..., :8, :8] *= -1
+    after = network.first(**inputs)["coarse"]
+    assert (after - before)[..., -8:, -8:].abs().max() > 0
 
 
 # ---- any size, every parameter ---------------------------------------------------------------
@@ -201,8 +230,15 @@ def test_bfloat16(monkeypatch):
 def test_networks_with_a_selection_have_all_outputs(name):
     output = drawn(generator(name, selection=True))
     assert output["candidates"].shape == (2, 3, 3, 64, 64)
-    assert output.keys() == {"image", "coarse", "map", "map_final", "candidates", "attention",
-                             "uncertainty"}  # fmt: skip
+    assert output.keys() == {
+        "image",
+        "coarse",
+        "map",
+        "map_final",
+        "candidates",
+        "attention",
+        "uncertainty",
+    }
 
 
 def test_the_backbone_sees_the_source_as_its_weights_expect():
