@@ -22,17 +22,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from apps.crossview.config import LossConfig, ModelConfig
 from apps.crossview.data.maps import Palette, open_palette
 from apps.crossview.models.cross_mixer import CrossMixer
 from apps.crossview.models.crossmlp import CascadeMixer
 from apps.crossview.models.discriminator import PatchDiscriminator
 from apps.crossview.models.losses import (
-    LossConfig,
     adversarial_losses,
     discriminator_losses,
     pixel_losses,
 )
-from apps.crossview.models.network import Generator, ModelConfig
+from apps.crossview.models.network import Generator
 
 
 class PlainMlp(nn.Module):

@@ -21,12 +21,14 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from apps.pointcloud.eval import open_run
-from apps.pointcloud.evaluation.inference import exactly
+from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.evaluation.metrics import cloud_metrics
 from apps.pointcloud.evaluation.suites import open_suite
-from apps.pointcloud.geometry.voxelize import centres, occupied, voxelize
+from apps.pointcloud.geometry.resample import resample_cloud
 from apps.pointcloud.models.network import ReconNet
+from apps.pointcloud.models.sparse.voxelize import centres, occupied, voxelize
+from core.app.runs import reopen
+from core.data.samples import evenly_spaced
 from core.training.session import Session
 
 NAMES = ("all", "true voxels", "centres", "to the surface")
@@ -37,13 +39,13 @@ def stages(network: ReconNet, item: dict, count: int) -> list[float]:
     length, target = network.config.voxel_length, item["target"]
     start = voxelize(item["input"], _zeros(item["input"]), length)
     truth = occupied(target, _zeros(target), length)
-    kept = _last(network, start, None)
-    made = network.refine(kept.features, kept.sites).flatten(0, 1)
+    occupied_voxels = _last(network, start, None)
+    output = network.refine(occupied_voxels.features, occupied_voxels.sites).flatten(0, 1)
     forced = _last(network, start, truth)
     forced = forced.prune(truth.find(forced.sites) >= 0)
     ideal = network.refine(forced.features, forced.sites).flatten(0, 1)
-    clouds = made, ideal, centres(kept.sites, length)
-    chamfers = [_chamfer(exactly(cloud, count), target.numpy()) for cloud in clouds]
+    clouds = output, ideal, centres(occupied_voxels.sites, length)
+    chamfers = [_chamfer(resample_cloud(cloud, count), target.numpy()) for cloud in clouds]
     apart = cKDTree(target.numpy()).query(ideal.numpy())[0]
     return [*chamfers, float(apart.mean())]
 
@@ -70,16 +72,16 @@ def main() -> None:
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--clouds", type=int, default=55)
     options = parser.parse_args()
-    session, suite, found = Session(), open_suite("embedded"), defaultdict(list)
-    chosen = np.linspace(0, len(suite) - 1, options.clouds).round().astype(int).tolist()
-    items = [suite.items[i] for i in chosen]
+    session, suite, of_operator = Session(), open_suite("embedded"), defaultdict(list)
+    items = [suite.items[i] for i in evenly_spaced(len(suite), options.clouds)]
     for path in options.runs:
-        config, network, _ = open_run(path, session)
-        rows = [stages(network, item, suite.outputs) for item in items]
-        found[config.model.operator].append(1000 * np.mean(rows, 0))
-        print(path, dict(zip(NAMES, found[config.model.operator][-1].round(2), strict=True)))
+        run = reopen(path, PointCloudConfig, ReconNet, session)
+        rows = [stages(run.network, item, suite.outputs) for item in items]
+        figures = 1000 * np.mean(rows, 0)
+        of_operator[run.config.model.operator].append(figures)
+        print(path, dict(zip(NAMES, figures.round(2), strict=True)))
     print(f"\n{'operator':18}" + "".join(f"{name:>20}" for name in NAMES))
-    for operator, runs in found.items():
+    for operator, runs in of_operator.items():
         cells = [f"{statistics.fmean(v):.2f} +- {_deviation(v):.2f}" for v in np.transpose(runs)]
         print(f"{operator:18}" + "".join(f"{cell:>20}" for cell in cells))
 

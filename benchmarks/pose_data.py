@@ -88,13 +88,13 @@ def compare(json_path: Path, images: Path, rounds: int) -> None:
         rates = {side: [] for side in sides}
         for repeat in range(rounds + 1):
             for side, (dataset, collate) in sides.items():
-                found = rate(dataset, collate, repeat)
+                people = rate(dataset, collate, repeat)
                 if repeat:  # the first round warms up
-                    rates[side].append(found)
+                    rates[side].append(people)
         ratios = [a / b for a, b in zip(rates["ours"], rates["mmpose"], strict=True)]
         print(f"{name}: people a second, median (range) of {rounds} rounds of {PEOPLE}")
-        for side, found in rates.items():
-            print(f"  {side:14}{spread(found, 0)}")
+        for side, values in rates.items():
+            print(f"  {side:14}{spread(values, 0)}")
         print(f"  {'ours / mmpose':14}{spread(ratios, 2)}", flush=True)
 
 

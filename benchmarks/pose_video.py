@@ -26,10 +26,10 @@ import torch
 from rich.progress import track
 from torch.utils.data import default_collate
 
+from apps.pose.config import PoseConfig
 from apps.pose.data.dataset import crop_box
 from apps.pose.data.keypoints import COCO_NAMES, KeypointSet
-from apps.pose.eval import open_run
-from apps.pose.evaluation.inference import predictor
+from apps.pose.evaluation.inference import numpy_predictor
 from apps.pose.models.network import PoseNet
 from apps.pose.people.film import draw_film
 from apps.pose.people.skeleton import BONES
@@ -39,6 +39,7 @@ from apps.pose.prediction.outputs import Film, film
 from apps.pose.prediction.stages import Stages, video_frames
 from apps.pose.prediction.video import VideoReader, VideoWriter
 from apps.pose.presets import demo
+from core.app.runs import reopen
 from core.training.session import Session, build_accelerator
 
 FPS, SHORT, PAIRS = 25, 75, 5  # frames/s, frames of a short video, how many of them
@@ -59,13 +60,13 @@ def make_predict(options: argparse.Namespace):
     """What predicts a batch, the model's configuration, and its keypoints."""
     session = Session(build_accelerator())
     if options.run:
-        _, network, _ = open_run(options.run, session)
+        network = reopen(options.run, PoseConfig, PoseNet, session).network
     else:
         torch.manual_seed(0)
         coco = KeypointSet.of(list(COCO_NAMES), [(a - 1, b - 1) for a, b in BONES])
         network = PoseNet(demo().model, coco).to(session.device).eval()
-    predict = predictor(network, network.config, network.keypoints, options.flip_test)
-    return lambda batch: predict(session.to_device(batch)), network.config, network.keypoints
+    predict = numpy_predictor(session, network, options.flip_test)
+    return predict, network.config, network.keypoints
 
 
 def staged(stages: Stages, frames, output: Film) -> int:

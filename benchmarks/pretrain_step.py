@@ -32,7 +32,7 @@ from core.training.losses import softmax_loss
 from core.training.optim import OptimConfig, create_optimizer
 from core.training.run import Run, RunConfig
 
-AHEAD = 2  # batches that each loader process of PyTorch prepares in advance
+PREFETCH = 2  # batches that each loader process of PyTorch prepares in advance
 
 
 class Running:
@@ -115,7 +115,7 @@ def rounds(options: argparse.Namespace) -> dict[str, list[float]]:
 
 def running(images: FractalImages, batch: int, workers: int) -> Running:
     loader = TrainLoader(images, batch, workers=workers)
-    return Running(loader.batches(), AHEAD * workers)
+    return Running(loader.batches(), PREFETCH * workers)
 
 
 def report(found: dict[str, list[float]], options: argparse.Namespace) -> None:

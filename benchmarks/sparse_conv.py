@@ -30,9 +30,10 @@ import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while t
 # isort: split
 import torch
 
-from apps.pointcloud.geometry.voxelize import CHANNELS, occupied, voxelize
 from apps.pointcloud.models.sparse import Hourglass
 from apps.pointcloud.models.sparse.layers import convolve
+from apps.pointcloud.models.sparse.voxelize import CHANNELS, occupied, voxelize
+from core.pictures.figures import new_figure, plain_axes, save_figure
 
 C, NARROW, DEPTH = 16, 8, 3
 ENOUGH = 10.0  # seconds of a part, after which it is not repeated
@@ -61,10 +62,11 @@ def build_layer(count, by=convolve):
     pairs = sites.map_to(sites, 3)
     features = torch.randn(len(sites), C, requires_grad=True)
     weight = torch.randn(27, C, C, requires_grad=True)
-    told = {im2col: table, offsets: lambda p: list(pairs_of_cells(p))}.get(by, lambda p: p)(pairs)
+    forms = {im2col: neighbour_table, offsets: lambda p: list(pairs_of_cells(p))}
+    geometry = forms.get(by, lambda p: p)(pairs)  # what each way of doing it reads the map as
 
     def work():
-        by(features, weight, told).sum().backward()
+        by(features, weight, geometry).sum().backward()
         features.grad = weight.grad = None
 
     return work, len(sites)
@@ -89,7 +91,7 @@ def pairs_of_cells(pairs):
         yield cell, torch.cat([r[0] for r in rows]), torch.cat([r[1] for r in rows])
 
 
-def table(pairs):
+def neighbour_table(pairs):
     """(V, 27) int64: the neighbour under each cell; V where none is."""
     neighbours = torch.full((pairs.count, 27), pairs.count)
     for cell, inputs, outputs in pairs_of_cells(pairs):
@@ -124,7 +126,7 @@ def resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def measure(part: str, count: int, repeats: int) -> dict:
+def cost(part: str, count: int, repeats: int) -> dict:
     """In this process: seconds of processor, bytes, voxels."""
     torch.set_num_threads(1)
     PARTS[part](1_000)[0]()  # what torch loads late is loaded now
@@ -138,8 +140,8 @@ def measure(part: str, count: int, repeats: int) -> dict:
     return {"seconds": min(times), "bytes": resident() - before, "voxels": voxels}
 
 
-def measured_alone(part: str, count: int) -> dict:
-    """`measure` in a process of its own."""
+def cost_alone(part: str, count: int) -> dict:
+    """`cost` in a process of its own."""
     words = [sys.executable, __file__, "--part", part, "--sizes", count]
     done = subprocess.run([str(w) for w in words], capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
@@ -152,22 +154,16 @@ def slope(sizes, values) -> float:
 
 
 def draw(rows: dict[str, list[dict]], sizes, out: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
-    for axis, name, unit in zip(axes, ("seconds", "bytes"), (1, 2**20), strict=True):
-        for part, found in rows.items():
-            values = [row[name] / unit for row in found]
+    figure = new_figure(11, 4.5, dpi=110)
+    panels = zip(figure.subplots(1, 2), ("seconds", "bytes"), (1, 2**20), strict=True)
+    for axis, name, unit in panels:
+        for part, costs in rows.items():
+            values = [row[name] / unit for row in costs]
             axis.loglog(sizes, values, "o-", label=f"{part}, slope {slope(sizes, values):.2f}")
         axis.set(xlabel="points", ylabel="seconds, one core" if unit == 1 else "peak memory, MiB")
-        axis.grid(alpha=0.3)
+        plain_axes(axis)
         axis.legend()
-    partial = out.with_name(f".{out.name}.partial")
-    figure.savefig(partial, format="png", dpi=110)
-    partial.replace(out)
+    save_figure(out, figure)
 
 
 def main() -> None:
@@ -178,13 +174,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/sparse_conv.png"))
     options = parser.parse_args()
     if options.part:
-        print(json.dumps(measure(options.part, options.sizes[0], options.repeats)))
+        print(json.dumps(cost(options.part, options.sizes[0], options.repeats)))
         return
     rows: dict[str, list[dict]] = {part: [] for part in PARTS}
     print(f"{'part':10}{'points':>9}{'voxels':>9}{'seconds':>9}{'MiB':>8}{'us/point':>10}")
     for part in PARTS:
         for size in options.sizes:
-            row = measured_alone(part, size)
+            row = cost_alone(part, size)
             rows[part].append(row)
             numbers = row["seconds"], row["bytes"] / 2**20, 1e6 * row["seconds"] / size
             words = "{:9.3f}{:8.0f}{:10.2f}".format(*numbers)

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = [ROOT / "core/pretrain.py", *sorted(ROOT.glob("apps/*/train.py"))]
+FOLDERS = sorted({path.parent for path in ROOT.glob("apps/*/*.py")} - {ROOT / "apps"})
 PROGRAM = """
 import os, runpy, sys
 
@@ -32,11 +34,30 @@ for name, module in list(sys.modules.items()):
 def test_imports(script):
     """OpenMP's threads, if they spin, take the cores of the loader's processes.
 
-    And no module of an app stands in for a library, as apps/pose/mmpose would from the script's
-    folder.
+    And no module of an app stands in for a library.
     """
     environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
     words = [sys.executable, "-c", PROGRAM, str(script), str(ROOT / "apps")]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "torch comes after the setting" in done.stdout
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_nothing_beside_a_script_has_the_name_of_a_library(folder):
+    """A script's own folder is first on sys.path: `import NAME` in any library would find it."""
+    names = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+    names -= {"__init__", "__main__", "__pycache__"}
+    assert "train" in names
+    elsewhere = [entry for entry in sys.path if not Path(entry).resolve().is_relative_to(ROOT)]
+    libraries = {name: PathFinder.find_spec(name, elsewhere) for name in names}
+    taken = {name: spec.origin for name, spec in libraries.items() if spec}
+    assert not taken
+    assert not names & set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_scripts_find_the_real_mmpose(folder):
+    pytest.importorskip("mmpose")
+    spec = PathFinder.find_spec("mmpose", [str(folder), *sys.path])
+    assert not Path(spec.origin).is_relative_to(ROOT)

@@ -1,14 +1,13 @@
 """Generators side by side: accelerate launch apps/crossview/compare.py [PRESET] [--rows ...].
 
 Every row is trained with several seeds by an equal budget (steps and batch), then measured on the
-validation pairs; the floors stand below. Runs lie in OUT/ROW-SEED and go on where they stopped;
-what was measured is kept there (eval.json). Printed and written: compare.json, compare.png, and
+validation pairs; the baselines stand below. Runs lie in OUT/ROW-SEED and go on where they stopped;
+what was measured is kept there (figures.json). Printed and written: compare.json, compare.png, and
 grid.png, the same pairs as every row draws them.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,22 +15,26 @@ import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while t
 
 # isort: split
 import torch
+from PIL import Image
 
-from apps.crossview.config import CrossViewConfig, towns_small
-from apps.crossview.config import debug as debug_run
-from apps.crossview.data.pairs import Pairs, some_pairs
+from apps.crossview.config import CrossViewConfig
+from apps.crossview.data.pairs import some_pairs
 from apps.crossview.data.source import PairData
-from apps.crossview.data.views import map_input, views_of
-from apps.crossview.eval import by_floor, by_network, open_run, score
-from apps.crossview.evaluation import baselines as floors
-from apps.crossview.evaluation.perceptual import Judges
-from apps.crossview.evaluation.pictures import save_image, sheet
-from apps.crossview.models.network import ModelConfig
+from apps.crossview.data.views import views_of
+from apps.crossview.evaluation import baselines
+from apps.crossview.evaluation.perceptual import PerceptualNetworks
+from apps.crossview.evaluation.pictures import image_sheet
+from apps.crossview.evaluation.scoring import by_baseline, evaluate, score
+from apps.crossview.models.network import Generator, draw_views
+from apps.crossview.presets import debug as debug_run
+from apps.crossview.presets import towns_small
 from apps.crossview.train import train
-from core.app.comparing import Metric, Scores, check_lists, report, table
+from core.app.comparing import Figures, Metric, check_lists, remembered, report, train_all
+from core.app.runs import reopen
 from core.config import cli, did_you_mean, entry_point
 from core.errors import InputError
-from core.evaluation.common import save_record
+from core.pictures.sheets import save_image
+from core.training.run import Run
 from core.training.session import Session, end_processes
 
 ROWS = ("crossmlp", "selectiongan", "pix2pix", "xfork", "xseq", "mixer", "mixer-pretrained")
@@ -70,18 +73,20 @@ def debug() -> CompareConfig:
 PRESETS = {make.__name__: make for make in (towns, debug)}
 
 
-def compare(config: CompareConfig) -> dict[str, dict[str, list[dict]]]:
+def compare(config: CompareConfig) -> Figures:
     """Train what is not trained yet, print and write the tables; figures by group, row, seed."""
     check(config)
-    found: dict[str, list[dict]] = {row: [] for row in config.rows}
-    for seed in config.seeds:
-        for row in config.rows:
-            run = one_run(config, row, seed)
-            session = train(run, keep_processes=True).session
-            found[row].append(_measured(session, run))
+
+    def train_one(group: str, row: str, seed: int) -> Run:
+        return train(one_run(config, row, seed), keep_processes=True)
+
+    group = "val" if config.base.data.root else "towns"
+    figures, session = train_all([group], config.rows, config.seeds, train_one, measure, "ssim")
+    notes = ["", *baseline_lines(session, config)]
     if session.is_main:
-        _report(session, config, {"towns" if not config.base.data.root else "val": found})
-    return found
+        report(config.out, config, METRICS, config.seeds, figures, notes)
+        print(save_image(Path(config.out) / "grid.png", grid(session, config)))
+    return figures
 
 
 def check(config: CompareConfig) -> None:
@@ -91,75 +96,58 @@ def check(config: CompareConfig) -> None:
         if row not in ROWS:
             raise InputError(f"rows: no {row!r}.{did_you_mean(row, ROWS)}")
     if "mixer-pretrained" in config.rows and not config.weights:
-        raise InputError("row mixer-pretrained starts from a pretrained backbone: give --weights, "
-                         "or leave it out of --rows")  # fmt: skip
+        raise InputError(
+            "row mixer-pretrained starts from a pretrained backbone: give --weights, or leave it "
+            "out of --rows"
+        )
 
 
 def one_run(config: CompareConfig, row: str, seed: int) -> CrossViewConfig:
     """The run of one row and seed."""
     base, (name, _, start) = config.base, row.partition("-")
     run = replace(base.run, folder=str(Path(config.out) / f"{row}-{seed}"), seed=seed, resume=True)
-    weights = config.weights if start else ""
-    model: ModelConfig = replace(base.model, generator=name, weights=weights)
+    model = replace(base.model, generator=name, weights=config.weights if start else "")
     loss = replace(base.loss, pixel="selectiongan" if name == "selectiongan" else "crossmlp")
     return replace(base, model=model, loss=loss, run=run)
 
 
-def _measured(session: Session, run: CrossViewConfig) -> dict[str, float]:
-    """Mean metrics of a finished run, from its eval.json if that is there."""
-    path = Path(run.run.folder) / "eval.json"
-    if path.is_file():
-        return json.loads(path.read_text())["metrics"]
-    config, network, checkpoint = open_run(run.run.folder, session)
-    val = PairData(config, session).val()
-    metrics = score(session, by_network(network, val, config), val, config, Judges())
-    if session.is_main:
-        save_record(path.parent, "eval", {"checkpoint": str(checkpoint), "metrics": metrics})
-        print(f"{path.parent}: SSIM {metrics['ssim']:.4f}", flush=True)
-    session.wait()
-    return metrics
+def measure(run: Run) -> dict[str, dict[str, float]]:
+    """{"": mean metrics of a run's best checkpoint}; all processes call it."""
+    best = reopen(run.folder, CrossViewConfig, Generator, run.session)
+
+    def on_validation() -> dict[str, float]:
+        val = PairData(best.config, run.session).val()
+        return evaluate(run.session, best.network, val, best.config)
+
+    path = best.folder / "figures.json"
+    return {"": remembered(path, best.checkpoint, run.session, on_validation)}
 
 
-def _report(session: Session, config: CompareConfig, figures: dict[str, dict[str, list]]) -> None:
-    parts = []
-    for metric in METRICS:
-        scores: Scores = {
-            group: {row: [s[metric.name] for s in each] for row, each in rows.items()
-                    if metric.name in each[0]} for group, rows in figures.items()
-        }  # fmt: skip
-        if any(scores.values()):
-            parts.append((metric, scores))
-    notes = [line for metric, scores in parts[1:]
-             for line in ["", *table(metric, config.seeds, scores).splitlines()]]  # fmt: skip
-    (metric, scores), lines = parts[0], ["", *_floors(session, config), *notes]
-    report(config.out, config, metric, config.seeds, scores, lines)
-    print(save_image(Path(config.out) / "grid.png", grid(session, config)))
-
-
-def _floors(session: Session, config: CompareConfig) -> list[str]:
-    """A line for each floor."""
+def baseline_lines(session: Session, config: CompareConfig) -> list[str]:
+    """A line for each baseline; all processes call it."""
     data = PairData(config.base, session)
-    val, fitted = data.val(), floors.fit_floors(Pairs(data.data, "train"), config.base.direction)
+    val = data.val()
+    fitted = baselines.fit_baselines(data.train(augmented=False), config.base.direction)
     lines = []
-    for name in floors.NAMES:
-        found = score(session, by_floor(fitted, name), val, config.base, Judges())
-        lines.append(f"  floor, {name}: " + ", ".join(
-            f"{m.name} {found[m.name]:.4f}" for m in METRICS if m.name in found))  # fmt: skip
+    for name in baselines.NAMES:
+        predict = by_baseline(fitted, name)
+        scores = score(session, predict, val, config.base, PerceptualNetworks())
+        known = [f"{m.name} {scores[m.name]:.4f}" for m in METRICS if m.name in scores]
+        lines.append(f"  baseline, {name}: {', '.join(known)}")
     return lines
 
 
 @torch.inference_mode()
-def grid(session: Session, config: CompareConfig):
-    """The same validation pairs as the first seed's runs draw them: a picture."""
+def grid(session: Session, config: CompareConfig) -> Image.Image:
+    """The same validation pairs as the first seed's runs draw them."""
     val = PairData(config.base, session).val()
     views = views_of(session.to_device(some_pairs(val, SHOWN)), config.base.direction)
     columns = {"source": views.source, "map": val.palette.paint(views.ids)}
     for row in config.rows:
-        run, network, _ = open_run(one_run(config, row, config.seeds[0]).run.folder, session)
-        given = map_input(views.ids, val.palette, run.model.maps)
-        columns[row] = network(views.source, given)["image"]
-    columns["real"] = views.target
-    return sheet(list(zip(*columns.values(), strict=True)), list(columns), 2)
+        folder = one_run(config, row, config.seeds[0]).run.folder
+        network = reopen(folder, CrossViewConfig, Generator, session).network
+        columns[row] = draw_views(network, views.source, views.ids)["image"]
+    return image_sheet(columns | {"real": views.target}, 2)
 
 
 @entry_point

@@ -1,19 +1,42 @@
-"""Everything a cross-view run can be told, and the presets."""
+"""Everything a cross-view run can be told, a section each: plain values and their meanings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
-from apps.crossview.data.pairs import DataConfig
-from apps.crossview.data.views import Direction
-from apps.crossview.models.losses import LossConfig
-from apps.crossview.models.network import ModelConfig
-from core.training.optim import OptimConfig, ScheduleConfig
-from core.training.run import RunConfig
+from core.training.optim import OptimConfig
+from core.training.run_config import RunConfig
+
+Direction = Literal["a2g", "g2a"]  # from above to the street, and the way back
+Layout = Literal["panels", "cvusa", "cvact", "folders"]  # of a data set: data/records.py
+Order = Literal["crossmlp", "xfork", "panogan", "pair"]  # of panels in a file: data/panels.py
+GeneratorName = Literal["crossmlp", "selectiongan", "pix2pix", "xfork", "xseq", "mixer"]
+Norm = Literal["batch", "group", "instance"]
+Maps = Literal["classes", "rgb"]
 
 
 @dataclass(frozen=True)
-class TownsConfig:
+class DataConfig:
+    """Where the pairs lie, and how they are prepared."""
+
+    root: str = ""  # empty: embedded towns
+    layout: Layout = "panels"
+    order: Order = "crossmlp"
+    lists: str = ""  # panels: a folder of *train*.txt and *test*.txt that say who is where
+    # official: the set's own folders or lists; panorama: Dayton's, dealt anew by panorama
+    split: Literal["official", "panorama"] = "official"
+    split_seed: int = 0  # of panorama
+    palette: str = ""  # of maps: cvusa, cityscapes, a yaml; empty: palette.yaml of root
+    size: tuple[int, int] = (256, 256)  # height and width of every panel
+    enlarge: float = 286 / 256  # training images are so much larger, then cropped; 1: no crop
+    flip: bool = True  # mirror half of the training items, all panels of an item alike
+    workers: int = 2
+    skip_bad: int = 0  # files that may be unreadable
+
+
+@dataclass(frozen=True)
+class EmbeddedConfig:
     """The embedded towns, which are rendered where `data.root` is empty."""
 
     train: int = 2000
@@ -23,11 +46,51 @@ class TownsConfig:
 
 
 @dataclass(frozen=True)
+class ModelConfig:
+    """A generator; the defaults are CrossMLP at full size."""
+
+    generator: GeneratorName = "crossmlp"
+    width: int = 64  # channels at full resolution; tokens have 2, 8 and 16 times as many
+    norm: Norm = "batch"  # as released; the others make a step the same on any processes
+    # classes: a channel of -1 or 1 for each class; rgb: the palette's colours, as released
+    maps: Maps = "classes"
+    candidates: int = 10  # of attention selection
+    selection_width: int = 104  # channels of attention selection
+    dropout: float = 0.5  # of attention selection and of U-Nets
+    blocks: int = 9  # crossmlp
+    depth: int = 7  # crossmlp: layers of a CrossMixer
+    patch: int = 8  # crossmlp: of maps at a quarter of the size
+    as_released: bool = False  # crossmlp: its sharing, see crossmlp.py
+    backbone: str = "mixer_s16"  # mixer: any name of core.create_backbone
+    weights: str = ""  # mixer: a file, folder, run or named set; empty: random
+    fusion: int = 2  # mixer: blocks over both views
+    selection: bool = False  # mixer: with attention selection
+
+
+@dataclass(frozen=True)
 class DiscriminatorConfig:
     """The PatchGAN; 64 and 3 are pix2pix's 70x70 one."""
 
     width: int = 64
     halvings: int = 3
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights; the defaults are the released CrossMLP's."""
+
+    pixel: Literal["crossmlp", "selectiongan"] = "crossmlp"  # of networks with an uncertainty
+    image: float = 100.0  # l of images
+    map: float = 1.0  # l of maps
+    adversarial: float = 1.0  # 0: none, and no discriminator is trained
+    total_variation: float = 4e-6
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Evaluation on the validation pairs."""
+
+    batch_size: int = 16  # pairs at a time, for each process
 
 
 ADAM = OptimConfig("adam", lr=2e-4, weight_decay=0.0, betas=(0.5, 0.999))  # as released
@@ -39,91 +102,19 @@ class CrossViewConfig:
 
     direction: Direction = "a2g"
     data: DataConfig = DataConfig()
-    towns: TownsConfig = TownsConfig()
+    embedded: EmbeddedConfig = EmbeddedConfig()
     model: ModelConfig = ModelConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     loss: LossConfig = LossConfig()
-    eval_batch: int = 16  # pairs at a time in evaluation, for each process
+    eval: EvalConfig = EvalConfig()
     optim: OptimConfig = ADAM  # of the generator
     d_optim: OptimConfig = ADAM  # of the discriminator
     run: RunConfig = field(default_factory=RunConfig)
 
-
-def demo() -> CrossViewConfig:
-    """Embedded towns, small CrossMLP: 20.2 dB, SSIM 0.67 (best floor 17.9, 0.63); 14 min a core."""
-    return CrossViewConfig(
-        data=DataConfig(size=(64, 64), enlarge=1.0, workers=1),
-        model=ModelConfig(
-            width=16, blocks=3, depth=2, patch=2, selection_width=26, backbone="mixer_c128_l4_p8"
-        ),
-        discriminator=DiscriminatorConfig(width=16, halvings=2),
-        loss=LossConfig(adversarial=0.2),
-        optim=replace(ADAM, lr=1e-3),
-        d_optim=replace(ADAM, lr=4e-4),
-        run=RunConfig(
-            "runs/crossview/demo",
-            steps=1600,
-            batch_size=8,
-            schedule=ScheduleConfig("linear", warmup=0.02),
-            clip=0.0,
-            ema=0.998,
-            eval_every=400,
-            save_every=200,
-            best="ssim",
-        ),
-    )
-
-
-def debug() -> CrossViewConfig:
-    """A few embedded towns and 2 steps: does everything run? Seconds on any machine."""
-    base = demo()
-    run = replace(
-        base.run, folder="runs/crossview/debug", steps=2, batch_size=2, log_every=1, eval_every=0,
-        save_every=0, ema=0.9, trackers=(),
-    )  # fmt: skip
-    return replace(
-        base,
-        data=replace(base.data, size=(32, 32), workers=0),
-        towns=TownsConfig(train=4, val=3),
-        model=replace(base.model, width=4, blocks=1, depth=1, selection_width=4, candidates=2),
-        discriminator=DiscriminatorConfig(width=4, halvings=1),
-        run=run,
-    )
-
-
-def towns_small() -> CrossViewConfig:
-    """Embedded towns, for comparisons of generators: a core and a few minutes."""
-    base = demo()
-    run = replace(base.run, folder="runs/crossview/towns_small", steps=600, eval_every=0, ema=0.99)
-    return replace(base, run=run)
-
-
-def _released(name: str, epochs: int, hold: int, **data) -> CrossViewConfig:
-    """As CrossMLP was released: 256x256, batch 4, the learning rate held, then linear to 0."""
-    run = RunConfig(
-        f"runs/crossview/{name}",
-        epochs=epochs,
-        batch_size=4,
-        schedule=ScheduleConfig("linear", warmup=0, hold=hold / epochs),
-        clip=0.0,
-        eval_every=20_000,
-        save_every=5_000,
-        best="ssim",
-    )
-    return CrossViewConfig(data=DataConfig(flip=False, workers=8, **data), run=run)
-
-
-def dayton() -> CrossViewConfig:
-    """CrossMLP on Dayton's quadruples, 481 k steps, dealt anew by panorama; --data.root. Not run.
-
-    --data.split official is the published one, whose test images share panoramas with training.
-    """
-    return _released("dayton", 35, 20, palette="cityscapes", split="panorama")
-
-
-def cvusa() -> CrossViewConfig:
-    """CrossMLP on CVUSA's quadruples, 266 k steps; needs --data.root. Not run."""
-    return _released("cvusa", 30, 15, palette="cvusa")
-
-
-PRESETS = {make.__name__: make for make in (demo, debug, towns_small, dayton, cvusa)}
+    RENAMED: ClassVar[dict[str, str]] = {
+        "towns.train": "embedded.train",
+        "towns.val": "embedded.val",
+        "towns.seed": "embedded.seed",
+        "towns.panorama": "embedded.panorama",
+        "eval_batch": "eval.batch_size",
+    }

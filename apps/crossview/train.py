@@ -14,16 +14,20 @@ import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while t
 import torch
 from torch import Tensor, nn
 
-from apps.crossview.config import PRESETS, CrossViewConfig
-from apps.crossview.data.source import PairData, build_discriminator, build_generator
+from apps.crossview.config import CrossViewConfig
+from apps.crossview.data.source import PairData
 from apps.crossview.data.views import map_input, views_of
-from apps.crossview.eval import evaluate, sample_sheet
+from apps.crossview.evaluation.pictures import sample_sheet
+from apps.crossview.evaluation.scoring import evaluate
+from apps.crossview.models.discriminator import build_discriminator
 from apps.crossview.models.losses import (
     adversarial_losses,
     discriminator_losses,
+    image_weights,
     pixel_losses,
-    stages,
 )
+from apps.crossview.models.network import build_generator
+from apps.crossview.presets import PRESETS
 from core.config import cli, entry_point
 from core.training.curves import report_curves
 from core.training.optim import create_optimizer
@@ -50,23 +54,23 @@ def train(config: CrossViewConfig, keep_processes: bool = False) -> Run:
     )
 
     for batch in run.steps(loader):
-        # what is there, and what the generator makes of it
+        # what is there, and what the generator makes of it; images (B, 3, H, W) in [-1, 1]
         views = views_of(batch, config.direction)
-        target_map = map_input(views.ids, pairs.palette, config.model.maps)
+        target_map = map_input(views.ids, pairs.palette, config.model.maps)  # (B, K, H, W)
         output = generator(views.source, target_map)
-        images = {name: output[name] for name, _ in stages(output)}
+        images = {name: output[name] for name in image_weights(output)}
         losses = pixel_losses(output, views.target, target_map, config.loss)
 
         # the discriminator: real against made, all of them in one pass
         if config.loss.adversarial:
             fakes = [image.detach() for image in images.values()]
-            real, *made = judged(critic, views.source, [views.target, *fakes])
+            real, *made = patch_logits(critic, views.source, [views.target, *fakes])
             made = dict(zip(images, made, strict=True))
             run.backward(discriminator_losses(real, made, output))
 
             # the generator, before a discriminator that holds still
             with frozen(discriminator), run.accelerator.autocast():
-                made = judged(discriminator, views.source, list(images.values()))
+                made = patch_logits(discriminator, views.source, list(images.values()))
                 made = dict(zip(images, made, strict=True))
                 losses |= adversarial_losses(made, output, config.loss)
         run.backward(losses)
@@ -76,7 +80,8 @@ def train(config: CrossViewConfig, keep_processes: bool = False) -> Run:
         if run.due("eval"):
             with run.evaluating() as network:
                 run.log(evaluate(run.session, network, val, config))
-                sample_sheet(run.session, network, val, config, run.folder, run.done)
+                page = run.folder / "pictures" / f"samples-{run.done:08d}.png"
+                sample_sheet(run.session, network, val, config.direction, page)
         if run.due("save"):
             run.save()
 
@@ -84,9 +89,9 @@ def train(config: CrossViewConfig, keep_processes: bool = False) -> Run:
     return run
 
 
-def judged(critic: nn.Module, source: Tensor, images: list[Tensor]) -> list[Tensor]:
-    """Logits of each image (B, 3, H, W) beside the source, from one pass over all of them."""
-    sources = torch.cat([source] * len(images))
+def patch_logits(critic: nn.Module, source: Tensor, images: list[Tensor]) -> list[Tensor]:
+    """Logits (B, 1, h, w) of each image (B, 3, H, W) beside the source, all in one pass."""
+    sources = torch.cat([source] * len(images))  # (n B, 3, H, W)
     return list(critic(sources, torch.cat(images)).chunk(len(images)))
 
 

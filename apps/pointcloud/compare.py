@@ -8,22 +8,36 @@ spread, and whether the operators differ by more than seeds do.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from apps.pointcloud.config import PointCloudConfig, modelnet10_small, solids_small
-from apps.pointcloud.config import debug as debug_run
-from apps.pointcloud.eval import evaluate_suite, open_run
+from apps.pointcloud.config import PointCloudConfig
+from apps.pointcloud.evaluation.benchmark import evaluate_suite
+from apps.pointcloud.evaluation.inference import network_method
 from apps.pointcloud.evaluation.suites import Suite, open_suite
+from apps.pointcloud.models.network import ReconNet
 from apps.pointcloud.models.operators import OPERATORS
-from apps.pointcloud.prediction.tiles import network_method
+from apps.pointcloud.presets import debug as debug_run
+from apps.pointcloud.presets import modelnet10_small, solids_small
 from apps.pointcloud.train import train
-from core.app.comparing import Metric, Scores, check_lists, report, table
+from core.app.comparing import (
+    Figures,
+    Metric,
+    check_lists,
+    comparison_table,
+    remembered,
+    report,
+    scores_of,
+    train_all,
+)
+from core.app.runs import reopen
 from core.config import cli, did_you_mean, entry_point
 from core.errors import InputError
-from core.evaluation.common import save_record
-from core.training.session import Session, end_processes
+from core.training.run import Run
+from core.training.session import end_processes
+
+CHAMFER = Metric("chamfer_l1", 1000.0, "1e-3 radii (scenes: mm)", lower=True, title="Chamfer L1")
 
 
 @dataclass(frozen=True)
@@ -62,22 +76,22 @@ def debug() -> CompareConfig:
 PRESETS = {make.__name__: make for make in (solids, modelnet10, debug)}
 
 
-def compare(config: CompareConfig) -> Scores:
+def compare(config: CompareConfig) -> Figures:
     """Train and measure what is not there yet, print and write the table of Chamfer L1."""
     suites = check(config)
-    figures: dict = {suite.name: {row: [] for row in config.operators} for suite in suites}
-    session = Session()
-    for seed in config.seeds:
-        for row in config.operators:
-            run = one_run(config, row, seed)
-            train(run, keep_processes=True)
-            for suite in suites:
-                figures[suite.name][row].append(measured(run.run.folder, suite, session))
-            first = figures[suites[0].name][row][-1]["chamfer_l1"]
-            session.print(f"{row} seed {seed}: Chamfer L1 {1000 * first:.2f} of {suites[0].name}")
+
+    def train_one(_: str, operator: str, seed: int) -> Run:
+        # a run that is finished is opened and left as it is
+        return train(one_run(config, operator, seed), keep_processes=True)
+
+    def measure(run: Run) -> dict[str, dict[str, float]]:
+        return {suite.name: suite_metrics(run, suite) for suite in suites}
+
+    rows, seeds = config.operators, config.seeds
+    figures, session = train_all(("",), rows, seeds, train_one, measure, CHAMFER.name)
     if session.is_main:
-        _report(config, suites, figures)
-    return _scores(figures, "chamfer_l1")
+        report(config.out, config, [CHAMFER], seeds, figures, f1_tables(suites, seeds, figures))
+    return figures
 
 
 def check(config: CompareConfig) -> list[Suite]:
@@ -96,38 +110,26 @@ def one_run(config: CompareConfig, operator: str, seed: int) -> PointCloudConfig
     return replace(config.base, model=replace(config.base.model, operator=operator), run=run)
 
 
-def measured(folder: str, suite: Suite, session: Session) -> dict[str, float]:
+def suite_metrics(run: Run, suite: Suite) -> dict[str, float]:
     """The metrics of a finished run on a suite, kept in its folder; all processes call it."""
-    _, network, checkpoint = open_run(folder, session)
-    kept = Path(folder) / f"eval-{suite.name}.json"
-    if kept.is_file() and (found := json.loads(kept.read_text()))["checkpoint"] == str(checkpoint):
-        return found["metrics"]
-    metrics = evaluate_suite(session, network_method(session, network, suite.metres), suite)
-    session.wait()
-    if session.is_main:
-        save_record(folder, kept.stem, {"checkpoint": str(checkpoint), "metrics": metrics})
-    session.wait()
-    return metrics
+    session, trained = run.session, reopen(run.folder, PointCloudConfig, ReconNet, run.session)
+
+    def measure() -> dict[str, float]:
+        method = network_method(session, trained.network, suite.metres)
+        return evaluate_suite(session, method, suite)
+
+    path = trained.folder / f"eval-{suite.name}.json"
+    return remembered(path, trained.checkpoint, session, measure)
 
 
-def _scores(figures: dict, metric: str) -> Scores:
-    return {
-        suite: {row: [seed[metric] for seed in seeds] for row, seeds in rows.items()}
-        for suite, rows in figures.items()
-    }
-
-
-def _report(config: CompareConfig, suites: list[Suite], figures: dict) -> None:
-    """Chamfer L1 as the table, F1 at the middle threshold of each suite as notes."""
-    notes = []
+def f1_tables(suites: Sequence[Suite], seeds: Sequence[int], figures: Figures) -> list[str]:
+    """The lines of F1 at the middle threshold of each suite."""
+    lines = []
     for suite in suites:
-        name = f"f1@{suite.thresholds[1]:g}"
-        f1 = _scores({suite.name: figures[suite.name]}, name)
-        notes += ["", *table(Metric(name, 1.0), config.seeds, f1).splitlines()]
-    metric = Metric("Chamfer L1", 1000.0, "1e-3 radii (scenes: mm)", lower=True)
-    scores = _scores(figures, "chamfer_l1")
-    report(config.out, config, metric, config.seeds, scores, notes)
-    save_record(config.out, "figures", figures)
+        f1 = Metric(f"f1@{suite.thresholds[1]:g}", 1.0)
+        scores = scores_of({suite.name: figures[suite.name]}, f1.name)
+        lines += ["", *comparison_table(f1, seeds, scores).splitlines()]
+    return lines
 
 
 @entry_point

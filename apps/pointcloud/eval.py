@@ -2,108 +2,72 @@
 
 Chamfer L1 and L2, Hausdorff, accuracy, completeness and F1 at three thresholds and normals, beside
 the input itself and what needs no learning, on a test suite of docs/pointcloud_protocol.md; and
-pictures of some of its clouds. Without --suite: the validation clouds of the run.
+pictures of some of its clouds. Without --suite: the validation clouds of the run, as its settings
+(--data.root, --corruption.points, ...) have them or are told here.
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-import numpy as np
-from accelerate.utils import gather_object
-from torch import nn
-from torch.utils.data import Dataset
+from dataclasses import dataclass
 
 from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.data.source import CloudData
 from apps.pointcloud.evaluation.baselines import available
-from apps.pointcloud.evaluation.benchmark import Method, evaluate_item, table
-from apps.pointcloud.evaluation.inference import measure_all
-from apps.pointcloud.evaluation.metrics import mean_metrics
-from apps.pointcloud.evaluation.suites import SHAPE_THRESHOLDS, SUITES, Suite, open_suite
+from apps.pointcloud.evaluation.benchmark import evaluate_suite, table
+from apps.pointcloud.evaluation.inference import network_method
+from apps.pointcloud.evaluation.pictures import draw_suite
+from apps.pointcloud.evaluation.suites import SHAPE_THRESHOLDS, Suite, open_suite
 from apps.pointcloud.models.network import ReconNet
-from apps.pointcloud.prediction.pictures import panels, render, save_picture, view_of
-from apps.pointcloud.prediction.tiles import network_method
-from core.app.runs import reopen
+from core.app.commands import Report, Words, evaluation_command
 from core.config import entry_point
 from core.errors import InputError
-from core.evaluation.common import save_record
-from core.training.session import Session, build_accelerator
-
-SHOWN = 6  # clouds of a suite in its picture
+from core.training.session import Session
 
 
-def evaluate(
-    session: Session, network: nn.Module, val: Dataset, config: PointCloudConfig
-) -> dict[str, float]:
-    """Mean metrics (`metrics.cloud_metrics`) of the validation items; all processes call it."""
-    data = config.data
-    options = {"workers": data.workers, "skip_bad": data.skip_bad}
-    return measure_all(session, network, val, SHAPE_THRESHOLDS, config.eval_batch, **options)
+@dataclass(frozen=True)
+class Options:
+    """What only this evaluation is told."""
+
+    suite: str = ""  # a test suite of docs/pointcloud_protocol.md; empty: the run's validation data
+    root: str = ""  # folder or file of a suite of real data
+    no_baselines: bool = False  # the network alone
 
 
-def evaluate_suite(session: Session, method: Method, suite: Suite) -> dict[str, float]:
-    """Mean metrics of a method on a suite, whose items the processes share out."""
-    mine = range(session.rank, len(suite), session.world)
-    rows = [evaluate_item(method, suite, suite.items[i]) for i in mine]
-    return mean_metrics(gather_object(rows))
+def report(session: Session, words: Words) -> Report:
+    """The figures of the network and the baselines; all processes call it."""
+    run, options = words.run, words.options
+    suite = suite_of(session, words)
+    method = network_method(session, run.network, suite.metres)
+    methods = {run.network.config.operator: method}
+    methods |= {} if options.no_baselines else available()
+    figures = {name: evaluate_suite(session, each, suite) for name, each in methods.items()}
+    if session.is_main:
+        print(f"{run.checkpoint} on {suite.name}, {len(suite)} clouds\n")
+        print(table(figures, suite.metres))
+        print(f"\npictures: {draw_suite(method, suite, words.output / 'pictures')}")
+    data = f"{suite.name} {options.root}".strip() if options.suite else str(suite.items)
+    return Report(data, figures, {"suite": suite.name, "clouds": len(suite)})
 
 
-def open_run(path: str, session: Session) -> tuple[PointCloudConfig, ReconNet, Path]:
-    """Configuration, network with its (averaged) weights, and checkpoint folder of a run."""
-    return reopen(path, PointCloudConfig, ReconNet, session)
+def suite_of(session: Session, words: Words) -> Suite:
+    """The suite that is named, or the run's validation data as one.
+
+    Raises InputError for settings that the clouds in question do not have.
+    """
+    name, root = words.options.suite, words.options.root
+    if not name:
+        if root:
+            raise InputError("--root is of a --suite: name that too, or give --data.root")
+        return Suite("val", CloudData(words.run.config, session).val(), SHAPE_THRESHOLDS)
+    for setting in sorted(words.said):
+        if setting.partition(".")[0] in ("data", "embedded", "corruption"):
+            raise InputError(f"--{setting} is of the run's validation data: leave out --suite")
+    return open_suite(name, root)
 
 
 @entry_point
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", help="folder of a run, or of one of its checkpoints")
-    parser.add_argument("--suite", choices=SUITES, help="a test suite (the run's validation data)")
-    parser.add_argument("--root", default="", help="folder or file of a suite of real data")
-    parser.add_argument("--no-baselines", action="store_true", help="the network alone")
-    parser.add_argument("--output", type=Path, help="folder for figures and pictures (RUN)")
-    options = parser.parse_args()
-    session = Session(build_accelerator())
-    _report(session, options)
-    session.accelerator.end_training()
-
-
-def _report(session: Session, options: argparse.Namespace) -> None:
-    if options.root and not options.suite:
-        raise InputError("--root is of a --suite: name that too")
-    config, network, checkpoint = open_run(options.run, session)
-    suite = open_suite(options.suite, options.root) if options.suite else None
-    suite = suite or Suite("val", CloudData(config, session).val(), SHAPE_THRESHOLDS)
-    method = network_method(session, network, suite.metres)
-    methods = {config.model.operator: method} | ({} if options.no_baselines else available())
-    results = {name: evaluate_suite(session, each, suite) for name, each in methods.items()}
-    if session.is_main:
-        output = options.output or checkpoint.parents[1]
-        print(f"{checkpoint} on {suite.name}, {len(suite)} clouds\n")
-        print(table(results, suite.metres))
-        record = {"checkpoint": str(checkpoint), "suite": suite.name, "root": options.root,
-                  "clouds": len(suite), "metrics": results}  # fmt: skip
-        print(f"\nfigures: {save_record(output, f'eval-{suite.name}', record)}")
-        print(f"pictures: {draw(method, suite, output / 'pictures')}")
-
-
-def draw(method: Method, suite: Suite, folder: Path) -> Path:
-    """Input, reconstruction and truth of some clouds of a suite, side by side: a picture each."""
-    for i in np.linspace(0, len(suite) - 1, min(SHOWN, len(suite))).round().astype(int).tolist():
-        item = suite.items[i]
-        true = item["target"].numpy()
-        clouds = [
-            item["input"].numpy(),
-            method(item["input"].numpy(), suite.outputs or len(true)),
-            true,
-        ]
-        view = view_of(true)
-        titles = ["input", "reconstruction", "truth"]
-        shown = [f"{name}, {len(cloud):,}" for name, cloud in zip(titles, clouds, strict=True)]
-        picture = panels([render(cloud, view) for cloud in clouds], shown)
-        save_picture(folder / f"{suite.name}-{i:04d}.png", picture)
-    return folder
+    evaluation_command(__doc__, PointCloudConfig, ReconNet, report, Options)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,15 @@ No words at all: the `demo` preset, on solids that the app makes itself.
 
 from __future__ import annotations
 
-from apps.pointcloud.config import PRESETS, PointCloudConfig
+from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.data.dataset import collate
 from apps.pointcloud.data.source import CloudData
-from apps.pointcloud.eval import evaluate
+from apps.pointcloud.evaluation.validation import evaluate
 from apps.pointcloud.geometry.spacing import typical_spacing
 from apps.pointcloud.models.losses import recon_losses
 from apps.pointcloud.models.network import ReconNet
 from apps.pointcloud.models.operators.core_mixer import load_channel_mixing
+from apps.pointcloud.presets import PRESETS
 from core.config import cli, entry_point
 from core.training.curves import report_curves
 from core.training.optim import create_optimizer
@@ -27,6 +28,7 @@ def train(config: PointCloudConfig, keep_processes: bool = False) -> Run:
     options = {"workers": config.data.workers, "skip_bad": config.data.skip_bad}
     loader = run.loader(clouds, collate=collate, **options)
     network = build_network(config)
+    # what predictions scale clouds of other units by; saved with the weights
     network.spacing.fill_(typical_spacing(val))
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
 

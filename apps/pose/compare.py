@@ -16,7 +16,7 @@ from apps.pose.models.network import PoseNet
 from apps.pose.presets import debug as debug_run
 from apps.pose.presets import lsp_mlp_pose_small, people_mlp_pose
 from apps.pose.train import train
-from core.app.comparing import Scores, check_lists, report, train_all
+from core.app.comparing import Scores, check_lists, report, scores_of, train_all
 from core.checkpoints import find_checkpoint, read_info
 from core.config import cli, did_you_mean, entry_point
 from core.errors import InputError
@@ -82,11 +82,12 @@ def compare(config: CompareConfig) -> Scores:
         return train(one_run(config, backbone, variant, seed), keep_processes=True)
 
     backbones = backbones_of(config)
-    scores, run = train_all(backbones, config.variants, config.seeds, config.metric, one)
-    if run.session.is_main:
+    cells = backbones, config.variants, config.seeds
+    figures, session = train_all(*cells, one, watched=config.metric)
+    if session.is_main:
         notes = [size_note(config, backbone) for backbone in backbones]
-        report(config.out, config, config.metric, config.seeds, scores, notes)
-    return scores
+        report(config.out, config, [config.metric], config.seeds, figures, notes)
+    return scores_of(figures, config.metric)
 
 
 def backbones_of(config: CompareConfig) -> tuple[str, ...]:

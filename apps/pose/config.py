@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
@@ -22,11 +22,17 @@ class DataConfig:
     head_boxes: str = ""  # MPII: mpii_gt_val.mat, below root, for PCKh
     outside: Literal["error", "ignore"] = "error"  # keypoints labelled outside their image
     keypoints: str = ""  # yaml with names, skeleton, flip_pairs, sigmas; empty: read the train json
-    people_train: int = 3000  # embedded data: training images
-    people_val: int = 300  # embedded data: validation images
-    people_seed: int = 0
     workers: int = 2  # loader processes for each training process
     skip_bad: int = 0  # damaged or missing images to skip before stopping; each one is named
+
+
+@dataclass(frozen=True)
+class EmbeddedConfig:
+    """The embedded people, which are drawn where `data.root` is empty."""
+
+    train: int = 3000  # training images
+    val: int = 300  # validation images
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,15 @@ class EvalConfig:
 class PoseConfig:
     """One training run of the pose app."""
 
+    RENAMED: ClassVar[dict[str, str]] = {  # settings of older runs -> what they are called now
+        "data.people_train": "embedded.train",
+        "data.people_val": "embedded.val",
+        "data.people_seed": "embedded.seed",
+        "batch_size": "eval.batch_size",  # of eval.py
+    }
+
     data: DataConfig = DataConfig()
+    embedded: EmbeddedConfig = EmbeddedConfig()
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
     optim: OptimConfig = OptimConfig()

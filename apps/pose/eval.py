@@ -7,168 +7,119 @@ errors are. --images-json writes the results of a test set without annotations f
 
 from __future__ import annotations
 
-import argparse
-import json
-import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZipFile
 
-from torch import nn
-
-from apps.pose.config import DataConfig, EvalConfig, PoseConfig
+from apps.pose.config import EvalConfig, ModelConfig, PoseConfig
 from apps.pose.data.source import PoseData
-from apps.pose.evaluation.inference import People, predict_people
-from apps.pose.evaluation.metrics import coco_results
-from apps.pose.evaluation.protocol import measure, tables
-from apps.pose.evaluation.table import Table
+from apps.pose.evaluation.inference import predict_people, to_results
+from apps.pose.evaluation.protocol import compute_metrics, report_tables
+from apps.pose.evaluation.server import write_server_files
 from apps.pose.models.network import PoseNet
-from core.app.runs import reopen
-from core.config import build, entry_point, to_plain
+from core.app.commands import Report, Words, evaluation_command
+from core.config import entry_point
 from core.errors import InputError
-from core.files import whole_file
-from core.training.session import Session, build_accelerator
+from core.files import write_json
+from core.tables import Table
+from core.training.session import Session
 
 
-def evaluate(
-    session: Session,
-    network: nn.Module,
-    data: PoseData,
-    config: EvalConfig,
-    boxes: str | Path | None = None,
-) -> dict[str, float]:
-    """Metrics (`measure`) of the network on the validation people; all processes call it."""
-    return measure(data, *predict(session, network, data, config, boxes))
+@dataclass(frozen=True)
+class Options:
+    """What only this evaluation is told."""
+
+    boxes: str = ""  # json of detections to evaluate on: COCO results format
+    flip_test: bool = False  # average with mirrored images
+    report: bool = False  # tables of where the errors are
+    images_json: str = ""  # image_info_test-dev2017.json: write results, no AP
 
 
-def predict(
-    session: Session,
-    network: nn.Module,
-    data: PoseData,
-    config: EvalConfig,
-    boxes: str | Path | None = None,
-) -> tuple[People, list[dict]]:
-    """The people of the validation json, or of the detections ``boxes``; their COCO results."""
-    dataset = data.val(boxes)
-    people = predict_people(
-        session, network, dataset, config, data.files.workers, data.files.skip_bad
-    )
-    sigmas = data.keypoints.sigmas
-    results = coco_results(
-        people.keypoints,
-        people.scores,
-        people.image_id,
-        people.box_score,
-        people.scale,
-        sigmas,
-        nms=boxes is not None and sigmas is not None,
-        category_id=dataset.category_id,
-    )
-    return people, results
+def report(session: Session, words: Words) -> Report:
+    """Evaluate, print, and write the results in COCO's format; all processes call it."""
+    return (_report_test_set if words.options.images_json else _report_figures)(session, words)
 
 
-def open_run(path: str, session: Session) -> tuple[PoseConfig, PoseNet, Path]:
-    """Configuration, network with its (averaged) weights, and checkpoint folder of a run."""
-    config, network, checkpoint = reopen(path, PoseConfig, PoseNet, session)
-    return replace(config, model=network.config), network, checkpoint
+def _report_figures(session: Session, words: Words) -> Report:
+    options, config, network = words.options, _settings(words), words.run.network
+    data = PoseData(config, session)
+    source = f"{data.val_json}, unlike {words.run.checkpoint},"
+    network.keypoints.check_same(data.keypoints.names, source)
+    dataset = data.val(options.boxes or None)
+    people = predict_people(session, network, dataset, config.eval, data.files)
+    results = to_results(people, dataset)
+    kind = "detection" if options.boxes else "ground-truth"
+    details = {"boxes": options.boxes or kind, "flip_test": config.eval.flip_test}
+    if not session.is_main:
+        return Report(str(data.val_json), {}, details)
+    metrics = compute_metrics(data, people, results)
+    tables = report_tables(data, people, results) if options.report else []
+    _print(f"{words.run.checkpoint} on {data.val_json}", details, kind, metrics, tables)
+    name = f"results-{words.run.checkpoint.name}-{kind}-boxes.json"
+    print(f"results in COCO's format: {write_json(words.output / name, results, indent=None)}")
+    details["tables"] = [table.plain() for table in tables]
+    return Report(str(data.val_json), metrics, details)
 
 
-def save_json(content: object, path: Path) -> Path:
-    """Write ``content`` as json, whole or not at all."""
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps(content))
-    return path
+def _report_test_set(session: Session, words: Words) -> Report:
+    """Keypoints of a data set that nobody but COCO's server has the annotations of."""
+    options, network = words.options, words.run.network
+    images = Path(options.images_json)
+    if not options.boxes:
+        raise InputError("--images-json lists images and nobody in them: give --boxes too")
+    config = _settings(words)
+    files = replace(config.data, val_json=str(images.resolve()), format="coco")
+    if not files.root:
+        raise InputError("--data.root is missing: give the folder that holds the test images")
+    data = PoseData(replace(config, data=files), session, network.keypoints)
+    dataset = data.val(options.boxes)
+    people = predict_people(session, network, dataset, config.eval, data.files)
+    results = to_results(people, dataset)
+    if session.is_main:
+        name = words.run.folder.resolve().name
+        for path in write_server_files(results, images, words.output, name):
+            print(f"{len(results)} people for COCO's server: {path}")
+    details = {"boxes": options.boxes, "flip_test": config.eval.flip_test}
+    return Report(str(images), {"people": len(results)}, details)
 
 
-def server_files(results: list[dict], images_json: Path, folder: Path, name: str) -> list[Path]:
-    """Write what COCO's evaluation server takes: a json of that name, and the same zipped.
+def _settings(words: Words) -> PoseConfig:
+    """The run's settings as they were said anew.
 
-    The name is person_keypoints_[subset]_[name]_results (cocodataset.org/#upload); the subset is
-    test-dev2017 where ``images_json`` is image_info_test-dev2017.json. Coordinates are rounded to a
-    tenth of a pixel, as the format's description recommends.
+    The flip test is on where the command line says so, by either name: with and without are
+    published, and which one a training takes to watch itself is no reason for one of them.
     """
-    subset = images_json.stem.removeprefix("image_info_")
-    stem = f"person_keypoints_{subset}_{re.sub('[^A-Za-z0-9-]+', '-', name)}_results"
-    rounded = [{**r, "keypoints": [round(v, 1) for v in r["keypoints"]]} for r in results]
-    path = save_json(rounded, folder / f"{stem}.json")
-    zipped = folder / f"{stem}.zip"
-    with whole_file(zipped) as partial, ZipFile(partial, "w", ZIP_DEFLATED) as archive:
-        archive.write(path, path.name)
-    return [path, zipped]
+    config, said = words.run.config, "eval.flip_test" in words.said
+    flip_test = words.options.flip_test or (said and config.eval.flip_test)
+    how = EvalConfig(config.eval.batch_size, flip_test)
+    return replace(config, model=_model(words), eval=how)
+
+
+def _model(words: Words) -> ModelConfig:
+    """The network's own settings. Raises InputError for those that its weights have decided."""
+    changed = {name for name in words.said if name.startswith("model.")} - {"model.simcc_dark"}
+    if changed:
+        raise InputError(
+            f"--{min(changed)}: the network is the one that was trained; of its settings only "
+            "model.simcc_dark, which is about decoding, can be another"
+        )
+    return replace(words.run.network.config, simcc_dark=words.run.config.model.simcc_dark)
+
+
+def _print(
+    title: str, details: dict, kind: str, metrics: dict[str, float], tables: list[Table]
+) -> None:
+    source = f" ({details['boxes']})" if details["boxes"] != kind else ""
+    flip = "flip test" if details["flip_test"] else "no flip test"
+    print(f"{title}: {kind} boxes{source}, {flip}")
+    for name, value in metrics.items():
+        print(f"  {name:14s} {value:.4f}")
+    for table in tables:
+        print(f"\n{table.text()}")
 
 
 @entry_point
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", help="folder of a run, or of one of its checkpoints")
-    parser.add_argument("--boxes", help="json of detections to evaluate on: COCO results format")
-    parser.add_argument("--flip-test", action="store_true", help="average with mirrored images")
-    parser.add_argument("--report", action="store_true", help="tables of where the errors are")
-    parser.add_argument("--images-json", help="image_info_test-dev2017.json: write results, no AP")
-    parser.add_argument("--batch-size", type=int, default=64, help="people per process")
-    for name in ("root", "format", "val-json", "val-images", "head-boxes", "keypoints", "outside"):
-        parser.add_argument(f"--data.{name}", dest=name.replace("-", "_"), help="other data")
-    parser.add_argument("--data.skip-bad", dest="skip_bad", type=int, help="bad images to allow")
-    options = parser.parse_args()
-    session = Session(build_accelerator())
-    (_export if options.images_json else _evaluate)(session, options)
-    session.accelerator.end_training()
-
-
-def _evaluate(session: Session, options: argparse.Namespace) -> None:
-    config, network, checkpoint = open_run(options.run, session)
-    data = PoseData(_with_data(config, options), session)
-    network.keypoints.check_same(data.keypoints.names, f"{data.val_json}, unlike {checkpoint},")
-    how = EvalConfig(options.batch_size, options.flip_test)
-    people, results = predict(session, network, data, how, options.boxes)
-    if not session.is_main:
-        return
-    metrics = measure(data, people, results)
-    shown = tables(data, people, results) if options.report else []
-    kind = "detection" if options.boxes else "ground-truth"
-    name, folder = f"{checkpoint.name}-{kind}-boxes.json", checkpoint.parents[1]
-    about = {
-        "checkpoint": str(checkpoint), "json": str(data.val_json), "boxes": options.boxes or kind,
-        "flip_test": options.flip_test, "metrics": metrics, "tables": [t.plain() for t in shown],
-    }  # fmt: skip
-    _print(about, kind, shown)
-    print(f"results in COCO's format: {save_json(results, folder / f'results-{name}')}")
-    print(f"the figures above: {save_json(about, folder / f'eval-{name}')}")
-
-
-def _print(about: dict, kind: str, shown: list[Table]) -> None:
-    source = f" ({about['boxes']})" if about["boxes"] != kind else ""
-    flip = "flip test" if about["flip_test"] else "no flip test"
-    print(f"{about['checkpoint']} on {about['json']}: {kind} boxes{source}, {flip}")
-    for name, value in about["metrics"].items():
-        print(f"  {name:14s} {value:.4f}")
-    for table in shown:
-        print(f"\n{table.text()}")
-
-
-def _export(session: Session, options: argparse.Namespace) -> None:
-    config, network, checkpoint = open_run(options.run, session)
-    images = Path(options.images_json)
-    if not options.boxes:
-        raise InputError("--images-json lists images and nobody in them: give --boxes too")
-    config = _with_data(config, options, val_json=str(images.resolve()), format="coco")
-    if not config.data.root:
-        raise InputError("--data.root is missing: give the folder that holds the test images")
-    data = PoseData(config, session, network.keypoints)
-    how = EvalConfig(options.batch_size, options.flip_test)
-    _, results = predict(session, network, data, how, options.boxes)
-    if session.is_main:
-        folder = checkpoint.parents[1]
-        for path in server_files(results, images, folder, folder.resolve().name):
-            print(f"{len(results)} people for COCO's server: {path}")
-
-
-def _with_data(config: PoseConfig, options: argparse.Namespace, **values: str) -> PoseConfig:
-    """The run's configuration with the data that the command line names."""
-    fields = to_plain(config.data)
-    given = {name: value for name, value in vars(options).items() if name in fields}
-    given = {name: value for name, value in given.items() if value is not None}
-    return replace(config, data=build(DataConfig, {**fields, **given, **values}, "--data"))
+    evaluation_command(__doc__, PoseConfig, PoseNet, report, Options)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Input `crops` (B, H, W, 3) uint8 RGB of people, any B; outputs `keypoints` (B, K, 2) in pixels of
 the crop, and `scores` (B, K). What else a user needs is in the file's metadata, as json: image_size
 [H, W], padding (of a box, before it is cut out), udp (whether corners of crop and box are pixel
-centres), names, skeleton, swap, sigmas. `onnx_runner.py` does the rest with onnxruntime and NumPy.
+centres), names, skeleton, swap, sigmas. `exported/runner.py` does the rest with onnxruntime and
+NumPy.
 
 The file is compared with the network before it gets its name. Needs onnx, onnxscript and
 onnxruntime: pip install -e '.[export]'.
@@ -18,10 +19,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from apps.pose.data.codec import Decoder, uses_udp
-from apps.pose.eval import open_run
+from apps.pose.config import PoseConfig
+from apps.pose.data.codec import uses_udp
 from apps.pose.exported.graph import PoseGraph
 from apps.pose.models.network import PoseNet
+from core.app.runs import reopen
 from core.config import entry_point
 from core.errors import InputError
 from core.evaluation.exporters import import_onnx, new_file, write_onnx
@@ -47,13 +49,13 @@ def export_pose(network: PoseNet, path: str | Path) -> dict[str, float]:
         example = torch.from_numpy(noise(network, 2))
         about = {name: json.dumps(value) for name, value in describe(network).items()}
         write_onnx(PoseGraph(network), example, draft, "crops", ["keypoints", "scores"], about)
-        found = compare(network, draft)
-        if not max(found.values()) <= TOLERANCE:
+        apart = compare(network, draft)
+        if not max(apart.values()) <= TOLERANCE:
             raise InputError(
-                f"{path} is not kept: it differs from the network by {found['keypoints']:.2g} of "
-                f"the crop's height and {found['scores']:.2g} of a score"
+                f"{path} is not kept: it differs from the network by {apart['keypoints']:.2g} of "
+                f"the crop's height and {apart['scores']:.2g} of a score"
             )
-    return found
+    return apart
 
 
 def describe(network: PoseNet) -> dict:
@@ -71,19 +73,19 @@ def describe(network: PoseNet) -> dict:
 
 
 def compare(network: PoseNet, path: Path) -> dict[str, float]:
-    """How far onnxruntime's keypoints and scores are from the network's and its decoder's."""
+    """How far onnxruntime's keypoints and scores are from torch's."""
     crops = noise(network, CROPS)
     session = import_onnx("onnxruntime").InferenceSession(
         str(path), providers=["CPUExecutionProvider"]
     )
     points, scores = session.run(["keypoints", "scores"], {"crops": crops})
     with torch.inference_mode():
-        outputs = network(torch.from_numpy(crops).permute(0, 3, 1, 2))
-    wanted, wanted_scores = Decoder(network.config, network.keypoints.swap).in_crop(outputs)
-    apart = np.abs(points - wanted).max(-1) / network.config.image_size[0]
+        expected = PoseGraph(network)(torch.from_numpy(crops))
+    expected_points, expected_scores = (values.numpy() for values in expected)
+    apart = np.abs(points - expected_points).max(-1) / network.config.image_size[0]  # (B, K)
     return {
         "keypoints": float(np.quantile(apart, 1 - TIES)),
-        "scores": float(np.abs(scores - wanted_scores).max()),
+        "scores": float(np.abs(scores - expected_scores).max()),
     }
 
 
@@ -100,12 +102,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="file to write (RUN/pose.onnx)")
     options = parser.parse_args()
     session = Session(build_accelerator())
-    _, network, checkpoint = open_run(options.run, session)
+    run = reopen(options.run, PoseConfig, PoseNet, session)
     if not session.is_main:
         return
-    path = options.output or checkpoint.parents[1] / "pose.onnx"
-    found = export_pose(network, path)
-    words = ", ".join(f"{name} {value:.1e}" for name, value in found.items())
+    path = options.output or run.folder / "pose.onnx"
+    apart = export_pose(run.network, path)
+    words = ", ".join(f"{name} {value:.1e}" for name, value in apart.items())
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from the network by: {words}")
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from apps.pose.config import AugmentConfig, DataConfig, EvalConfig, ModelConfig, PoseConfig
+from apps.pose.config import (
+    AugmentConfig,
+    DataConfig,
+    EmbeddedConfig,
+    EvalConfig,
+    ModelConfig,
+    PoseConfig,
+)
 from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
 
@@ -12,7 +19,7 @@ from core.training.run import RunConfig
 def demo() -> PoseConfig:
     """Embedded people, a small Mixer, 2 CPU cores: AP 0.52 in about 9 minutes, drawing included."""
     return PoseConfig(
-        data=DataConfig(people_train=4000),
+        embedded=EmbeddedConfig(train=4000),
         model=ModelConfig(
             backbone="mixer_c128_l2_p16",
             image_size=(128, 96),
@@ -41,7 +48,8 @@ def debug() -> PoseConfig:
     """A few embedded people and 2 steps: does everything run? Seconds on any machine."""
     return replace(
         demo(),
-        data=DataConfig(people_train=8, people_val=4, workers=0),
+        data=DataConfig(workers=0),
+        embedded=EmbeddedConfig(train=8, val=4),
         model=ModelConfig(backbone="mixer_c32_l2_p16", image_size=(64, 48), sigma=3.0),
         eval=EvalConfig(batch_size=4),
         run=RunConfig(

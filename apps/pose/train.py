@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from apps.pose.config import PoseConfig
 from apps.pose.data.source import PoseData
-from apps.pose.eval import evaluate
+from apps.pose.evaluation.protocol import check_truth, evaluate
 from apps.pose.models.losses import pose_losses
 from apps.pose.models.network import PoseNet
 from apps.pose.models.start import start_from
@@ -21,18 +21,21 @@ def train(config: PoseConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
     data = PoseData(config, run.session)
-    loader = run.loader(data.train(), workers=config.data.workers, skip_bad=config.data.skip_bad)
+    people, val = data.train(), data.val()
+    check_truth(data)  # now: the first evaluation is hours away
+    loader = run.loader(people, workers=config.data.workers, skip_bad=config.data.skip_bad)
     network = PoseNet(config.model, data.keypoints)
-    start_from(network, config.model.weights, tell=run.session.print)
+    start_from(network, config.model.weights, report=run.session.print)
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
 
     for batch in run.steps(loader):
         outputs = model(batch["image"])
+        # per-person sums, divided once by all labelled keypoints of all processes
         run.backward(pose_losses(outputs, batch), valid=batch["weight"].sum(1))
         run.step(optimizer)
         if run.due("eval"):
             with run.evaluating() as network:
-                run.log(evaluate(run.session, network, data, config.eval))
+                run.log(evaluate(run.session, network, data, val, config.eval))
         if run.due("save"):
             run.save()
 

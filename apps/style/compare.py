@@ -8,69 +8,18 @@ unequal classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from apps.style.config import BALANCING, OPTIMIZERS, StyleConfig, balanced, wikiart7_small
-from apps.style.config import debug as debug_run
+from apps.style.config import CompareConfig, StyleConfig
+from apps.style.presets import BALANCING, COMPARISONS, OPTIMIZERS, balanced
 from apps.style.train import train
-from core.app.comparing import Scores, check_lists, report, train_all
+from core.app.comparing import Metric, Scores, check_lists, report, scores_of, train_all
 from core.config import cli, did_you_mean, entry_point
 from core.errors import InputError
 from core.models.backbone import create_backbone
 from core.training.run import Run
 from core.training.session import end_processes
-
-Metric = Literal["top1", "top5", "balanced_accuracy", "macro_f1", "calibration_error"]
-
-
-@dataclass(frozen=True)
-class CompareConfig:
-    """Which runs; `base` says everything but model name, optimizer, balancing, seed and folder."""
-
-    base: StyleConfig = field(default_factory=wikiart7_small)
-    models: tuple[str, ...] = ("mixer_c128_l4_p8", "vit_c128_l3_p8")
-    optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
-    balancing: tuple[str, ...] = ()  # of BALANCING, each with each optimizer; none: as base says
-    seeds: tuple[int, ...] = (0, 1, 2)
-    metric: Metric = "top1"  # of the validation paintings, at the end of a run
-    out: str = "runs/style/compare"
-
-
-def wikiart7() -> CompareConfig:
-    """Seven styles, six optimizers, a small Mixer and a ViT of its size: set --base.data.csv."""
-    return CompareConfig()
-
-
-def debug() -> CompareConfig:
-    """Two optimizers on a few embedded paintings, 2 steps each: does everything run?"""
-    return CompareConfig(
-        debug_run(),
-        models=("mixer_c16_l2_p8",),
-        optimizers=("adam", "sgd"),
-        seeds=(0, 1),
-        out="runs/style/compare_debug",
-    )
-
-
-def wikiart7_long_tail() -> CompareConfig:
-    """Every way of treating unequal classes on seven styles, the largest of 32 times the smallest.
-
-    Set --base.data.csv. The validation paintings are as many of each style.
-    """
-    base = wikiart7_small()
-    base = replace(base, data=replace(base.data, long_tail=32.0), run=replace(base.run, epochs=30))
-    return CompareConfig(
-        base,
-        models=("mixer_c128_l4_p8",),
-        optimizers=("adam",),
-        balancing=tuple(BALANCING),
-        out="runs/style/long_tail",
-    )
-
-
-PRESETS = {make.__name__: make for make in (wikiart7, wikiart7_long_tail, debug)}
 
 
 def compare(config: CompareConfig) -> Scores:
@@ -80,14 +29,16 @@ def compare(config: CompareConfig) -> Scores:
     def one(model: str, row: str, seed: int) -> Run:
         return train(one_run(config, model, row, seed), keep_processes=True)
 
-    scores, run = train_all(config.models, rows(config), config.seeds, config.metric, one)
-    if run.session.is_main:
-        report(config.out, config, config.metric, config.seeds, scores)
-    return scores
+    table = (config.models, rows(config), config.seeds)
+    figures, session = train_all(*table, one, watched=config.metric)
+    if session.is_main:
+        metric = Metric(config.metric, lower=config.metric == "calibration_error")
+        report(config.out, config, [metric], config.seeds, figures)
+    return scores_of(figures, config.metric)
 
 
 def check(config: CompareConfig) -> None:
-    """Raise InputError before training for what is not known or too little."""
+    """Raises InputError, before training, where something is not known or too little."""
     for kind, known in (("optimizers", OPTIMIZERS), ("balancing", BALANCING)):
         for name in getattr(config, kind):
             if name not in known:
@@ -110,13 +61,13 @@ def one_run(config: CompareConfig, model: str, row: str, seed: int) -> StyleConf
     optimizer, _, way = row.partition(" ")
     base = balanced(config.base, way) if way else config.base
     run = replace(base.run, folder=str(folder), seed=seed, resume=True)
-    network = replace(base.model, name=model)
+    network = replace(base.model, backbone=model)
     return replace(base, model=network, optim=OPTIMIZERS[optimizer], run=run)
 
 
 @entry_point
 def main() -> None:
-    compare(cli(PRESETS))
+    compare(cli(COMPARISONS))
     end_processes()
 
 

@@ -1,20 +1,40 @@
-"""Everything a style run can be told, and the presets."""
+"""Everything that a style run, or a table of runs, is told; the presets are in presets.py."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
-from apps.style.data.dataset import DataConfig
-from apps.style.losses import LossConfig
 from core.data.augment import AugmentConfig
 from core.models.network import ClassifierConfig
-from core.training.optim import OptimConfig, ScheduleConfig
-from core.training.run import RunConfig
+from core.training.optim import OptimConfig
+from core.training.run_config import RunConfig
+
+Metric = Literal["top1", "top5", "balanced_accuracy", "macro_f1", "calibration_error"]
 
 
 @dataclass(frozen=True)
-class PaintingsConfig:
+class DataConfig:
+    """Which paintings, which classes, and who validates."""
+
+    root: str = ""  # a folder, hub:<name>#<label column>, a packed .npz; of a csv file's paths
+    lists: str = ""  # the folder of ArtGAN's lists, where it is not <root>/Style
+    csv: str = ""  # a csv file instead: path, class[, split]; its folder is the default root
+    split: Literal["official", "stratified", "artist"] = "official"
+    classes: Literal[0, 21, 27] = 0  # of WikiArt; 21: without the six smallest; 0: as found
+    val_share: float = 0.3  # of stratified and artist
+    seed: int = 0  # of the same, and of long_tail
+    long_tail: float = 1.0  # above 1: thin the training paintings (splits.py), to study imbalance
+    max_pixels: int = 50_000_000  # of a decoded scan; a larger JPEG is read at 1/2, 1/4 or 1/8
+    skip_bad: int = 0  # missing files to leave out before stopping, and damaged ones
+    workers: int = 2  # loader processes for each training process
+    stream: bool = False  # read a hub: set in turn, without downloading it
+    buffer: int = 1000  # streams: images that a process holds, encoded, to shuffle them
+    retries: int = 5  # streams: how often reading is tried again, at growing intervals
+
+
+@dataclass(frozen=True)
+class EmbeddedConfig:
     """The embedded paintings, which are made where `data.root` and `data.csv` are empty."""
 
     train: int = 200  # of each style
@@ -24,153 +44,53 @@ class PaintingsConfig:
 
 
 @dataclass(frozen=True)
+class LossConfig:
+    """How the loss treats classes of unequal sizes (losses.py)."""
+
+    name: Literal["plain", "weighted", "logit_adjusted", "focal"] = "plain"
+    tau: float = 1.0  # of logit_adjusted; 0 is plain
+    gamma: float = 2.0  # of focal; 0 is plain
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """How the validation paintings are evaluated, in training and by eval.py."""
+
+    batch_size: int = 64  # paintings at a time, for each process
+
+
+@dataclass(frozen=True)
 class StyleConfig:
     """One training run of the style app."""
 
+    RENAMED: ClassVar[dict[str, str]] = {
+        "paintings.train": "embedded.train",
+        "paintings.val": "embedded.val",
+        "paintings.seed": "embedded.seed",
+        "paintings.size": "embedded.size",
+        "eval_batch": "eval.batch_size",
+    }
+
     data: DataConfig = DataConfig()
-    paintings: PaintingsConfig = PaintingsConfig()
+    embedded: EmbeddedConfig = EmbeddedConfig()
     model: ClassifierConfig = ClassifierConfig()
     augment: AugmentConfig = AugmentConfig(crop_area=(0.25, 1.0))
-    sampling: Literal["plain", "square_root"] = "plain"  # apps/style/data/sampling.py
+    sampling: Literal["plain", "square_root"] = "plain"  # data/sampling.py
     loss: LossConfig = LossConfig()
     protocol: str = "squash"  # of evaluation, core/data/transforms.py
-    eval_batch: int = 64  # paintings at a time in evaluation, for each process
+    eval: EvalConfig = EvalConfig()
     optim: OptimConfig = OptimConfig(weight_decay=0.1)
     run: RunConfig = field(default_factory=RunConfig)
 
 
-# The six of the paper by its names. torch's own definitions: timm's `sgd` is Nesterov's, its
-# `rmsprop` has momentum. Learning rates are ours, since the paper's are not known.
-OPTIMIZERS = {
-    "adam": OptimConfig("adam", lr=1e-3, weight_decay=0.0),
-    "optimistic_adam": OptimConfig("optimistic_adam", lr=1e-3, weight_decay=0.0),
-    "adamax": OptimConfig("adamax", lr=2e-3, weight_decay=0.0),
-    "mgd": OptimConfig("sgd", lr=0.03, momentum=0.9, weight_decay=0.0),
-    "sgd": OptimConfig("sgd", lr=0.3, momentum=0.0, weight_decay=0.0),
-    "rmsprop": OptimConfig("rmsprop", lr=5e-4, weight_decay=0.0),
-}
+@dataclass(frozen=True)
+class CompareConfig:
+    """Which runs; `base` says everything but backbone, optimizer, balancing, seed and folder."""
 
-# Ways of treating classes of unequal sizes, each alone: what it sets of the configuration.
-BALANCING = {
-    "plain": {},
-    "weighted": {"loss": "weighted"},
-    "logit_adjusted": {"loss": "logit_adjusted"},
-    "focal": {"loss": "focal"},
-    "square_root": {"sampling": "square_root"},
-    "label_smoothing": {"label_smoothing": 0.1},
-    "mixup": {"mixup": 0.2},
-}
-
-
-def balanced(config: StyleConfig, name: str) -> StyleConfig:
-    """The same run with one of BALANCING, and none of the others."""
-    chosen = BALANCING[name]
-    mixing = {key: chosen.get(key, 0.0) for key in ("label_smoothing", "mixup")}
-    return replace(
-        config,
-        loss=replace(config.loss, name=chosen.get("loss", "plain")),
-        sampling=chosen.get("sampling", "plain"),
-        augment=replace(config.augment, **mixing),
-    )
-
-
-def demo() -> StyleConfig:
-    """Embedded paintings of twelve styles, a small Mixer: top-1 0.97 in 6 minutes on a core."""
-    return StyleConfig(
-        model=ClassifierConfig("mixer_c128_l4_p8", (64,)),
-        augment=AugmentConfig(crop_area=(0.4, 1.0), label_smoothing=0.1),
-        protocol="direct",
-        optim=OptimConfig(lr=2e-3, weight_decay=0.1),
-        run=RunConfig(
-            "runs/style/demo",
-            epochs=25,
-            batch_size=64,
-            eval_every=300,
-            save_every=300,
-            best="macro_f1",
-        ),
-    )
-
-
-def debug() -> StyleConfig:
-    """A few embedded paintings and 2 steps: does everything run? Seconds on any machine."""
-    base = demo()
-    run = RunConfig("runs/style/debug", steps=2, batch_size=4, log_every=1, trackers=())
-    return replace(
-        base,
-        data=DataConfig(workers=0),
-        paintings=PaintingsConfig(train=2, val=1, size=32),
-        model=ClassifierConfig("mixer_c16_l2_p8", (32,)),
-        run=replace(run, best="top1"),
-    )
-
-
-def _wikiart(name: str, preset: str) -> StyleConfig:
-    """27 classes by ArtGAN's official lists, at 224, with the Mixer's clipping and depth."""
-    return StyleConfig(
-        data=DataConfig(classes=27, workers=8),
-        model=ClassifierConfig(name, stochastic_depth=0.1),
-        augment=AugmentConfig(crop_area=(0.25, 1.0), randaugment=9, mixup=0.2, label_smoothing=0.1),
-        optim=OptimConfig(lr=1e-3, weight_decay=0.1),
-        run=RunConfig(
-            f"runs/style/{preset}",
-            epochs=100,
-            batch_size=1024,
-            schedule=ScheduleConfig("cosine", warmup=0.05, final=0.01),
-            eval_every=1_000,
-            save_every=500,
-            best="macro_f1",
-        ),
-    )
-
-
-def wikiart_mixer_s16() -> StyleConfig:
-    """WikiArt, 27 styles, Mixer-S/16 from scratch; needs --data.root. Not run."""
-    return _wikiart("mixer_s16", "wikiart_mixer_s16")
-
-
-def wikiart_mixer_b16() -> StyleConfig:
-    """WikiArt, Mixer-B/16 from scratch; needs --data.root. Reported, 21 styles: 39.59 %. Not run.
-
-    The paper's size, patch, schedule and split are not known. With --model.weights imagenet21k it
-    begins with official weights (--optim.lr 1e-4 then).
-    """
-    return _wikiart("mixer_b16", "wikiart_mixer_b16")
-
-
-def wikiart_mixer_l16() -> StyleConfig:
-    """WikiArt, 27 styles, Mixer-L/16 from scratch; needs --data.root. Not run."""
-    return _wikiart("mixer_l16", "wikiart_mixer_l16")
-
-
-def wikiart_vit_b16() -> StyleConfig:
-    """WikiArt, ViT-B/16; needs --data.root. Reported, 21 styles: 38.97 to 39.89 %. Not run."""
-    return _wikiart("timm:vit_base_patch16_224", "wikiart_vit_b16")
-
-
-def wikiart_hub() -> StyleConfig:
-    """The Hub's copy (huggan/wikiart) with a seeded stratified split, Mixer-B/16. Not run.
-
-    --data.stream reads it without a download.
-    """
-    base = _wikiart("mixer_b16", "wikiart_hub")
-    data = replace(base.data, root="hub:huggan/wikiart#style", split="stratified")
-    return replace(base, data=data)
-
-
-def wikiart7_small() -> StyleConfig:
-    """Seven styles of WikiArt, a small Mixer: top-1 0.34 in 3 minutes on a core. Set --data.csv."""
-    return StyleConfig(
-        data=DataConfig(csv="wikiart7/labels.csv"),
-        model=ClassifierConfig("mixer_c128_l4_p8", (64,)),
-        augment=AugmentConfig(crop_area=(0.25, 1.0), label_smoothing=0.1),
-        protocol="direct",
-        optim=OptimConfig(lr=1e-3, weight_decay=0.1),
-        run=RunConfig(
-            "runs/style/wikiart7_small", epochs=12, batch_size=64, eval_every=0, best="macro_f1"
-        ),
-    )
-
-
-WIKIART = (wikiart_mixer_s16, wikiart_mixer_b16, wikiart_mixer_l16, wikiart_vit_b16, wikiart_hub)
-PRESETS = {make.__name__: make for make in (demo, debug, wikiart7_small, *WIKIART)}
+    base: StyleConfig = field(default_factory=StyleConfig)
+    models: tuple[str, ...] = ("mixer_c128_l4_p8", "vit_c128_l3_p8")
+    optimizers: tuple[str, ...] = ("adam",)  # of OPTIMIZERS (presets.py)
+    balancing: tuple[str, ...] = ()  # of BALANCING, each with each optimizer; none: as base says
+    seeds: tuple[int, ...] = (0, 1, 2)
+    metric: Metric = "top1"  # of the validation paintings, at the end of a run
+    out: str = "runs/style/compare"

@@ -22,24 +22,13 @@ their alpha. For soft targets the sum over the classes is our extension.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from apps.style.config import LossConfig
 from core.errors import InputError
 from core.training.losses import softmax_loss
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """How the loss treats classes of unequal sizes."""
-
-    name: Literal["plain", "weighted", "logit_adjusted", "focal"] = "plain"
-    tau: float = 1.0  # of logit_adjusted; 0 is plain
-    gamma: float = 2.0  # of focal; 0 is plain
 
 
 def style_losses(
@@ -59,7 +48,8 @@ def style_losses(
     if config.name == "weighted":
         loss = _weighted(logits, targets, class_weights(counts), label_smoothing)
     elif config.name == "logit_adjusted":
-        adjusted = logits + config.tau * (counts / counts.sum()).log()
+        # in training alone, so that the logits themselves need not favour frequent classes
+        adjusted = logits + config.tau * (counts / counts.sum()).log()  # (B, K)
         loss = softmax_loss(adjusted, targets, label_smoothing)
     elif config.name == "focal":
         loss = _focal(logits, targets, config.gamma, label_smoothing)
@@ -79,9 +69,9 @@ def _weighted(logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float
 
 
 def _focal(logits: Tensor, targets: Tensor, gamma: float, smoothing: float) -> Tensor:
-    log_p = logits.log_softmax(-1)
+    log_p = logits.log_softmax(-1)  # (B, K)
     if targets.ndim == 1:
-        targets = F.one_hot(targets, logits.shape[-1])
+        targets = F.one_hot(targets, logits.shape[-1])  # (B,) -> (B, K)
     targets = targets * (1.0 - smoothing) + smoothing / logits.shape[-1]
     smallest = torch.finfo(log_p.dtype).tiny  # a gamma below 1 has no derivative at p = 1
     return -(targets * (-log_p.expm1()).clamp_min(smallest) ** gamma * log_p).sum(-1)

@@ -7,113 +7,85 @@ paintings are taken. What cannot be read is named, and the others go on.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from apps.style.config import StyleConfig
 from apps.style.data.source import StyleData
-from apps.style.eval import open_run, painting
-from apps.style.evaluation.explanation import explained, save
-from apps.style.evaluation.inference import occlusion_map
+from apps.style.evaluation.explanation import explained
+from apps.style.evaluation.occlusion import occlusion_map
+from core.app.predicting import Item, output_folder, predict_each, prediction_parser
+from core.app.runs import TrainedRun, reopen
 from core.config import entry_point
 from core.data.images.files import decode, find_images
+from core.data.samples import evenly_spaced, with_transform
 from core.data.transforms import eval_transform
-from core.errors import InputError, first_line
-from core.files import distinct_name
 from core.models.classifier import Classifier
+from core.pictures.sheets import save_image
 from core.training.session import Session, build_accelerator
 
 TOP = 5
-Painting = tuple[str, Callable[[], Image.Image]]  # where it comes from, and what opens it
 
 
 @entry_point
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", help="folder of a run, or of one of its checkpoints")
-    parser.add_argument("images", nargs="*", help="images or folders")
-    parser.add_argument("--output", type=Path, help="folder for pictures (RUN/pictures)")
-    parser.add_argument("--count", type=int, default=12, help="paintings, where none is given")
-    _predict(parser.parse_args())
-
-
-def _predict(options: argparse.Namespace) -> None:
+    words = prediction_parser(__doc__, "images or folders", count=12).parse_args()
     session = Session(build_accelerator())
-    config, network, checkpoint = open_run(options.run, session)
-    if files := find_images(options.images):
-        wanted = [(str(f), partial(decode, str(f), config.data.max_pixels)) for f in files]
-    else:
-        wanted = some_of(StyleData(config, session).val(network), options.count)
-    if not session.is_main:
-        return
-    output = (options.output or checkpoint.parents[1] / "pictures") / "predictions"
-    output.mkdir(parents=True, exist_ok=True)
-    records = [
-        _one(session, config, network, source, image, output / f"{name}.jpg")
-        for source, name, image in read(wanted)
-    ]
-    if not records:
-        raise InputError("none of the images could be read")
-    (output / "predictions.json").write_text(json.dumps(records, indent=2) + "\n")
-    print(f"{len(records)} paintings, pictures: {output}")
-    if lost := len(wanted) - len(records):
-        raise InputError(f"{lost} of {len(wanted)} images could not be read")
+    run = reopen(words.run, StyleConfig, Classifier, session)
+    items = items_of(words.inputs, run, session, words.count)
+    folder = output_folder(words, run)
+    predict_each(session, items, folder, partial(predict, session, run), (".jpg",))
 
 
-def some_of(val: Dataset, wanted: int) -> list[Painting]:
-    """Paintings of a data set, evenly over it. Raises InputError for a count below 1."""
-    if wanted < 1:
-        raise InputError(f"--count is {wanted}: at least 1")
-    places = np.linspace(0, len(val) - 1, min(wanted, len(val))).round().astype(int).tolist()
+def items_of(
+    inputs: Sequence[str], run: TrainedRun[StyleConfig], session: Session, count: int
+) -> list[Item]:
+    """The images that are named, or validation paintings of the run, evenly over them."""
+    if files := find_images(inputs):
+        limit = run.config.data.max_pixels
+        return [Item(str(file), partial(decode, str(file), limit)) for file in files]
+    val = StyleData(run.config, session).val(run.network)
+    images = with_transform(val, None)  # as a person sees them
+    places = evenly_spaced(len(val), count)
     names = val.names if hasattr(val, "names") else range(len(val))  # a stream has none
-    return [(str(names[i]), partial(painting, val, i)) for i in places]
+    return [Item(str(names[i]), partial(image_of, images, i)) for i in places]
 
 
-def read(wanted: list[Painting]) -> Iterator[tuple[str, str, Image.Image]]:
-    """(source, name, RGB image) of what can be read, names all different; the rest is named."""
-    names: set[str] = set()
-    for source, open_image in wanted:
-        try:
-            image = open_image()
-        except Exception as error:  # decoders raise many kinds
-            print(f"left out: {source} cannot be read ({first_line(error)})", file=sys.stderr)
-            continue
-        yield source, distinct_name(Path(source).stem, names), image
+def image_of(images: Dataset, index: int) -> Image.Image:
+    """One painting of a data set that has no transform."""
+    return images[index]["image"]
 
 
-def _one(
-    session: Session, config: StyleConfig, network: Classifier, source: str, image, picture: Path
+def predict(
+    session: Session, run: TrainedRun[StyleConfig], name: str, image: Image.Image, folder: Path
 ) -> dict:
-    """The likeliest styles of one painting: printed, and drawn to `picture`."""
-    backbone = network.backbone
-    transform = eval_transform(config.protocol, backbone.image_size, backbone.normalization)
-    pixels = transform(image).to(session.device)
+    """{"styles": the likeliest styles of one painting and their probabilities}; and its picture."""
+    network, backbone = run.network, run.network.backbone
+    transform = eval_transform(run.config.protocol, backbone.image_size, backbone.normalization)
+    pixels = transform(image).to(session.device)  # (3, H, W)
     with torch.inference_mode(), session.accelerator.autocast():
-        probabilities = network(pixels[None]).float().softmax(-1)[0].cpu()
+        probabilities = network(pixels[None]).float().softmax(-1)[0].cpu()  # (K,)
         best = probabilities.topk(min(TOP, len(probabilities)))
-        drops = occlusion_map(network, pixels, int(best.indices[0]))
-    styles = [network.classes[i] for i in best.indices.tolist()]
-    shares = best.values.tolist()
-    save(explained(image, _view(pixels, backbone), drops, styles, shares), picture)
-    words = ", ".join(f"{s} {100 * p:.1f}%" for s, p in zip(styles, shares, strict=True))
-    print(f"{source}: {words}", flush=True)
-    found = dict(zip(styles, shares, strict=True))
-    return {"image": source, "picture": picture.name, "styles": found}
+        drops = occlusion_map(network, pixels, int(best.indices[0]))  # (H, W)
+    names = [network.classes[i] for i in best.indices.tolist()]
+    styles = dict(zip(names, best.values.tolist(), strict=True))
+    view = shown(pixels.cpu(), backbone.normalization)
+    save_image(folder / f"{name}.jpg", explained(image, view, drops, styles))
+    words = ", ".join(f"{style} {100 * share:.1f}%" for style, share in styles.items())
+    print(f"{name}: {words}", flush=True)
+    return {"styles": styles}
 
 
-def _view(pixels: torch.Tensor, backbone) -> torch.Tensor:
-    """What the network was given, in [0, 1]: (3, H, W)."""
-    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in backbone.normalization)
-    return pixels.cpu() * std + mean
+def shown(pixels: Tensor, normalization: tuple) -> Tensor:
+    """What the network was given, without its normalization: (3, H, W) in [0, 1]."""
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in normalization)
+    return pixels * std + mean
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ No words at all: the `demo` preset, on paintings that the app paints itself.
 
 from __future__ import annotations
 
-from apps.style.config import PRESETS, StyleConfig
+from apps.style.config import StyleConfig
 from apps.style.data.source import StyleData
 from apps.style.eval import evaluate
 from apps.style.losses import style_losses
+from apps.style.presets import PRESETS
 from core.config import cli, entry_point
 from core.data.augment import mix
 from core.models.network import build_classifier
@@ -22,6 +23,7 @@ def train(config: StyleConfig, keep_processes: bool = False) -> Run:
     run = Run(config.run, config)
     data = StyleData(config, run.session)
     images = data.open("train")
+    # counts (K,): of the losses that weigh classes by their sizes, else None
     counts, classes = data.counts(images), len(images.classes)
     network = build_classifier(config.model, images.classes)
     images, val = data.train(images, network), data.val(network)
@@ -29,6 +31,7 @@ def train(config: StyleConfig, keep_processes: bool = False) -> Run:
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
 
     for batch in run.steps(loader):
+        # pixels (B, 3, H, W), targets (B,), or (B, K) where two paintings are mixed
         pixels, targets = mix(batch["image"], batch["label"], classes, config.augment)
         smoothing = config.augment.label_smoothing
         run.backward(style_losses(model(pixels), targets, counts, config.loss, smoothing))

@@ -48,11 +48,11 @@ def _is_there(root: Path, record: str, manifest: dict, what: str) -> bool:
     if not (root / record).is_file():
         raise InputError(f"{root}: holds something else than {what}; {way_out}")
     try:
-        found = json.loads((root / record).read_text())
+        there = json.loads((root / record).read_text())
     except ValueError as error:
         raise InputError(f"{root / record}: not a record of {what}; {way_out}") from error
-    if found != manifest:
-        raise InputError(f"{root}: holds the {what} {found}, wanted {manifest}; {way_out}")
+    if there != manifest:
+        raise InputError(f"{root}: holds the {what} {there}, wanted {manifest}; {way_out}")
     return True
 
 
@@ -66,18 +66,18 @@ def _move(source: Path, root: Path, record: str, manifest: dict, what: str) -> N
 
 
 def each(
-    work: Callable[[Any], Any], every: Sequence, workers: int | None, told: str, chunk: int = 8
+    work: Callable[[Any], Any], every: Sequence, workers: int | None, label: str, chunk: int = 8
 ) -> None:
     """`work` of everything, by so many processes (one a core, at most 16, where None).
 
-    told: what the progress bar says. `work` must be importable, since processes are spawned.
+    label: what the progress bar says. `work` must be importable, since processes are spawned.
     """
     from rich.progress import Progress
 
     workers = min(workers or min(os.cpu_count() or 1, 16), len(every))
     with Progress(transient=True) as progress:
-        found = _results(work, every, workers, chunk)
-        for _ in progress.track(found, len(every), description=told):
+        results = _results(work, every, workers, chunk)
+        for _ in progress.track(results, len(every), description=label):
             pass
 
 

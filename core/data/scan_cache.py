@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from core.cache import cache_folder
+from core.files import write_json
 
 
 def cached(key: Any, find: Callable[[], Any]) -> Any:
@@ -22,12 +22,9 @@ def cached(key: Any, find: Callable[[], Any]) -> Any:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):  # not there yet, or cut by a full disk
-        found = find()
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        value = find()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(found))
-        os.replace(partial, path)
+        write_json(path, value, indent=None)
     except OSError as error:
         print(f"note: {path} could not be kept ({error.strerror})", file=sys.stderr, flush=True)
-    return found
+    return value

@@ -18,6 +18,7 @@ from torch import nn
 
 from core.checkpoints import list_checkpoints, read_info, step_of
 from core.errors import InputError
+from core.files import whole_file
 
 
 def write_checkpoint(run: str | os.PathLike, step: int, write: Callable[[Path], None]) -> Path:
@@ -44,10 +45,8 @@ def _could_not_write(final: Path, run: str | os.PathLike, error: Exception) -> s
 
 def link(run: str | os.PathLike, name: str, target: Path) -> None:
     """Point checkpoints/``name`` at ``target``, atomically."""
-    partial = target.with_name(f".{name}.partial")
-    partial.unlink(missing_ok=True)
-    partial.symlink_to(target.name)
-    os.replace(partial, target.with_name(name))
+    with whole_file(target.with_name(name)) as partial:
+        partial.symlink_to(target.name)
 
 
 def ranked(run: str | os.PathLike, metric: str, larger_is_better: bool) -> list[Path]:

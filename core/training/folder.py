@@ -16,6 +16,7 @@ import torch
 
 from core.config import flatten, save_config, to_plain
 from core.errors import InputError
+from core.files import write_text
 
 
 def open_folder(folder: Path, resume: bool, config: Any, step: int) -> None:
@@ -102,9 +103,7 @@ def read_metrics(folder: str | os.PathLike) -> list[dict[str, Any]]:
 def cut_metrics(folder: Path, step: int) -> None:
     """Drop what was recorded after ``step``: the run is about to record it again."""
     rows = [row for row in read_metrics(folder) if row["step"] <= step]
-    partial = folder / ".metrics.partial"
-    partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    os.replace(partial, folder / "metrics.jsonl")
+    write_text(folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def note_bad(folder: Path, path: str, reason: str) -> None:

@@ -166,5 +166,5 @@ def move_average(average: nn.Module, network: nn.Module, decay: float, step: int
     """
     now = min(decay, (1 + step) / (10 + step))
     get_ema_multi_avg_fn(now)(list(average.parameters()), list(network.parameters()), None)
-    for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
-        kept.copy_(buffer)
+    for old, new in zip(average.buffers(), network.buffers(), strict=True):
+        old.copy_(new)

@@ -211,18 +211,18 @@ class Run:
         try:
             return self.meter.fetch(batches)
         except StreamEnded as error:
-            kept = self._save_before_the_end()
-            raise StreamEnded(f"{error}. {kept}") from error
+            way_on = self._save_before_the_end()
+            raise StreamEnded(f"{error}. {way_on}") from error
 
     def _save_before_the_end(self) -> str:
-        """Keep the finished steps, without the micro-batches of one that began; what to say."""
+        """Keep the finished steps, not the micro-batches of one that began; says how to go on."""
         if not self._last_micro:
             self.meter.restart()
         if self.done:
             self.save()
         self._close()
-        kept = self._latest()
-        return f"Go on from {kept} with --run.resume" if kept else "No step was finished"
+        latest = self._latest()
+        return f"Go on from {latest} with --run.resume" if latest else "No step was finished"
 
     def _trained_networks(self) -> list[nn.Module]:
         return [p for p in self._parts.values() if isinstance(p, nn.Module) and _trainable(p)]

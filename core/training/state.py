@@ -61,12 +61,14 @@ def gather(session: Session, parts: dict, averages: dict, run: Path) -> WholeSta
 
 def describe(networks: dict[str, nn.Module]) -> dict[str, Any]:
     """What networks say of themselves (`describe()`): enough to build them again."""
-    told = {name: net.describe() for name, net in networks.items() if hasattr(net, "describe")}
-    return told.pop("model", {}) | told
+    able = {name: net for name, net in networks.items() if hasattr(net, "describe")}
+    descriptions = {name: net.describe() for name, net in able.items()}
+    return descriptions.pop("model", {}) | descriptions  # the network called model on the top level
 
 
 def _training(session: Session, parts: dict[str, Any], run: Path) -> dict[str, Any]:
     if session.sharding == "DeepSpeed":
+        # each process writes its own part, so it is done here and not by the main process
         session.accelerator.save_state(str(_engine_folder(run)))
         session.wait()
         return {}
@@ -117,6 +119,7 @@ def restore_training(session: Session, parts: dict[str, Any], folder: Path) -> N
 
 
 def _restore_optimizer(session: Session, parts: dict[str, Any], optimizer, state: dict) -> None:
+    # `Run.prepare` has set them by the configuration; the saved state holds those of then
     peaks = [group["initial_lr"] for group in optimizer.param_groups]
     if session.sharding == "FSDP2":
         dcp, whole = _sharded_states()

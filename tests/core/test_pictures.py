@@ -172,6 +172,15 @@ def test_labels_in_several_lines():
     assert inked(narrow, (0, 0, narrow.width - 28, 64))
 
 
+def test_labels_stay_in_their_rows():
+    words = "five lines of words in each of them and more"
+    page = sheet([[block(45, 20, 255)]] * 3, labels=("", words, ""), gap=4, text=20)
+    left = page.width - 28
+    assert inked(page, (0, 53, left, 98))
+    assert not inked(page, (0, 0, left, 51))
+    assert not inked(page, (0, 101, left, page.height))
+
+
 @pytest.mark.parametrize("below", [False, True])
 def test_captions(below):
     card = caption(block(30, 80, 255), ["true: a", "said: b"], ("black", "red"), below=below)

@@ -37,11 +37,12 @@ class Palette:
 
     def ids(self, rgb: np.ndarray) -> tuple[np.ndarray, float]:
         """(H, W, 3) uint8 -> ids (H, W) int64 of the nearest colours, and the unknown share."""
+        # distances of the n distinct colours, not of all pixels: a map has few of them
         packed = rgb.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
-        found, back = np.unique(packed, return_inverse=True)
-        flat = np.stack([found >> 16, found >> 8 & 255, found & 255], 1)
-        apart = ((flat[:, None] - self.colours.astype(int)) ** 2).sum(-1)
-        counts = np.bincount(back.ravel(), minlength=len(flat))
+        distinct, back = np.unique(packed, return_inverse=True)
+        colours = np.stack([distinct >> 16, distinct >> 8 & 255, distinct & 255], 1)  # (n, 3)
+        apart = ((colours[:, None] - self.colours.astype(int)) ** 2).sum(-1)  # (n, K), squared
+        counts = np.bincount(back.ravel(), minlength=len(colours))  # pixels of each colour
         unknown = counts[apart.min(1) > FAR**2].sum() / counts.sum()
         return apart.argmin(1)[back].reshape(rgb.shape[:2]), float(unknown)
 
@@ -59,20 +60,34 @@ def one_hot(ids: Tensor, classes: int) -> Tensor:
 
 CVUSA = {"sky": (0, 0, 0), "man-made": (0, 0, 255), "road": (255, 0, 0), "vegetation": (0, 255, 0)}
 CITYSCAPES = {
-    "road": (128, 64, 128), "sidewalk": (244, 35, 232), "building": (70, 70, 70),
-    "wall": (102, 102, 156), "fence": (190, 153, 153), "pole": (153, 153, 153),
-    "traffic light": (250, 170, 30), "traffic sign": (220, 220, 0), "vegetation": (107, 142, 35),
-    "terrain": (152, 251, 152), "sky": (70, 130, 180), "person": (220, 20, 60),
-    "rider": (255, 0, 0), "car": (0, 0, 142), "truck": (0, 0, 70), "bus": (0, 60, 100),
-    "train": (0, 80, 100), "motorcycle": (0, 0, 230), "bicycle": (119, 11, 32),
-}  # fmt: skip
+    "road": (128, 64, 128),
+    "sidewalk": (244, 35, 232),
+    "building": (70, 70, 70),
+    "wall": (102, 102, 156),
+    "fence": (190, 153, 153),
+    "pole": (153, 153, 153),
+    "traffic light": (250, 170, 30),
+    "traffic sign": (220, 220, 0),
+    "vegetation": (107, 142, 35),
+    "terrain": (152, 251, 152),
+    "sky": (70, 130, 180),
+    "person": (220, 20, 60),
+    "rider": (255, 0, 0),
+    "car": (0, 0, 142),
+    "truck": (0, 0, 70),
+    "bus": (0, 60, 100),
+    "train": (0, 80, 100),
+    "motorcycle": (0, 0, 230),
+    "bicycle": (119, 11, 32),
+}
 PALETTES = {"cvusa": CVUSA, "cityscapes": CITYSCAPES}
 
 
 def open_palette(name: str, root: Path | None = None) -> Palette:
     """The palette `name` ("cvusa", "cityscapes" as Dayton's, or a yaml of class: [r, g, b]).
 
-    Without a name: root/palette.yaml. InputError where there is none, or it holds no colours.
+    Without a name: root/palette.yaml. Raises InputError where there is none, or it holds no
+    colours.
     """
     if not name and root is not None and (root / "palette.yaml").is_file():
         name = str(root / "palette.yaml")
@@ -90,12 +105,12 @@ def open_palette(name: str, root: Path | None = None) -> Palette:
 
 
 def as_palette(classes: dict, source: str) -> Palette:
-    """A palette of class: [r, g, b]; source names it in the InputError for anything else."""
+    """A palette of class: [r, g, b]. Raises InputError, which names `source`, for anything else."""
     try:
         colours = np.array(list(classes.values()))
-        right = colours.shape == (len(classes), 3) and 0 <= colours.min() <= colours.max() <= 255
+        valid = colours.shape == (len(classes), 3) and 0 <= colours.min() <= colours.max() <= 255
     except (AttributeError, ValueError):
-        right = False
-    if not right or len(np.unique(colours, axis=0)) < len(colours):
+        valid = False
+    if not valid or len(np.unique(colours, axis=0)) < len(colours):
         raise InputError(f"{source}: expected `class: [r, g, b]`, 0 to 255, no colour twice")
     return Palette(tuple(map(str, classes)), colours.astype(np.uint8))

@@ -10,43 +10,24 @@ All panels of an item are of one size and are cropped and mirrored together, in 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import Dataset, default_collate
 
+from apps.crossview.config import DataConfig
 from apps.crossview.data.maps import MOST_UNKNOWN, NO_MAP, Palette, open_palette
 from apps.crossview.data.panels import panel_boxes
 from apps.crossview.data.records import Record, find_records, listed_records, panels_of
 from apps.crossview.data.splits import by_panorama
 from core.data.images.files import decode
 from core.data.loading import BadSample
+from core.data.samples import evenly_spaced
 from core.errors import InputError, first_line
 
 BLACK = 4  # levels that a panel without a map has on average, at most
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Where the pairs lie, and how they are prepared."""
-
-    root: str = ""  # empty: embedded towns
-    layout: Literal["panels", "cvusa", "cvact", "folders"] = "panels"  # records.py
-    order: Literal["crossmlp", "xfork", "panogan", "pair"] = "crossmlp"  # of panels, panels.py
-    lists: str = ""  # panels: a folder of *train*.txt and *test*.txt that say who is where
-    # official: the set's own folders or lists; panorama: Dayton's, dealt anew by panorama
-    split: Literal["official", "panorama"] = "official"
-    split_seed: int = 0  # of panorama
-    palette: str = ""  # of maps: cvusa, cityscapes, a yaml; empty: palette.yaml of root
-    size: tuple[int, int] = (256, 256)  # height and width of every panel
-    enlarge: float = 286 / 256  # training images are so much larger, then cropped; 1: no crop
-    flip: bool = True  # mirror half of the training items, all panels of an item alike
-    workers: int = 2
-    skip_bad: int = 0  # files that may be unreadable
 
 
 class Pairs(Dataset):
@@ -75,7 +56,7 @@ class Pairs(Dataset):
     def __getitem__(self, index: int) -> dict:
         record = self.records[index]
         panels = self._open(record)
-        box, mirrored, size = self._augmentation()
+        box, mirrored, size = self._augmentation()  # one draw for all panels
         item = {"name": record.name}
         for name, image in panels.items():
             is_map = name.endswith("_map")
@@ -121,8 +102,8 @@ class Pairs(Dataset):
             raise BadSample(str(path), first_line(error)) from error
         except Exception as error:  # decoders raise many kinds
             raise BadSample(str(path), f"cannot be read ({first_line(error)})") from error
-        kept = {n: i for n, i in panels.items() if not n.endswith("_map") or n in self.maps}
-        return {n: self._ids(i, n, path) if n in self.maps else i for n, i in kept.items()}
+        maps = {name: self._ids(panels[name], name, path) for name in self.maps}
+        return {n: i for n, i in panels.items() if not n.endswith("_map")} | maps
 
     def _panels(self, record: Record) -> dict[str, Image.Image]:
         if "panels" not in record.files:
@@ -155,9 +136,7 @@ def some_pairs(pairs: Pairs, count: int) -> dict:
     Raises InputError where nothing of them can be.
     """
     items = []
-    for index in (
-        np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int).tolist()
-    ):
+    for index in evenly_spaced(len(pairs), count):
         try:
             items.append(pairs[index])
         except BadSample:  # the loaders name it
@@ -201,17 +180,12 @@ def _records(config: DataConfig, split: str) -> list[Record]:
     if config.split == "official":
         return _official(config, split)
     sides = [_official(config, side) for side in ("train", "val")]
-    every = {record.name: record for side in sides for record in side}
-    dealt = dict(
-        zip(
-            ("train", "val"),
-            by_panorama(list(every), len(sides[1]), config.split_seed),
-            strict=True,
-        )
-    )
-    if not dealt[split]:
+    records = {record.name: record for side in sides for record in side}
+    train, val = by_panorama(list(records), len(sides[1]), config.split_seed)
+    names = train if split == "train" else val
+    if not names:
         raise InputError(f"{config.root}: too few panoramas for a {split} side")
-    return [every[name] for name in dealt[split]]
+    return [records[name] for name in names]
 
 
 def _official(config: DataConfig, split: str) -> list[Record]:

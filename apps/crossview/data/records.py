@@ -13,6 +13,7 @@ ten, by a fixed draw, validates. A record is a name and the panels' files.
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -26,8 +27,12 @@ from core.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 ABOVE, STREET = ("aerial", "satview", "satellite"), ("ground", "streetview", "panorama")
-FOLDERS = {"aerial": ABOVE, "ground": STREET, "ground_map": ("ground_map",),
-           "aerial_map": ("aerial_map",)}  # fmt: skip
+FOLDERS = {
+    "aerial": ABOVE,
+    "ground": STREET,
+    "ground_map": ("ground_map",),
+    "aerial_map": ("aerial_map",),
+}
 SHOWN = 4  # names in a message
 HELD = 10  # one in so many pairs validates, where a set has no splits
 
@@ -77,31 +82,37 @@ def listed_records(root: str, lists: str, split: str) -> list[Record]:
     Names count without their ending, `.a2g` included, since lists and files differ in it. Raises
     InputError for a list or files that are not there.
     """
-    found = [
-        path for name in _names_of(split) for path in sorted(Path(lists).glob(f"*{name}*.txt"))
-    ]
-    if len(found) != 1:
-        there = ", ".join(path.name for path in found) or "none"
-        raise InputError(f"{lists} needs one list *{'*.txt or *'.join(_names_of(split))}*.txt, and "
-                         f"has {there}: a folder with one list a side")  # fmt: skip
-    every = (p for p in Path(root).expanduser().rglob("*") if p.suffix.lower() in SUFFIXES)
-    files, names = _one_each(every, lambda path: _key(path.name)), read_list(found[0])[0]
-    if lost := [name for name in names if _key(name) not in files]:
-        some = ", ".join(lost[:SHOWN]) + (", ..." if len(lost) > SHOWN else "")
-        raise InputError(f"{found[0]}: {len(lost)} of {len(names)} files are not in {root}: {some}")
+    sides = _names_of(split)
+    texts = [path for name in sides for path in sorted(Path(lists).glob(f"*{name}*.txt"))]
+    if len(texts) != 1:
+        present = ", ".join(path.name for path in texts) or "none"
+        raise InputError(
+            f"{lists} needs one list *{'*.txt or *'.join(sides)}*.txt, and has {present}: a folder "
+            "with one list a side"
+        )
+    images = (p for p in Path(root).expanduser().rglob("*") if p.suffix.lower() in SUFFIXES)
+    files, names = _one_each(images, lambda path: _key(path.name)), read_list(texts[0])[0]
+    if absent := [name for name in names if _key(name) not in files]:
+        count = f"{len(absent)} of {len(names)}"
+        raise InputError(f"{texts[0]}: {count} files are not in {root}: {_some(absent)}")
     paths = sorted({files[_key(name)] for name in names})
     return [Record(path.name, {"panels": path}) for path in paths]
 
 
 def _one_each(paths: Iterable[Path], name_of: Callable[[Path], str]) -> dict[str, Path]:
     """Paths by name. Raises InputError where two have one."""
-    found: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for path in paths:
         name = name_of(path)
-        if name in found:
-            raise InputError(f"{found[name]} and {path} have one name: which of them is meant?")
-        found[name] = path
-    return found
+        if name in by_name:
+            raise InputError(f"{by_name[name]} and {path} have one name: which of them is meant?")
+        by_name[name] = path
+    return by_name
+
+
+def _some(names: list[str]) -> str:
+    """The first few of many, for a message."""
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def _key(name: str) -> str:
@@ -109,8 +120,8 @@ def _key(name: str) -> str:
 
 
 def _cvusa(root: Path, split: str) -> list[Record]:
-    names = [f"{folder}{name}{end}.csv" for name in _names_of(split)
-             for folder in ("splits/", "") for end in ("-19zl", "")]  # fmt: skip
+    parts = itertools.product(_names_of(split), ("splits/", ""), ("-19zl", ""))
+    names = [f"{folder}{name}{end}.csv" for name, folder, end in parts]
     listed = next((root / name for name in names if (root / name).is_file()), None)
     if listed is None:
         raise InputError(f"{root} has none of the lists {', '.join(names)}")
@@ -121,26 +132,28 @@ def _cvusa(root: Path, split: str) -> list[Record]:
 
 def _triple(root: Path, listed: Path, number: int, row: list[str]) -> Record:
     if len(row) != 3:
-        raise InputError(f"{listed}, line {number}: {len(row)} columns, expected aerial image, "
-                         "panorama and annotation")  # fmt: skip
+        raise InputError(
+            f"{listed}, line {number}: {len(row)} columns, expected aerial image, panorama and "
+            "annotation"
+        )
     files = [root / cell.strip() for cell in row]
     return Record(row[1], dict(zip(("aerial", "ground", "ground_map"), files, strict=True)))
 
 
 def _folders(root: Path, split: str) -> list[Record]:
     base = _split_folder(root, split) or root
-    found = {}
+    files: dict[str, dict[str, Path]] = {}  # by panel and place
     for panel, names in FOLDERS.items():
         folder = next((base / name for name in names if (base / name).is_dir()), None)
         if folder is not None:
-            found[panel] = _one_each(_images(folder), lambda path: _place(path.stem))
+            files[panel] = _one_each(_images(folder), lambda path: _place(path.stem))
     for panel, names in (("aerial", ABOVE), ("ground", STREET)):
-        if panel not in found:
+        if panel not in files:
             raise InputError(f"{base} has no folder {' or '.join(names)}")
-    _check_pairs(base, found)
-    places = sorted(found["aerial"])
+    _check_pairs(base, files)
+    places = sorted(files["aerial"])
     chosen = _dealt(root, places, split) if base == root else places
-    return [Record(name, {panel: found[panel][name] for panel in found}) for name in chosen]
+    return [Record(name, {panel: files[panel][name] for panel in files}) for name in chosen]
 
 
 def _dealt(root: Path, names: list[str], split: str) -> list[str]:
@@ -157,14 +170,13 @@ def _place(stem: str) -> str:
     return re.sub(r"_(grdView|satView_polish|satView)$", "", stem)
 
 
-def _check_pairs(base: Path, found: dict[str, dict[str, Path]]) -> None:
-    names = set(found["aerial"])
-    for panel, files in found.items():
-        only = sorted(names ^ set(files))
-        if only:
-            some = ", ".join(only[:SHOWN]) + (", ..." if len(only) > SHOWN else "")
-            raise InputError(f"{base}: {len(only)} names are in only one of aerial and {panel}: "
-                             f"{some}. Remove them or complete the pairs")  # fmt: skip
+def _check_pairs(base: Path, files: dict[str, dict[str, Path]]) -> None:
+    for panel, by_place in files.items():
+        if unpaired := sorted(files["aerial"].keys() ^ by_place.keys()):
+            raise InputError(
+                f"{base}: {len(unpaired)} names are in only one of aerial and {panel}: "
+                f"{_some(unpaired)}. Remove them or complete the pairs"
+            )
 
 
 def panels_of(record: Record, order: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""From a configuration to the pairs of a run, and to its networks."""
+"""From a configuration to the pairs of a run."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from apps.crossview.config import CrossViewConfig
-from apps.crossview.data.maps import Palette
 from apps.crossview.data.pairs import Pairs
 from apps.crossview.data.views import SIDES
-from apps.crossview.models.discriminator import PatchDiscriminator
-from apps.crossview.models.network import Generator
 from apps.crossview.towns import write_towns
+from core.app.embedded import embedded_folder
 from core.errors import InputError
 from core.training.session import Session
 
 
 class PairData:
-    """The training and validation pairs of a run; the embedded towns are rendered if need be."""
+    """The training and validation pairs of a run; the embedded towns are rendered if need be.
+
+    Raises InputError where the target of the direction has no maps, and the source has.
+    """
 
     def __init__(self, config: CrossViewConfig, session: Session):
         self.config, self.data = config, config.data
@@ -32,33 +33,28 @@ class PairData:
                 f"{self.data.root} has none: another data set or --direction"
             )
 
-    def train(self) -> Pairs:
-        return Pairs(self.data, "train", training=True)
+    def train(self, augmented: bool = True) -> Pairs:
+        return Pairs(self.data, "train", training=augmented)
 
     def val(self) -> Pairs:
         return Pairs(self.data, "val")
 
 
 def embedded_towns(config: CrossViewConfig, session: Session) -> Path:
-    """The folder of the embedded towns, which are rendered by the main process if need be."""
-    wanted, (height, width) = config.towns, config.data.size
-    if (width != height * (4 if wanted.panorama else 1)) or height < 16:
-        raise InputError(f"data.size is {height}x{width}: embedded towns are square, or 1 to 4 "
-                         "with --towns.panorama")  # fmt: skip
-    kind = "panorama-" if wanted.panorama else ""
-    counts = f"{kind}{wanted.train}-{wanted.val}-{height}px-seed{wanted.seed}"
-    root = Path("data") / f"crossview-towns-{counts}"
-    if session.is_main:
-        write_towns(root, wanted.train, wanted.val, wanted.seed, height, wanted.panorama)
-    session.wait()
-    return root
+    """The folder of the embedded towns; all processes call it.
 
+    Raises InputError for a data.size that towns do not have.
+    """
+    towns, (height, width) = config.embedded, config.data.size
+    if (width != height * (4 if towns.panorama else 1)) or height < 16:
+        raise InputError(
+            f"data.size is {height}x{width}: embedded towns are square, or 1 to 4 with "
+            "--embedded.panorama"
+        )
+    kind = "panorama-" if towns.panorama else ""
+    counts = f"{kind}{towns.train}-{towns.val}-{height}px-seed{towns.seed}"
 
-def build_generator(config: CrossViewConfig, palette: Palette) -> Generator:
-    """The generator for maps of this palette."""
-    return Generator(config.model, config.data.size, palette)
+    def write(root: Path) -> None:
+        write_towns(root, towns.train, towns.val, towns.seed, height, towns.panorama)
 
-
-def build_discriminator(config: CrossViewConfig) -> PatchDiscriminator:
-    settings = config.discriminator
-    return PatchDiscriminator(settings.width, settings.halvings, config.model.norm)
+    return embedded_folder(session, f"crossview-towns-{counts}", write)

@@ -21,7 +21,7 @@ import numpy as np
 
 from core.config import entry_point
 from core.errors import InputError
-from core.files import whole_file
+from core.files import write_text
 
 NAME = re.compile(r"(?P<pano>.+)\.x-?\d+\.y-?\d+\.a(?P<heading>-?\d+)(\.a2g)?\.(jpg|png)")
 WITHIN = (10, 20, 45)  # degrees
@@ -33,11 +33,18 @@ def panorama_of(name: str) -> str:
 
 
 def _match(name: str) -> re.Match:
-    found = NAME.fullmatch(Path(name).name)
-    if found is None:
-        raise InputError(f"{name!r} is no name of Dayton: <panorama>.x<..>.y<..>.a<heading>.jpg; "
-                         "--data.split official needs no such names")  # fmt: skip
-    return found
+    match = NAME.fullmatch(Path(name).name)
+    if match is None:
+        raise InputError(
+            f"{name!r} is no name of Dayton: <panorama>.x<..>.y<..>.a<heading>.jpg; --data.split "
+            "official needs no such names"
+        )
+    return match
+
+
+def _heading(match: re.Match) -> int:
+    """Degrees from 0 to 359; names have them from -180 on."""
+    return int(match["heading"]) % 360
 
 
 def read_list(path: str | Path) -> tuple[list[str], int]:
@@ -77,25 +84,25 @@ def leak(train: Sequence[str], test: Sequence[str]) -> dict[str, float]:
     """
     headings: dict[str, list[int]] = defaultdict(list)
     for name in train:
-        found = _match(name)
-        headings[found["pano"]].append(int(found["heading"]) % 360)
+        match = _match(name)
+        headings[match["pano"]].append(_heading(match))
     for turns in headings.values():
         turns.sort()
     apart = []
     for name in test:
-        found = _match(name)
-        apart.append(_nearest(headings.get(found["pano"], []), int(found["heading"]) % 360))
+        match = _match(name)
+        apart.append(_nearest(headings.get(match["pano"], []), _heading(match)))
     known = np.isfinite(apart)
     near = {f"within {d}": float(np.mean(np.array(apart) <= d)) for d in WITHIN}
     return {"shared": int(known.sum()), "share": float(known.mean()), **near}
 
 
 def _nearest(turns: list[int], heading: int) -> float:
-    """Degrees to the nearest of sorted headings; infinite without any."""
+    """Degrees to the nearest of sorted headings, around the circle; infinite without any."""
     if not turns:
         return float("inf")
     place = bisect_left(turns, heading)
-    beside = (turns[place - 1], turns[place % len(turns)])
+    beside = (turns[place - 1], turns[place % len(turns)])  # before the first comes the last
     return min(min(abs(heading - t), 360 - abs(heading - t)) for t in beside)
 
 
@@ -111,21 +118,21 @@ def main() -> None:
     options = parser.parse_args()
     (train, bad_train), (test, bad_test) = read_list(options.train), read_list(options.test)
     print(f"official: {len(train):,} + {len(test):,} names; {bad_train + bad_test} lines are none")
-    _tell("official", leak(train, test))
+    _print_leak("official", leak(train, test))
     fair = by_panorama([*train, *test], len(test), options.seed)
     print(f"by panorama, seed {options.seed}: {len(fair[0]):,} + {len(fair[1]):,} names")
-    _tell("by panorama", leak(*fair))
+    _print_leak("by panorama", leak(*fair))
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
         for name, names in zip(("train", "test"), fair, strict=True):
-            with whole_file(options.out / f"panorama_{name}.txt") as partial:
-                partial.write_text("\n".join(names) + "\n")
+            write_text(options.out / f"panorama_{name}.txt", "\n".join(names) + "\n")
 
 
-def _tell(name: str, found: dict[str, float]) -> None:
-    near = ", ".join(f"{k} degrees {100 * v:.1f} %" for k, v in found.items() if "within" in k)
-    print(f"  {name}: {found['shared']:,} test images ({100 * found['share']:.1f} %) share a "
-          f"panorama with training; a training crop lies {near}")  # fmt: skip
+def _print_leak(name: str, counts: dict[str, float]) -> None:
+    near = ", ".join(f"{k} degrees {100 * v:.1f} %" for k, v in counts.items() if "within" in k)
+    print(
+        f"  {name}: {counts['shared']:,} test images ({100 * counts['share']:.1f} %) share a "
+        f"panorama with training; a training crop lies {near}"
+    )
 
 
 if __name__ == "__main__":

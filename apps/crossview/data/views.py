@@ -6,15 +6,14 @@ Legend: B batch, H W image, K classes. a2g: from above to the street; g2a: the w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from apps.crossview.config import Direction, Maps
 from apps.crossview.data.maps import Palette, one_hot
 from core.errors import InputError
 
-Direction = Literal["a2g", "g2a"]
 SIDES = {"a2g": ("aerial", "ground"), "g2a": ("ground", "aerial")}
 
 
@@ -31,17 +30,19 @@ def views_of(batch: dict, direction: Direction) -> Views:
     """The two sides of a batch. Raises InputError where the target has no map."""
     source, target = SIDES[direction]
     if f"{target}_map" not in batch:
-        raise InputError(f"direction {direction} needs maps of the {target} images, and there are "
-                         "none: another data set or --direction")  # fmt: skip
+        raise InputError(
+            f"direction {direction} needs maps of the {target} images, and there are none: another "
+            "data set or --direction"
+        )
     return Views(batch[source], batch[target], batch[f"{target}_map"])
 
 
-def map_input(ids: Tensor, palette: Palette, maps: str) -> Tensor:
+def map_input(ids: Tensor, palette: Palette, maps: Maps) -> Tensor:
     """Ids (B, H, W) as networks see them, in [-1, 1]: (B, K, H, W), or (B, 3, H, W) colours."""
     return palette.paint(ids) if maps == "rgb" else one_hot(ids, len(palette))
 
 
-def map_ids(drawn: Tensor, palette: Palette, maps: str) -> Tensor:
+def map_ids(drawn: Tensor, palette: Palette, maps: Maps) -> Tensor:
     """What a network drew (B, K or 3, H, W) as ids (B, H, W): largest channel, nearest colour."""
     if maps != "rgb":
         return drawn.argmax(1)

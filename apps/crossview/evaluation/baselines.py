@@ -5,6 +5,7 @@
     painted map         each class of the true map in its mean colour over the training images
 
 The last is hard to beat in PSNR and SSIM wherever the map is given: it has every edge right.
+Legend: B batch, H W image, K classes, n training images.
 """
 
 from __future__ import annotations
@@ -15,21 +16,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from apps.crossview.config import Direction
 from apps.crossview.data.pairs import Pairs
-from apps.crossview.data.views import SIDES, Direction
+from apps.crossview.data.views import SIDES
 from core.data.loading import BadSample
+from core.data.samples import evenly_spaced
 from core.errors import InputError
 
 FITTED = 400  # training images, evenly over the set
 MEAN, OTHER, PAINTED = "mean image", "another photograph", "painted map"
+NAMES = (MEAN, OTHER, PAINTED)
 
 
-@dataclass
-class Floors:
-    """What was seen of the training images, which are of one size."""
+@dataclass(frozen=True)
+class Baselines:
+    """What the training images, all of one size, are on average; and the images."""
 
     mean: Tensor  # (3, H, W) in [-1, 1]
-    colours: Tensor  # (K, 3)
+    colours: Tensor  # (K, 3) in [-1, 1]
     photographs: Tensor  # uint8 (n, 3, H, W)
     seed: int = 0
 
@@ -43,36 +47,42 @@ class Floors:
         return (self.photographs[chosen].float() / 127.5 - 1).to(ids.device)
 
     def _other(self, number: int) -> int:
+        """By the sample's number alone: the same photograph in any batch, on any process."""
         return int(np.random.default_rng([self.seed, number]).integers(len(self.photographs)))
 
 
-NAMES = (MEAN, OTHER, PAINTED)
+def fit_baselines(train: Pairs, direction: Direction) -> Baselines:
+    """From at most FITTED training pairs, unaugmented. Raises InputError where none can be read."""
+    images, maps = _training_views(train, SIDES[direction][1])
+    mean = images.float().mean(0) / 127.5 - 1
+    return Baselines(mean, class_colours(images, maps, len(train.palette)), images)
 
 
-def fit_floors(train: Pairs, direction: Direction) -> Floors:
-    """Floors from at most FITTED training pairs, unaugmented; classes not seen are mean grey.
+def class_colours(images: Tensor, maps: Tensor, classes: int) -> Tensor:
+    """Mean colour of each class, (K, 3) in [-1, 1]; a class without a pixel has that of all pixels.
 
-    Raises InputError where none can be read.
+    images: uint8 (n, 3, H, W). maps: ids (n, H, W).
     """
-    target, (height, width) = SIDES[direction][1], train.config.size
-    sums, counts = (
-        torch.zeros(len(train.palette), 3, dtype=torch.float64),
-        torch.zeros(len(train.palette), dtype=torch.float64),
-    )
-    images = []
-    for index in np.unique(np.linspace(0, len(train) - 1, FITTED).round().astype(int)).tolist():
+    sums = torch.zeros(classes, 3, dtype=torch.float64)
+    counts = torch.zeros(classes, dtype=torch.float64)
+    for image, ids in zip(images, maps, strict=True):
+        sums.index_add_(0, ids.flatten(), image.flatten(1).T.double())
+        counts += torch.bincount(ids.flatten(), minlength=classes)
+    average = sums.sum(0) / counts.sum()
+    colours = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), average)
+    return (colours / 127.5 - 1).float()
+
+
+def _training_views(train: Pairs, target: str) -> tuple[Tensor, Tensor]:
+    """Images uint8 (n, 3, H, W) and maps (n, H, W) of the target's side; without maps all 0."""
+    images, maps = [], []
+    for index in evenly_spaced(len(train), FITTED):
         try:
             item = train[index]
         except BadSample:  # the loaders name it
             continue
-        ids = item.get(f"{target}_map", torch.zeros(height, width, dtype=torch.int64)).flatten()
-        sums.index_add_(0, ids, item[target].flatten(1).T.double())
-        counts += torch.bincount(ids, minlength=len(counts))
         images.append(((item[target] + 1) * 127.5).round().byte())
+        maps.append(item.get(f"{target}_map", torch.zeros(train.config.size, dtype=torch.int64)))
     if not images:
         raise InputError(f"{train}: none of the training images can be read")
-    seen = torch.stack(images)
-    mean = torch.stack([image.float() for image in images]).mean(0) / 127.5 - 1
-    grey = sums.sum(0) / counts.sum()
-    colours = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), grey)
-    return Floors(mean, colours.float(), seen)
+    return torch.stack(images), torch.stack(maps)

@@ -37,8 +37,8 @@ LARGEST_PSNR = 100.0  # dB, of equal images, whose PSNR is infinite
 
 def image_metrics(made: Tensor, real: Tensor) -> dict[str, Tensor]:
     """All of the above: name -> (B,). In full precision whatever the images are in."""
-    made, real = made.float().clamp(0, 1), real.float()
-    found = {
+    made, real = made.float().clamp(0, 1), real.float()  # a bfloat16 PSNR is of no use
+    values = {
         "psnr": psnr(made, real),
         "psnr_field": psnr(made, real) + OFFSET,
         "ssim": ssim(made, real),
@@ -47,10 +47,10 @@ def image_metrics(made: Tensor, real: Tensor) -> dict[str, Tensor]:
         "sd_s2sp": sd_s2sp(made, real),
     }
     if min(made.shape[2:]) >= SMALLEST_VIF:
-        found["vif"] = _functional().visual_information_fidelity(
+        values["vif"] = _functional().visual_information_fidelity(
             255 * made, 255 * real, reduction="none"
         )
-    return found
+    return values
 
 
 def _functional():
@@ -69,17 +69,17 @@ def psnr(made: Tensor, real: Tensor) -> Tensor:
 
 def ssim(made: Tensor, real: Tensor) -> Tensor:
     """From -1 to 1."""
-    measure = _functional().structural_similarity_index_measure
-    return measure(made, real, data_range=1.0, reduction="none")
+    index = _functional().structural_similarity_index_measure
+    return index(made, real, data_range=1.0, reduction="none")
 
 
 def ssim_field(made: Tensor, real: Tensor) -> Tensor:
     """From -1 to 1; every window that touches the image counts, 10 pixels more each way."""
     weights = torch.tensor(LUMA, device=made.device).view(1, 3, 1, 1)
-    x, y = (255 * (image * weights).sum(1, keepdim=True) for image in (made, real))
+    x, y = (255 * (image * weights).sum(1, keepdim=True) for image in (made, real))  # (B, 1, H, W)
     at = torch.arange(11, device=made.device, dtype=torch.float32) - 5
     line = torch.exp(-(at**2) / (2 * 1.5**2))
-    window = (line[:, None] * line) / line.sum() ** 2
+    window = (line[:, None] * line) / line.sum() ** 2  # (11, 11), its sum is 1
 
     def mean(image: Tensor) -> Tensor:
         return F.conv2d(image, window[None, None], padding=10)
@@ -112,9 +112,9 @@ def sd_s2sp(made: Tensor, real: Tensor) -> Tensor:
     return 10 * torch.log10(255**2 / error.clamp(min=1e-6))
 
 
-def agreement(drawn: Tensor, true: Tensor, classes: int) -> Tensor:
+def confusion_counts(drawn: Tensor, true: Tensor, classes: int) -> Tensor:
     """How often each true class was drawn as which: ids (B, H, W) twice -> (B, K, K) counts."""
-    pairs = (true * classes + drawn).flatten(1)
+    pairs = (true * classes + drawn).flatten(1)  # one number for each pair of classes, (B, H W)
     counts = F.one_hot(pairs, classes * classes).sum(1)
     return counts.unflatten(1, (classes, classes))
 

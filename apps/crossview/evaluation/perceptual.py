@@ -38,7 +38,7 @@ TINY = 1e-9
 
 
 @dataclass
-class Judges:
+class PerceptualNetworks:
     """The networks whose weights are there."""
 
     places: nn.Module | None = None
@@ -46,32 +46,37 @@ class Judges:
     lpips: nn.Module | None = None
     missing: list[str] = field(default_factory=list)  # what to say of those that are not
 
-    def measure(self, made: Tensor, real: Tensor) -> dict[str, Tensor]:
-        """What they say of each sample, (B, ...): images (B, 3, H, W) in [0, 1]."""
-        found = {}
+    def outputs(self, made: Tensor, real: Tensor) -> dict[str, Tensor]:
+        """Distance, probabilities and features of each sample, (B, ...).
+
+        made, real: images (B, 3, H, W) in [0, 1].
+        """
+        outputs = {}
         if self.lpips is not None:
-            found["lpips"] = self.lpips.net(2 * made - 1, 2 * real - 1).flatten()
+            outputs["lpips"] = self.lpips.net(2 * made - 1, 2 * real - 1).flatten()
         for name, network in (("places", self.places), ("inception", self.inception)):
             if network is not None:
-                found[f"{name}_made"], found[f"{name}_real"] = network(made), network(real)
-        return found
+                outputs[f"{name}_made"], outputs[f"{name}_real"] = network(made), network(real)
+        return outputs
 
 
-def open_judges(folder: str | Path = "", device: str | torch.device = "cpu") -> Judges:
-    """The judges whose weights lie in folder/checkpoints (torch's cache where it is empty).
+def open_perceptual(
+    folder: str | Path = "", device: str | torch.device = "cpu"
+) -> PerceptualNetworks:
+    """The networks whose weights lie in folder/checkpoints (torch's cache where it is empty).
 
     Raises InputError for a file that holds other weights.
     """
     cache = Path(folder).expanduser() if folder else Path(torch.hub.get_dir())
-    judges = Judges()
+    networks = PerceptualNetworks()
     openers = {"places": _open_places, "inception": _open_inception, "lpips": _open_lpips}
     for name, (file, source) in FILES.items():
         path = cache / "checkpoints" / file
         if not path.is_file():
-            judges.missing.append(f"{name}: {path} is not there (it comes from {source})")
+            networks.missing.append(f"{name}: {path} is not there (it comes from {source})")
             continue
-        setattr(judges, name, _opened(openers[name], path).to(device).eval())
-    return judges
+        setattr(networks, name, _opened(openers[name], path).to(device).eval())
+    return networks
 
 
 def _opened(opener: Callable[[Path], nn.Module], path: Path) -> nn.Module:
@@ -144,16 +149,21 @@ def places_scores(made: Tensor, real: Tensor) -> dict[str, float]:
     top1 = best == real.argmax(1)
     top5 = (real.topk(5, 1).indices == best[:, None]).any(1)
     kl = (made * (made.clamp(min=TINY).log() - real.clamp(min=TINY).log())).sum(1)
-    found = {"top1": _percent(top1), "top1_sure": _percent(top1[sure]),
-             "top5": _percent(top5), "top5_sure": _percent(top5[sure]),
-             "places_kl": float(kl.mean()), "places_kl_field": float(kl.mean().exp()),
-             "places_kl_field_std": float(kl.std(correction=0)),
-             "places_is": inception_score(made)}  # fmt: skip
+    scores = {
+        "top1": _percent(top1),
+        "top1_sure": _percent(top1[sure]),
+        "top5": _percent(top5),
+        "top5_sure": _percent(top5[sure]),
+        "places_kl": float(kl.mean()),
+        "places_kl_field": float(kl.mean().exp()),
+        "places_kl_field_std": float(kl.std(correction=0)),
+        "places_is": inception_score(made),
+    }
     for k in (1, 5):
-        kept = _largest(made, k)
-        found[f"places_is_top{k}"] = inception_score(kept / kept.sum(1, keepdim=True))
-        found[f"places_is_top{k}_field"] = inception_score(kept)
-    return found
+        largest = _largest(made, k)
+        scores[f"places_is_top{k}"] = inception_score(largest / largest.sum(1, keepdim=True))
+        scores[f"places_is_top{k}_field"] = inception_score(largest)
+    return scores
 
 
 def inception_score(probabilities: Tensor) -> float:
@@ -174,8 +184,8 @@ def _percent(hits: Tensor) -> float:
 
 def inception_scores(made: Tensor, real: Tensor) -> dict[str, float]:
     """fid and kid from features (N, 2048) of the made and the real images, float64."""
-    return {"fid": frechet_distance(made.double(), real.double()),
-            "kid": kernel_distance(made.double(), real.double())}  # fmt: skip
+    made, real = made.double(), real.double()
+    return {"fid": frechet_distance(made, real), "kid": kernel_distance(made, real)}
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:

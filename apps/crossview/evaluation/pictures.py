@@ -1,26 +1,60 @@
-"""Pictures for a person: sheets of samples, maps as colours, weights as grey or heat.
+"""Sheets of validation pairs as a generator draws them: a row for each pair.
 
-Images are (3, H, W) in [-1, 1]; a sheet has a row for each sample and a column for each kind.
+Images are (3, H, W) in [-1, 1].
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+import torch
+from PIL import Image
 from torch import Tensor
 
-from core.files import whole_file
+from apps.crossview.config import Direction
+from apps.crossview.data.pairs import Pairs, some_pairs
+from apps.crossview.data.views import views_of
+from apps.crossview.models.network import Generator, draw_views
+from core.pictures.sheets import enlarged, save_image, sheet
+from core.training.session import Session
 
-GAP, TITLE = 4, 18  # pixels between pictures, and of the line of titles
+SHOWN = 6  # pairs of a sheet
 
 
-def to_image(image: Tensor) -> Image.Image:
-    """(3, H, W) in [-1, 1] -> an 8-bit RGB image."""
+@torch.no_grad()
+def sample_sheet(
+    session: Session, network: Generator, val: Pairs, direction: Direction, path: Path
+) -> Path:
+    """Source, map, coarse and final image, drawn map and truth of SHOWN pairs, a row each.
+
+    Written by the main process alone.
+    """
+    if session.is_main:
+        views = views_of(session.to_device(some_pairs(val, SHOWN)), direction)
+        output = draw_views(network, views.source, views.ids)
+        columns = {"source": views.source, "true map": val.palette.paint(views.ids)}
+        if "coarse" in output:
+            columns["coarse"] = output["coarse"]
+        columns["made"] = output["image"]
+        if "ids" in output:
+            columns["drawn map"] = val.palette.paint(output["ids"])
+        save_image(path, image_sheet(columns | {"real": views.target}))
+    return path
+
+
+def image_sheet(columns: Mapping[str, Sequence[Tensor]], enlarge: int = 1) -> Image.Image:
+    """Columns of pictures under their names, every pixel a square of `enlarge` pixels."""
+    rows = zip(*columns.values(), strict=True)
+    pictures = [[enlarged(as_pixels(image), enlarge) for image in row] for row in rows]
+    return sheet(pictures, tuple(columns))
+
+
+def as_pixels(image: Tensor) -> np.ndarray:
+    """(3, H, W) in [-1, 1] -> uint8 (H, W, 3)."""
     pixels = (image.detach().float().cpu().clamp(-1, 1) + 1) * 127.5
-    return Image.fromarray(pixels.round().byte().permute(1, 2, 0).numpy())
+    return pixels.round().byte().permute(1, 2, 0).numpy()
 
 
 def weights_image(weights: Tensor) -> Tensor:
@@ -28,39 +62,3 @@ def weights_image(weights: Tensor) -> Tensor:
     low, high = weights.min(), weights.max()
     grey = (weights - low) / (high - low).clamp(min=1e-8)
     return (2 * grey - 1).expand(3, *weights.shape)
-
-
-def save_image(path: Path, image: Tensor | Image.Image) -> Path:
-    """Write a png whole or not at all; returns the path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture = to_image(image) if isinstance(image, Tensor) else image
-    with whole_file(path) as partial:
-        picture.save(partial)
-    return path
-
-
-def sheet(rows: Sequence[Sequence[Tensor]], titles: Sequence[str], enlarge: int = 1) -> Image.Image:
-    """Rows of pictures (3, H, W) under their titles; pictures of a column are of one size.
-
-    enlarge: pixels of the sheet for each pixel of a picture, at its side.
-    """
-    widths = [enlarge * image.shape[2] for image in rows[0]]
-    height = enlarge * max(image.shape[1] for image in rows[0])
-    total = sum(widths) + GAP * (len(widths) + 1)
-    page = Image.new("RGB", (total, TITLE + (height + GAP) * len(rows) + GAP), "white")
-    lefts = np.cumsum([GAP, *[width + GAP for width in widths[:-1]]]).tolist()
-    draw = ImageDraw.Draw(page)
-    for left, width, title in zip(lefts, widths, titles, strict=True):
-        draw.text((left, 2), title, fill="black", font=_font(title, width))
-    for number, row in enumerate(rows):
-        for left, image in zip(lefts, row, strict=True):
-            picture = to_image(image)
-            size = (enlarge * picture.width, enlarge * picture.height)
-            page.paste(picture.resize(size, Image.NEAREST), (left, TITLE + number * (height + GAP)))
-    return page
-
-
-def _font(title: str, width: int):
-    """The largest font, from 12 down to 6 pixels, in which the title is no wider than `width`."""
-    fonts = [ImageFont.load_default(size=size) for size in range(12, 5, -1)]
-    return next((font for font in fonts if font.getlength(title) <= width), fonts[-1])

@@ -27,8 +27,8 @@ class CrossBlock(nn.Module):
         self.u, self.v = MixerBlock(config), MixerBlock(config)
 
     def forward(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        u, v = u + self.u.token_mixing(u), v + self.v.token_mixing(v)
-        both = u + v
+        u, v = u + self.u.token_mixing(u), v + self.v.token_mixing(v)  # each stream by itself
+        both = u + v  # (S, B, C); equal weights: neither stream is the query of the other
         return u + self.u.channel_mixing(both), v + self.v.channel_mixing(both)
 
 
@@ -67,17 +67,17 @@ class CrossMixer(nn.Module):
         self.decode_u, self.decode_v = (_decoder(tokens, patch) for _ in "uv")
         self.share_decoder = share_decoder
         if share_decoder:
-            self.decode_v.requires_grad_(False)
+            self.decode_v.requires_grad_(False)  # DDP refuses parameters without a gradient
         self.join = nn.Conv2d(2 * tokens, channels, 1)
 
     def forward(self, u: Tensor, v: Tensor) -> Tensor:
-        u, v = _tokens(self.embed_u(u)), _tokens(self.embed_v(v))
+        u, v = _tokens(self.embed_u(u)), _tokens(self.embed_v(v))  # (S, B, C) each
         first_u, first_v = u, v
         for block in self.blocks:
             u, v = block(u, v)
-        u, v = first_u + self.norm_u(u), first_v + self.norm_v(v)
+        u, v = first_u + self.norm_u(u), first_v + self.norm_v(v)  # a residual past all blocks
         decode_v = self.decode_u if self.share_decoder else self.decode_v
-        maps = self.decode_u(self._map(u)), decode_v(self._map(v))
+        maps = self.decode_u(self._map(u)), decode_v(self._map(v))  # (B, C, h, w) each
         return self.join(torch.cat(maps, 1))
 
     def _map(self, tokens: Tensor) -> Tensor:
@@ -95,5 +95,5 @@ def _decoder(channels: int, patch: int) -> nn.Sequential:
 
 
 def _tokens(maps: Tensor) -> Tensor:
-    """(B, C, h, w) -> (S, B, C)."""
+    """(B, C, h/p, w/p) -> (S, B, C), contiguous: token mixing is then one matrix product."""
     return maps.flatten(2).permute(2, 0, 1).contiguous()

@@ -18,8 +18,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from apps.crossview.config import Norm
 from apps.crossview.models.cross_mixer import CrossMixer
-from apps.crossview.models.layers import Norm, check_size, conv_block, head, init_normal, stem
+from apps.crossview.models.layers import check_size, conv_block, head, init_normal, stem
 
 
 class CascadeBlock(nn.Module):
@@ -35,11 +36,11 @@ class CascadeBlock(nn.Module):
             self.conv2.requires_grad_(False)
 
     def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
-        f1 = self.conv1(x1)
+        f1 = self.conv1(x1)  # all of them (B, C, h, w)
         f2 = (self.conv1 if self.share_conv else self.conv2)(x2)
         mixed = self.mixer(f1, f2)
-        x2 = x2 + mixed.sigmoid() * f2
-        return self.join(torch.cat([mixed, x2], 1)), x2
+        x2 = x2 + mixed.sigmoid() * f2  # the map's stream is gated and keeps its residual
+        return self.join(torch.cat([mixed, x2], 1)), x2  # the image's is made anew
 
 
 class CascadeMixer(nn.Module):
@@ -49,13 +50,21 @@ class CascadeMixer(nn.Module):
     Raises InputError for a size that 4 patch does not divide.
     """
 
-    def __init__(self, size: tuple[int, int], map_channels: int = 3, width: int = 64,
-                 blocks: int = 9, depth: int = 7, patch: int = 8, norm: Norm = "batch",
-                 as_released: bool = False):  # fmt: skip
+    def __init__(
+        self,
+        size: tuple[int, int],
+        map_channels: int = 3,
+        width: int = 64,
+        blocks: int = 9,
+        depth: int = 7,
+        patch: int = 8,
+        norm: Norm = "batch",
+        as_released: bool = False,
+    ):
         super().__init__()
         check_size(size, 4 * patch, "CrossMLP")
         channels, grid = 4 * width, (size[0] // 4, size[1] // 4)
-        dims = (2 * width, 8 * width, 16 * width)
+        dims = (2 * width, 8 * width, 16 * width)  # C, D_S and D_C of a CrossMixer
         self.stem1, self.stem2 = stem(3, width, norm), stem(map_channels, width, norm)
         self.blocks = nn.ModuleList()
         for number in range(blocks):
@@ -76,8 +85,9 @@ class CascadeMixer(nn.Module):
             part.apply(init_normal)
 
     def forward(self, source: Tensor, target_map: Tensor) -> dict[str, Tensor]:
-        x1, x2 = self.stem1(source), self.stem2(target_map)
+        x1, x2 = self.stem1(source), self.stem2(target_map)  # (B, C, H/4, W/4) each
         for block in self.blocks:
             x1, x2 = block(x1, x2)
-        return {"coarse": self.image_head(x2), "map": self.map_head(x1),
-                "feature": self.feature(x2)}  # fmt: skip
+        # crossed: the source's stream ends as the target's map, the map's as the target's image
+        output = {"coarse": self.image_head(x2), "map": self.map_head(x1)}
+        return output | {"feature": self.feature(x2)}

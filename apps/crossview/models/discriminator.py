@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from apps.crossview.models.layers import Norm, init_normal, norm_layer
+from apps.crossview.config import CrossViewConfig, Norm
+from apps.crossview.models.layers import init_normal, norm_layer
+
+
+def build_discriminator(config: CrossViewConfig) -> PatchDiscriminator:
+    """The discriminator of a run, with the generator's kind of norm."""
+    settings = config.discriminator
+    return PatchDiscriminator(settings.width, settings.halvings, config.model.norm)
 
 
 class PatchDiscriminator(nn.Module):
@@ -16,11 +23,12 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, width: int = 64, halvings: int = 3, norm: Norm = "batch"):
         super().__init__()
+        # source and image beside each other are 6 channels; the first layer has no norm
         layers: list[nn.Module] = [nn.Conv2d(6, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         widths = [width * min(2**i, 8) for i in range(halvings + 1)]
         for i in range(halvings):
-            stride = 2 if i < halvings - 1 else 1
-            bias = norm != "batch"
+            stride = 2 if i < halvings - 1 else 1  # the last one only widens what a logit sees
+            bias = norm != "batch"  # batch norm has its own
             layers += [
                 nn.Conv2d(widths[i], widths[i + 1], 4, stride, 1, bias=bias),
                 norm_layer(norm, widths[i + 1]),

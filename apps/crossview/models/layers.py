@@ -8,13 +8,12 @@ without effect and costs a few thousand numbers.
 from __future__ import annotations
 
 from math import gcd
-from typing import Literal
 
 from torch import nn
 
+from apps.crossview.config import Norm
 from core.errors import InputError
 
-Norm = Literal["batch", "group", "instance"]
 GROUPED = 16  # channels of a group, at least
 
 
@@ -32,18 +31,19 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
 
 def conv_block(channels: int, norm: Norm) -> nn.Sequential:
     """Two 3x3 convolutions with reflected borders, (B, C, H, W) -> (B, C, H, W)."""
-    return nn.Sequential(
-        nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), norm_layer(norm, channels),
-        nn.ReLU(), nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3),
-        norm_layer(norm, channels),
-    )  # fmt: skip
+
+    def convolution() -> list[nn.Module]:
+        layers = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3)]
+        return [*layers, norm_layer(norm, channels)]
+
+    return nn.Sequential(*convolution(), nn.ReLU(), *convolution())
 
 
 def stem(inputs: int, width: int, norm: Norm) -> nn.Sequential:
     """(B, inputs, H, W) -> (B, 4 width, H/4, W/4)."""
     layers = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, width, 7), norm_layer(norm, width)]
     layers.append(nn.ReLU())
-    for channels in (width, 2 * width):
+    for channels in (width, 2 * width):  # each halves the size and doubles the channels
         layers += [nn.Conv2d(channels, 2 * channels, 3, 2, 1), norm_layer(norm, 2 * channels)]
         layers.append(nn.ReLU())
     return nn.Sequential(*layers)
@@ -52,7 +52,7 @@ def stem(inputs: int, width: int, norm: Norm) -> nn.Sequential:
 def head(width: int, outputs: int, norm: Norm) -> nn.Sequential:
     """(B, 4 width, H/4, W/4) -> (B, outputs, H, W) in [-1, 1]."""
     layers = []
-    for channels in (4 * width, 2 * width):
+    for channels in (4 * width, 2 * width):  # each doubles the size and halves the channels
         half = channels // 2
         layers += [nn.ConvTranspose2d(channels, half, 3, 2, 1, 1), norm_layer(norm, half)]
         layers.append(nn.ReLU())
@@ -84,10 +84,10 @@ def check_size(size: tuple[int, int], multiple: int, who: str) -> None:
 def halvings(size: tuple[int, int], most: int = 8) -> int:
     """How often both sides can be halved, at most `most`. Raises InputError for less than 3."""
     common = gcd(*size)
-    found = min(most, (common & -common).bit_length() - 1)
-    if found < 3:
+    count = min(most, (common & -common).bit_length() - 1)  # factors of 2 in both sides
+    if count < 3:
         raise InputError(
             f"a U-Net: {size[0]}x{size[1]} pixels cannot be halved three times: choose multiples "
             "of 8 as --data.size, better of a larger power of two"
         )
-    return found
+    return count

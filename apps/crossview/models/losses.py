@@ -19,37 +19,25 @@ its batch of 4.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from apps.crossview.config import LossConfig
+
 Output = dict[str, Tensor]
 LEAST_UNCERTAINTY = 1e-3
-STAGES = (("coarse", 1.0), ("image", 4.0))  # weights before the discriminator
+WEIGHTS = {"coarse": 1.0, "image": 4.0}  # before the discriminator
 
 
-@dataclass(frozen=True)
-class LossConfig:
-    """Weights; the defaults are the released CrossMLP's."""
-
-    pixel: Literal["crossmlp", "selectiongan"] = "crossmlp"  # of networks with an uncertainty
-    image: float = 100.0  # l of images
-    map: float = 1.0  # l of maps
-    adversarial: float = 1.0  # 0: none, and no discriminator is trained
-    total_variation: float = 4e-6
-
-
-def stages(output: Output) -> list[tuple[str, float]]:
-    """The images that the discriminator sees, with their weights."""
-    return [(name, weight) for name, weight in STAGES if name in output]
+def image_weights(output: Output) -> dict[str, float]:
+    """The images that the discriminator sees, coarse before final, with their weights."""
+    return {name: weight for name, weight in WEIGHTS.items() if name in output}
 
 
 def discriminator_losses(real: Tensor, made: dict[str, Tensor], output: Output) -> Output:
     """Logits (B, 1, h, w) of the real image and, by name, of the made ones -> losses (B,)."""
-    weights = dict(stages(output))
+    weights = image_weights(output)
     total = sum(weights.values())
     losses = {"d_real": 0.5 * total * _bce(real, 1.0)}
     for name, weight in weights.items():
@@ -59,13 +47,13 @@ def discriminator_losses(real: Tensor, made: dict[str, Tensor], output: Output) 
 
 def adversarial_losses(made: dict[str, Tensor], output: Output, config: LossConfig) -> Output:
     """Logits of the made images -> what the generator loses before the discriminator, (B,)."""
-    weights = dict(stages(output))
+    weights = image_weights(output)
     factor = config.adversarial / _scale(weights)
     return {f"g_{name}": factor * w * _bce(made[name], 1.0) for name, w in weights.items()}
 
 
 def _scale(weights: dict[str, float]) -> float:
-    """A network with one image has no weights among stages."""
+    """A network with one image has nothing to weigh it against."""
     return next(iter(weights.values())) if len(weights) == 1 else 1.0
 
 
@@ -80,14 +68,15 @@ def pixel_losses(output: Output, image: Tensor, target_map: Tensor, config: Loss
     return losses
 
 
-def _pair_loss(output: Output, coarse: str, final: str, truth: Tensor, weight: float,
-               config: LossConfig) -> Tensor:  # fmt: skip
+def _pair_loss(
+    output: Output, coarse: str, final: str, truth: Tensor, weight: float, config: LossConfig
+) -> Tensor:
     """L_img or L_seg; |difference| alone where the network has no uncertainty."""
     if "uncertainty" not in output:
         return weight * _mean((output[final if final in output else coarse] - truth).abs())
     first, second = output[coarse], output[final]
     doubt = output["uncertainty"].clamp(min=LEAST_UNCERTAINTY)
-    e1, e2 = (first - truth).abs(), (second - truth).abs()
+    e1, e2 = (first - truth).abs(), (second - truth).abs()  # (B, C, H, W)
     if config.pixel == "selectiongan":
         first, second = _doubted(e1, doubt) + _mean(e1), _doubted(e2, doubt) + _mean(e2)
         return weight * (first + 2 * second)

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from apps.crossview.models.layers import Norm, norm_layer
+from apps.crossview.config import Norm
+from apps.crossview.models.layers import norm_layer
 from core.errors import InputError
 from core.models.backbone import create_backbone
 from core.models.networks.mixer import Mixer
@@ -28,9 +29,16 @@ class MixerGenerator(nn.Module):
     of a power of two, at least 4, or a size that it cannot take.
     """
 
-    def __init__(self, size: tuple[int, int], backbone: str, map_channels: int = 3,
-                 width: int = 64, fusion: int = 2, weights: str = "",
-                 norm: Norm = "batch"):  # fmt: skip
+    def __init__(
+        self,
+        size: tuple[int, int],
+        backbone: str,
+        weights: str = "",
+        map_channels: int = 3,
+        width: int = 64,
+        fusion: int = 2,
+        norm: Norm = "batch",
+    ):
         super().__init__()
         self.backbone = create_backbone(backbone, size, weights or None)
         patch, channels = _patch(self.backbone), self.backbone.num_features
@@ -41,23 +49,25 @@ class MixerGenerator(nn.Module):
         self.fusion = Mixer(free_config(fusion, channels, patch, **options))
         self.up = nn.ModuleList()
         sides = patch.bit_length() - 1
-        for halving in range(sides):  # from the tokens' size up to the image's
-            after = width * max(1, min(8, 2 ** (sides - 1 - halving)))
+        for number in range(sides):  # from the tokens' size up to the image's
+            after = width * max(1, min(8, 2 ** (sides - 1 - number)))
             self.up.append(_doubling(channels + map_channels, after, norm))
             channels = after
-            if halving == sides - 2:
+            if number == sides - 2:  # at half of the image's size, where the selection begins
                 self.feature_channels = after
         self.to_image = nn.Conv2d(channels + map_channels, 3, 3, padding=1)
         self.to_map = nn.Conv2d(channels, map_channels, 3, padding=1)
 
     def forward(self, source: Tensor, target_map: Tensor) -> dict[str, Tensor]:
-        seen = self.backbone.feature_map((0.5 * source + 0.5 - self.mean) / self.std)
-        grid = seen.shape[2:]
-        tokens = seen.flatten(2).transpose(1, 2) + self.fusion.embed(target_map)  # (B, S, C)
-        x = self.fusion.forward_tokens(tokens).transpose(1, 2).unflatten(2, grid)
+        images = (0.5 * source + 0.5 - self.mean) / self.std  # as its weights expect them
+        features = self.backbone.feature_map(images)  # (B, C, h, w)
+        grid = features.shape[2:]
+        tokens = features.flatten(2).transpose(1, 2) + self.fusion.embed(target_map)  # (B, S, C)
+        x = self.fusion.forward_tokens(tokens).transpose(1, 2).unflatten(2, grid)  # (B, C, h, w)
         for number, step in enumerate(self.up):
+            # "area": a class's channel becomes its share of the pixels under a coarser one
             beside = F.interpolate(target_map, x.shape[2:], mode="area")
-            x = step(torch.cat([x, beside], 1))
+            x = step(torch.cat([x, beside], 1))  # twice as high and wide
             if number == len(self.up) - 2:
                 feature = x
         image = self.to_image(torch.cat([x, target_map], 1)).tanh()
@@ -76,7 +86,5 @@ def _patch(backbone: nn.Module) -> int:
 
 def _doubling(before: int, after: int, norm: Norm) -> nn.Sequential:
     """Twice the size: a 3x3 convolution before, nearest neighbours, and one behind."""
-    return nn.Sequential(
-        nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), nn.Conv2d(before, after, 3),
-        norm_layer(norm, after), nn.ReLU(),
-    )  # fmt: skip
+    upsample = (nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1))
+    return nn.Sequential(*upsample, nn.Conv2d(before, after, 3), norm_layer(norm, after), nn.ReLU())

@@ -13,45 +13,28 @@ X-Fork and X-Seq (Regmi and Borji, arXiv 1803.03396) never see the target's map:
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict
 
-import torch
 from torch import Tensor, nn
 
+from apps.crossview.config import CrossViewConfig, ModelConfig
 from apps.crossview.data.maps import Palette, as_palette
+from apps.crossview.data.views import map_ids, map_input
 from apps.crossview.models.crossmlp import CascadeMixer
-from apps.crossview.models.layers import Norm, halvings, init_normal
+from apps.crossview.models.layers import halvings, init_normal
 from apps.crossview.models.mixer_generator import MixerGenerator
 from apps.crossview.models.selection import Selection
+from apps.crossview.models.translators import Fork, Sequel, Translator
 from apps.crossview.models.unet import UNet
 from core.config import build
 from core.errors import InputError
 
-Name = Literal["crossmlp", "selectiongan", "pix2pix", "xfork", "xseq", "mixer"]
 MAP_WIDTH = 4  # of the U-Net that draws the last map, as released
 
 
-@dataclass(frozen=True)
-class ModelConfig:
-    """A generator; the defaults are CrossMLP at full size."""
-
-    generator: Name = "crossmlp"
-    width: int = 64  # channels at full resolution; tokens have 2, 8 and 16 times as many
-    norm: Norm = "batch"  # as released; the others make a step the same on any processes
-    # classes: a channel of -1 or 1 for each class; rgb: the palette's colours, as released
-    maps: Literal["classes", "rgb"] = "classes"
-    candidates: int = 10  # of attention selection
-    selection_width: int = 104  # channels of attention selection
-    dropout: float = 0.5  # of attention selection and of U-Nets
-    blocks: int = 9  # crossmlp
-    depth: int = 7  # crossmlp: layers of a CrossMixer
-    patch: int = 8  # crossmlp: of maps at a quarter of the size
-    as_released: bool = False  # crossmlp: its sharing, see crossmlp.py
-    backbone: str = "mixer_s16"  # mixer: any name of core.create_backbone
-    weights: str = ""  # mixer: a file, folder, run or named set; empty: random
-    fusion: int = 2  # mixer: blocks over both views
-    selection: bool = False  # mixer: with attention selection
+def build_generator(config: CrossViewConfig, palette: Palette) -> Generator:
+    """The generator of a run for maps of this palette."""
+    return Generator(config.model, config.data.size, palette)
 
 
 class Generator(nn.Module):
@@ -78,10 +61,11 @@ class Generator(nn.Module):
             self.draw_map.apply(init_normal)
 
     def forward(self, source: Tensor, target_map: Tensor) -> dict[str, Tensor]:
-        output = self.first(source, target_map)
-        feature = output.pop("feature", None)
+        output = self.first(source, target_map)  # first stage: "coarse", perhaps "map", "feature"
+        feature = output.pop("feature", None)  # (B, F, H/2, W/2)
         if self.select is None:
             return {"image": output.pop("coarse"), **output}
+        # second stage: an image among candidates, and the map that the final image shows
         output |= self.select(feature, source, output["coarse"])
         if "map" not in output:  # SelectionGAN: the same network draws both maps
             output["map"] = self.draw_map(output["coarse"])
@@ -89,20 +73,35 @@ class Generator(nn.Module):
 
     def describe(self) -> dict:
         """What `from_description` builds the same network from; JSON can hold it."""
+        described = {"app": "crossview", "model": asdict(self.config)}
+        if self.config.generator == "mixer":
+            described["backbone"] = self.first.backbone.describe()
         colours = self.palette.colours.tolist()
         palette = dict(zip(self.palette.names, colours, strict=True))
-        return {"generator": asdict(self.config), "size": list(self.size), "palette": palette}
+        return described | {"size": list(self.size), "palette": palette}
 
     @classmethod
     def from_description(cls, description: dict, source: str) -> Generator:
         """A network with random weights. Raises InputError for what is no generator's."""
-        try:
-            config, size = description["generator"], tuple(description["size"])
+        try:  # "generator": runs of before
+            config = description["model" if "model" in description else "generator"]
+            size = tuple(description["size"])
             palette = as_palette(description["palette"], source)
         except (KeyError, TypeError) as error:
             raise InputError(f"{source} does not hold a generator of apps/crossview") from error
         config = build(ModelConfig, {**config, "weights": ""}, source)  # they come from the run
         return cls(config, size, palette)
+
+
+def draw_views(network: Generator, source: Tensor, ids: Tensor) -> dict[str, Tensor]:
+    """`network` on sources (B, 3, H, W) and the target's classes (B, H, W): what it gives.
+
+    And "ids" (B, H, W), the classes of the last map that it draws, where it draws one.
+    """
+    palette, maps = network.palette, network.config.maps
+    output = network(source, map_input(ids, palette, maps))
+    last_map = output.get("map_final", output.get("map"))
+    return output if last_map is None else output | {"ids": map_ids(last_map, palette, maps)}
 
 
 def _has_selection(config: ModelConfig) -> bool:
@@ -113,52 +112,14 @@ def _has_selection(config: ModelConfig) -> bool:
 def _first_stage(config: ModelConfig, size: tuple[int, int], channels: int) -> nn.Module:
     width, norm = config.width, config.norm
     if config.generator == "crossmlp":
-        return CascadeMixer(size, channels, width, config.blocks, config.depth, config.patch, norm,
-                            config.as_released)  # fmt: skip
+        sizes = (config.blocks, config.depth, config.patch)
+        return CascadeMixer(size, channels, width, *sizes, norm, config.as_released)
     if config.generator == "mixer":
-        return MixerGenerator(size, config.backbone, channels, width, config.fusion,
-                              config.weights, norm)  # fmt: skip
+        backbone = (config.backbone, config.weights)
+        return MixerGenerator(size, *backbone, channels, width, config.fusion, norm)
     kinds = {"selectiongan": Translator, "pix2pix": Translator, "xfork": Fork, "xseq": Sequel}
     network = kinds[config.generator](size, channels, width, norm, config.dropout)
     return network.apply(init_normal)
-
-
-class Translator(nn.Module):
-    """pix2pix on [source, map]: "coarse" and "feature"."""
-
-    def __init__(self, size, channels: int, width: int, norm: Norm, dropout: float):
-        super().__init__()
-        self.net = UNet(3 + channels, 3, width, halvings(size), norm, dropout)
-        self.feature_channels = self.net.feature_channels
-
-    def forward(self, source: Tensor, target_map: Tensor) -> dict[str, Tensor]:
-        feature = self.net.features(torch.cat([source, target_map], 1))
-        return {"coarse": self.net.image_of(feature), "feature": feature}
-
-
-class Fork(nn.Module):
-    """X-Fork: image and map of one network that sees the source alone."""
-
-    def __init__(self, size, channels: int, width: int, norm: Norm, dropout: float):
-        super().__init__()
-        self.net = UNet(3, 3 + channels, width, halvings(size), norm, dropout)
-
-    def forward(self, source: Tensor, target_map: Tensor) -> dict[str, Tensor]:
-        both = self.net(source)
-        return {"coarse": both[:, :3], "map": both[:, 3:]}
-
-
-class Sequel(nn.Module):
-    """X-Seq: from the source to the image, and from that to the map."""
-
-    def __init__(self, size, channels: int, width: int, norm: Norm, dropout: float):
-        super().__init__()
-        self.net = UNet(3, 3, width, halvings(size), norm, dropout)
-        self.to_map = UNet(3, channels, width, halvings(size), norm, dropout)
-
-    def forward(self, source: Tensor, target_map: Tensor) -> dict[str, Tensor]:
-        image = self.net(source)
-        return {"coarse": image, "map": self.to_map(image)}
 
 
 def _check(config: ModelConfig) -> None:

@@ -24,10 +24,11 @@ class Selection(nn.Module):
     "candidates" (B, N, 3, H, W), "attention" (B, N, H, W), "uncertainty" (B, 1, H, W).
     """
 
-    def __init__(self, feature: int = 128, width: int = 104, candidates: int = 10,
-                 dropout: float = 0.5):  # fmt: skip
+    def __init__(
+        self, feature: int = 128, width: int = 104, candidates: int = 10, dropout: float = 0.5
+    ):
         super().__init__()
-        channels = width + 6
+        channels = width + 6  # F' of the formulas: source and coarse image beside the feature
         self.up = nn.ConvTranspose2d(feature, width, 2, 2)
         self.dropout = nn.Dropout(dropout)
         self.mix = nn.Conv2d((len(POOLS) + 1) * channels, channels, 3, padding=1)
@@ -36,16 +37,18 @@ class Selection(nn.Module):
         self.doubt = nn.Conv2d(candidates, 1, 1)
 
     def forward(self, feature: Tensor, source: Tensor, coarse: Tensor) -> dict[str, Tensor]:
-        x = torch.cat([F.relu(self.dropout(self.up(feature))), source, coarse], 1)
+        feature = F.relu(self.dropout(self.up(feature)))  # (B, width, H, W)
+        x = torch.cat([feature, source, coarse], 1)  # (B, F', H, W)
+        # each pixel times the mean of its surroundings, at three sizes, and as it is
         pooled = [x * _spread(F.avg_pool2d(x, side), x) for side in POOLS]
-        y = self.mix(torch.cat([*pooled, x], 1))
-        attention = self.attend(y).softmax(1)
-        candidates = self.propose(y).tanh().unflatten(1, (-1, 3))
-        image = (attention[:, :, None] * candidates).sum(1)
-        uncertainty = self.doubt(attention).sigmoid()
-        return {"image": image, "candidates": candidates, "attention": attention,
-                "uncertainty": uncertainty}  # fmt: skip
+        y = self.mix(torch.cat([*pooled, x], 1))  # (B, F', H, W)
+        attention = self.attend(y).softmax(1)  # (B, N, H, W), a sum of 1 over the candidates
+        candidates = self.propose(y).tanh().unflatten(1, (-1, 3))  # (B, N, 3, H, W)
+        output = {"image": (attention[:, :, None] * candidates).sum(1)}
+        output |= {"candidates": candidates, "attention": attention}
+        return output | {"uncertainty": self.doubt(attention).sigmoid()}
 
 
 def _spread(small: Tensor, like: Tensor) -> Tensor:
+    """Means (B, F', h, w) at the size of `like`; corners on corners, as released."""
     return F.interpolate(small, like.shape[2:], mode="bilinear", align_corners=True)

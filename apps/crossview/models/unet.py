@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from apps.crossview.models.layers import Norm, norm_layer
+from apps.crossview.config import Norm
+from apps.crossview.models.layers import norm_layer
 
 
 class UNet(nn.Module):
@@ -21,8 +22,15 @@ class UNet(nn.Module):
     there are beyond five otherwise), in training alone.
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int = 64, halvings: int = 8,
-                 norm: Norm = "batch", dropout: float = 0.0):  # fmt: skip
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        width: int = 64,
+        halvings: int = 8,
+        norm: Norm = "batch",
+        dropout: float = 0.0,
+    ):
         super().__init__()
         widths = [width * min(2**i, 8) for i in range(halvings)]
         self.down = nn.ModuleList()
@@ -31,7 +39,7 @@ class UNet(nn.Module):
             self.down.append(_step(nn.Conv2d, before, after, norm, normed))
         self.up = nn.ModuleList()
         for i in reversed(range(1, halvings)):
-            before = widths[i] * (1 if i == halvings - 1 else 2)
+            before = widths[i] * (1 if i == halvings - 1 else 2)  # what came up, and the skip
             drop = dropout if 4 <= i < halvings - 1 else 0.0
             self.up.append(_step(nn.ConvTranspose2d, before, widths[i - 1], norm, True, drop))
         self.last = nn.ConvTranspose2d(2 * width, outputs, 4, 2, 1)
@@ -42,11 +50,11 @@ class UNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """What the image is made of: (B, 2 width, H/2, W/2)."""
-        maps = []
+        skips = []
         for i, step in enumerate(self.down):
-            x = step(F.leaky_relu(x, 0.2) if i else x)
-            maps.append(x)
-        for step, skip in zip(self.up, reversed(maps[:-1]), strict=True):
+            x = step(F.leaky_relu(x, 0.2) if i else x)  # (B, w min(2^i, 8), H / 2^(i+1), ...)
+            skips.append(x)
+        for step, skip in zip(self.up, reversed(skips[:-1]), strict=True):
             x = torch.cat([skip, step(F.relu(x))], 1)
         return x
 

@@ -25,25 +25,32 @@ MANIFEST, PALETTE_FILE = "towns.json", "palette.yaml"
 SMALLEST = 16  # pixels
 
 
-def write_towns(root, train: int, val: int, seed: int = 0, size: int = 64, panorama: bool = False,
-                workers: int | None = None) -> Path:  # fmt: skip
+def write_towns(
+    root: str | Path,
+    train: int,
+    val: int,
+    seed: int = 0,
+    size: int = 64,
+    panorama: bool = False,
+    workers: int | None = None,
+) -> Path:
     """Write the data set to root unless it is there already; returns root.
 
     train, val: towns of each split; one is a pure function of the seed, its split and its number
     there. size: pixels of a panel's height; panels are square, those of the street four times as
     wide for a panorama. workers: processes, one for each core unless told otherwise, at most 16.
 
-    Raises:
-        InputError: a number is too small; root holds something else, or other towns.
+    Raises InputError where a number is too small, or root holds something else, or other towns.
     """
     if seed < 0 or train < 1 or val < 1 or size < SMALLEST:
-        raise InputError(f"towns: seed {seed}, train {train}, val {val}, size {size}: at least 0, "
-                         f"1, 1 and {SMALLEST} are needed")  # fmt: skip
-    manifest = {"towns": VERSION, "seed": seed, "train": train, "val": val, "size": size,
-                "panorama": panorama}  # fmt: skip
-    return write_whole(
-        root, MANIFEST, manifest, "embedded towns", partial(_write, manifest, workers)
-    )
+        raise InputError(
+            f"towns: seed {seed}, train {train}, val {val}, size {size}: at least 0, 1, 1 and "
+            f"{SMALLEST} are needed"
+        )
+    counts = {"towns": VERSION, "seed": seed, "train": train, "val": val}
+    manifest = counts | {"size": size, "panorama": panorama}
+    write = partial(_write, manifest, workers)
+    return write_whole(root, MANIFEST, manifest, "embedded towns", write)
 
 
 def four_panels(seed: int, split: str, number: int, size: int, panorama: bool) -> np.ndarray:

@@ -27,21 +27,25 @@ FAST = {"cache": True, "fastmath": False, "error_model": "numpy"}
 @njit(**FAST)
 def _misses(ox, oy, dx, dy, flat, x, y, radius):
     """Whether a ray passes a vertical cylinder by: the cheap test before the exact one."""
+    # flat: the squared length of the direction in the plan, dx dx + dy dy
     px, py = x - ox, y - oy
-    if flat == 0.0:
+    if flat == 0.0:  # straight down or up
         return px * px + py * py > radius * radius
-    side = dx * py - dy * px
+    side = dx * py - dy * px  # distance of the axis from the ray, times the root of flat
     if side * side > radius * radius * flat:
         return True
+    # behind the origin, and the origin not inside
     return dx * px + dy * py < 0 and px * px + py * py > radius * radius
 
 
 @njit(**FAST)
 def _house(o, d, h):
     """Distance to a house, and the side that is met: 0 x, 1 y walls, 2 roof; or FAR."""
+    # a house is an intersection of half spaces: the ray is inside from `near`, the last one that
+    # it enters, to `far`, the first one that it leaves
     near, far, side = -FAR, FAR, -1
     for axis in range(2):
-        if d[axis] == 0.0:
+        if d[axis] == 0.0:  # along the walls: between them always or never
             if o[axis] < h[axis] or o[axis] > h[axis + 2]:
                 return FAR, -1
             continue
@@ -65,17 +69,18 @@ def _house(o, d, h):
             speed = d[2] + slope * d[across]
         else:
             above, speed = o[2] - base, d[2]
+        # above: height of the origin over this side of the roof; speed: how fast it grows
         if speed == 0.0:
             if above > 0:
                 return FAR, -1
             continue
         t = -above / speed
-        if speed < 0:
+        if speed < 0:  # enters the half space under the roof
             if t > near:
                 near, side = t, 2 if sign < 0 else 3
         else:
             far = min(far, t)
-    if near > far or near < 1e-6:
+    if near > far or near < 1e-6:  # passes it by, or begins inside or beyond
         return FAR, -1
     return near, side
 
@@ -88,28 +93,29 @@ def _tree(o, d, t):
     if t[8] < 0.5:  # an ellipsoid
         ox, oy, oz = (o[0] - t[0]) / r, (o[1] - t[1]) / r, (o[2] - t[2]) / hz
         dx, dy, dz = d[0] / r, d[1] / r, d[2] / hz
+        # scaled to a unit sphere: a s^2 + 2 b s + c = 0
         a = dx * dx + dy * dy + dz * dz
         b = ox * dx + oy * dy + oz * dz
         c = ox * ox + oy * oy + oz * oz - 1
     else:  # a cone, its tip at the top of the crown
-        k = r / (2 * hz)
+        k = r / (2 * hz)  # its radius grows by k for each metre below the tip
         ox, oy, oz = o[0] - t[0], o[1] - t[1], (t[2] + hz - o[2]) * k
         dx, dy, dz = d[0], d[1], -d[2] * k
         a = dx * dx + dy * dy - dz * dz
         b = ox * dx + oy * dy - oz * dz
         c = ox * ox + oy * oy - oz * oz
-    root = b * b - a * c
+    root = b * b - a * c  # a quarter of the discriminant
     if root > 0 and a != 0:
         root = np.sqrt(root)
         first, second = (-b - root) / a, (-b + root) / a
         if first > second:
             first, second = second, first
         for s in (first, second):
-            z = o[2] + s * d[2]
+            z = o[2] + s * d[2]  # the cone goes on below the crown, and its mirror image above
             if 1e-6 < s < best and t[2] - hz <= z <= t[2] + hz:
                 best, part = s, 0
                 break
-    radius = t[9]
+    radius = t[9]  # the trunk: a cylinder from the ground to the crown's centre
     a = d[0] * d[0] + d[1] * d[1]
     if a > 0:
         ox, oy = o[0] - t[0], o[1] - t[1]
@@ -127,7 +133,7 @@ def _tree(o, d, t):
 def first_hit(o, d, houses, trees):
     """Distance, kind (0 sky, 1 ground, 2 house, 3 tree), number and part of what a ray meets."""
     best, kind, number, part = FAR, 0, -1, 0
-    if d[2] < -1e-9:
+    if d[2] < -1e-9:  # downwards: the ground at z = 0, unless something stands before it
         best, kind = -o[2] / d[2], 1
     flat = d[0] * d[0] + d[1] * d[1]
     for i in range(len(houses)):
@@ -169,7 +175,7 @@ def shadowed(p, sun, houses, trees):
 @njit(**FAST)
 def ground_at(x, y, grounds):
     """Number of the topmost piece of ground at a place."""
-    for k in range(len(grounds) - 1, -1, -1):
+    for k in range(len(grounds) - 1, -1, -1):  # the last one that was laid lies on top
         g = grounds[k]
         if g[0] <= x <= g[2] and g[1] <= y <= g[3]:
             if g[4] < 0.5:

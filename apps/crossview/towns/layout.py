@@ -61,9 +61,8 @@ class Plan:
         half = high * (0.42 if conical else 0.34)
         radius = high * (0.2 if conical else 0.3)
         leaves = (0.16, 0.33, 0.20) if conical else pick(rng, self.season.leaves)
-        middle = high - half
-        self.trees.append([x, y, middle, radius, half, *vary(rng, leaves, 0.12), float(conical),
-                           0.02 * high + 0.06])  # fmt: skip
+        colour, trunk = vary(rng, leaves, 0.12), 0.02 * high + 0.06
+        self.trees.append([x, y, high - half, radius, half, *colour, float(conical), trunk])
 
 
 def town_scene(seed: int, split: str, number: int) -> Scene:
@@ -86,15 +85,16 @@ def town_scene(seed: int, split: str, number: int) -> Scene:
     if chance(rng, 0.5):
         heading += np.pi
     eye = (uniform(rng, -0.5, 0.5) * half, 0.0, uniform(rng, 1.8, 2.4))
-    return Scene(_array(plan.houses, 19), _array(_seen(plan.trees, eye), 10),
-                 _array(plan.grounds, 10), light, eye, float(heading))  # fmt: skip
+    houses, grounds = _array(plan.houses, 19), _array(plan.grounds, 10)
+    trees = _array(_out_of_the_way(plan.trees, eye), 10)
+    return Scene(houses, trees, grounds, light, eye, float(heading))
 
 
 def _array(rows: list[list[float]], columns: int) -> np.ndarray:
     return np.array(rows, float).reshape(-1, columns)
 
 
-def _seen(trees: list[list[float]], eye) -> list[list[float]]:
+def _out_of_the_way(trees: list[list[float]], eye) -> list[list[float]]:
     """The trees without those that would stand before the camera."""
     return [t for t in trees if np.hypot(t[0] - eye[0], t[1] - eye[1]) > t[3] + 1.5]
 
@@ -180,15 +180,20 @@ def _home(plan: Plan, lot: _Lot) -> None:
     low = lot.low + uniform(rng, 0, front - wide)
     door = low + 0.5 * wide
     plan.ground(lot.box(0, near, door - 0.7, door + 0.7), kernels.PAVEMENT, looks.PAVEMENT)
-    plan.house(lot.box(near, near + deep, low, low + wide), uniform(rng, 2.8, 5.8),
-               uniform(rng, 2, 3.6), pick(rng, LOW))  # fmt: skip
+    _house_with_ridge(plan, lot.box(near, near + deep, low, low + wide))
     for _ in range(2 if chance(rng, 0.6) else 1):
         along = uniform(rng, lot.low + 1, lot.high - 1)
         beyond = uniform(rng, near + deep + 2, near + deep + 9)
         plan.tree(*lot.place(1.8 if chance(rng, 0.35) else beyond, along), uniform(rng, 4, 8))
     if chance(rng, 0.5):
         box = lot.box(near + deep + 12, near + deep + 21, lot.low, lot.low + wide)
-        plan.house(box, uniform(rng, 2.8, 5.8), uniform(rng, 2, 3.6), pick(rng, LOW))
+        _house_with_ridge(plan, box)
+
+
+def _house_with_ridge(plan: Plan, box) -> None:
+    """One or two storeys high."""
+    walls, ridge = uniform(plan.rng, 2.8, 5.8), uniform(plan.rng, 2, 3.6)
+    plan.house(box, walls, ridge, pick(plan.rng, LOW))
 
 
 def _farm(plan: Plan, lot: _Lot) -> None:

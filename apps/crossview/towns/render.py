@@ -56,6 +56,7 @@ def _offsets() -> np.ndarray:
 
 def _places(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of all rays, in pixels: (H, W, 1 + samples) each."""
+    # samples: SUPERSAMPLING**2 rays whose colours are averaged; the first ray gives the class
     rows = np.arange(height)[:, None, None] + _offsets()[:, 0]
     columns = np.arange(width)[None, :, None] + _offsets()[:, 1]
     shape = (height, width, len(_offsets()))
@@ -73,6 +74,7 @@ def _above_rays(scene: Scene, size: int) -> tuple[np.ndarray, np.ndarray]:
     ahead, right = _axes(scene.heading)
     up, across = SIDE * (0.5 - rows / size), SIDE * (columns / size - 0.5)
     origins = across[..., None] * right + up[..., None] * ahead
+    # parallel rays straight down, one origin each: (H, W, 1 + samples, 3)
     origins = origins + np.array([scene.eye[0], scene.eye[1], HEIGHT])
     return origins, np.broadcast_to(np.array([0.0, 0.0, -1.0]), origins.shape)
 
@@ -80,7 +82,8 @@ def _above_rays(scene: Scene, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _camera_rays(scene: Scene, size: int) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = _places(size, size)
     ahead, right = _axes(scene.heading)
-    focal = 0.5 * size / np.tan(0.5 * FIELD_OF_VIEW)  # pixels
+    # a pinhole: one origin, directions through a plane that is `focal` pixels away
+    focal = 0.5 * size / np.tan(0.5 * FIELD_OF_VIEW)
     across, up = (columns - 0.5 * size) / focal, (HORIZON * size - rows) / focal
     directions = ahead + across[..., None] * right + up[..., None] * np.array([0, 0, 1.0])
     return _from_eye(scene, directions)
@@ -89,6 +92,7 @@ def _camera_rays(scene: Scene, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _panorama_rays(scene: Scene, size: int) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = _places(size, 4 * size)
     ahead, right = _axes(scene.heading)
+    # equirectangular: columns are angles to the heading (0 in the middle), rows angles to level
     angle = 2 * np.pi * (columns / (4 * size) - 0.5)
     rise = 0.5 * np.pi * (PANORAMA_HORIZON - rows / size)
     level = np.cos(angle)[..., None] * ahead + np.sin(angle)[..., None] * right
@@ -126,14 +130,14 @@ def _extents(scene: Scene):
     """Houses, then trees: the arrays, their middles (x, y), radii and heights."""
     h, t = scene.houses, scene.trees
     middle = 0.5 * (h[:, 0] + h[:, 2]), 0.5 * (h[:, 1] + h[:, 3])
-    return (h, middle, h[:, 16], h[:, 4] + h[:, 5]), (t, (t[:, 0], t[:, 1]), t[:, 3],
-                                                      t[:, 2] + t[:, 4])  # fmt: skip
+    houses = h, middle, h[:, 16], h[:, 4] + h[:, 5]  # walls and ridge
+    return houses, (t, (t[:, 0], t[:, 1]), t[:, 3], t[:, 2] + t[:, 4])
 
 
 def _view(scene: Scene, rays, seen: Town, casters: Town, haze: float = 1.0) -> View:
     origins, directions = map(np.ascontiguousarray, rays)
     image = np.zeros((*origins.shape[:2], 3))
     classes = np.zeros(origins.shape[:2], np.uint8)
-    draw(origins, directions, SUPERSAMPLING**2, seen, casters, scene.grounds, scene.light, haze,
-         image, classes)  # fmt: skip
+    things = (seen, casters, scene.grounds, scene.light)
+    draw(origins, directions, SUPERSAMPLING**2, *things, haze, image, classes)
     return View((image * 255).round().astype(np.uint8), classes)

@@ -25,6 +25,7 @@ from apps.crossview.towns.kernels import (
 @njit(**FAST)
 def lattice(i, j, seed):
     """A number in [0, 1) for a whole place, always the same."""
+    # the place and the seed through a mixer of 64 bits; the upper 53 are a float's mantissa
     h = np.uint64(i) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(j) * np.uint64(0xC2B2AE3D27D4EB4F)
     h = (h ^ np.uint64(seed)) * np.uint64(0xBF58476D1CE4E5B9)
     h = (h ^ (h >> np.uint64(29))) * np.uint64(0x94D049BB133111EB)

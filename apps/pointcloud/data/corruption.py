@@ -6,27 +6,14 @@ not published. Legend: D dense points, N points of the input.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from apps.pointcloud.config import CorruptionConfig
 from core.data.randomness import direction, uniform, weighted_order
 from core.errors import InputError
 
 GRID = 2.0**-20  # inputs are rounded to it, so that a last bit of exp or log changes no hash
 FEWEST_LEFT = 0.5  # a hole that would leave less than this share of the points is not made
-
-
-@dataclass(frozen=True)
-class CorruptionConfig:
-    """How inputs are made. Lengths are in radii of the unit sphere, for scenes in metres."""
-
-    points: int = 512  # of the input
-    noise: float = 0.02  # standard deviation of each coordinate
-    outliers: float = 0.05  # share of the points that lie anywhere in the bounding box
-    bias: float = 1.0  # of the density: exp(bias) times as dense a radius further in one direction
-    holes: int = 1  # balls without points
-    hole_radius: float = 0.2
 
 
 def corrupt(dense: np.ndarray, config: CorruptionConfig, rng: np.random.Generator) -> np.ndarray:
@@ -40,14 +27,18 @@ def corrupt(dense: np.ndarray, config: CorruptionConfig, rng: np.random.Generato
     low, high = dense.min(0), dense.max(0)
     away = direction(rng)
     radius = np.linalg.norm(high - low) / 2 or 1.0
+    # (D,): along `away`, e^bias times as dense a half diagonal further
     weights = np.exp(config.bias * ((dense - (low + high) / 2) @ away / radius))
     left = _outside_holes(dense, config, rng)
+    # without repetition, unless there are fewer than N
     order = left[weighted_order(rng, weights[left])]
     points = dense[np.resize(order, config.points)]
     points = points + config.noise * rng.standard_normal(points.shape)
-    lost = round(config.outliers * config.points)
+    outliers = round(config.outliers * config.points)
     margin = 0.1 * radius
-    points[:lost] = uniform(rng, 0, 1, (lost, 3)) * (high - low + 2 * margin) + low - margin
+    anywhere = uniform(rng, 0, 1, (outliers, 3)) * (high - low + 2 * margin) + low - margin
+    points[:outliers] = anywhere
+    # shuffled, for the outliers came first and the heavier points before the lighter
     points = points[np.argsort(rng.random(len(points)), kind="stable")]
     return (np.round(points / GRID) * GRID).astype(np.float32)
 
@@ -60,8 +51,10 @@ def check(config: CorruptionConfig) -> None:
             f"outliers {config.outliers} (a share)"
         )
     if min(config.noise, config.hole_radius) < 0:
-        raise InputError(f"corruption: noise {config.noise} and hole_radius {config.hole_radius} "
-                         "are lengths, 0 or more")  # fmt: skip
+        raise InputError(
+            f"corruption: noise {config.noise} and hole_radius {config.hole_radius} are lengths, "
+            "0 or more"
+        )
 
 
 def _outside_holes(dense: np.ndarray, config: CorruptionConfig, rng) -> np.ndarray:

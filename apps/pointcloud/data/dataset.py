@@ -1,8 +1,7 @@
 """Clouds to learn from: a clean, dense target and the input made of it.
 
-`root` is, by what lies there:
+A root is, by what lies there:
 
-    (nothing)          the embedded solids, written to data/ if need be
     FILE.npz           packed clouds: apps/pointcloud/data/modelnet.py
     a folder           ShapeNet-Part's, ShapeNetCore's or ModelNet's layout, or any folder of files
                        that apps/pointcloud/data/files.py reads (meshes are sampled)
@@ -10,41 +9,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from apps.pointcloud.config import CorruptionConfig, Turn
 from apps.pointcloud.data import modelnet, shapenet
-from apps.pointcloud.data.clouds import Clouds, take_split
-from apps.pointcloud.data.corruption import CorruptionConfig, check, corrupt
-from apps.pointcloud.data.files import find_clouds, read_cloud
+from apps.pointcloud.data.cloud_set import CloudSet, take_split
+from apps.pointcloud.data.corruption import check, corrupt
+from apps.pointcloud.data.files import find_clouds, read_cloud, silent
 from apps.pointcloud.geometry.cloud import Cloud
 from core.data.loading import BadSample
 from core.data.randomness import stream
 from core.errors import InputError
 
 
-@dataclass(frozen=True)
-class DataConfig:
-    """Which clouds, and what is made of them."""
-
-    root: str = ""  # a folder or an npz; empty: the embedded solids
-    outputs: int = 2048  # points of a target
-    turn: Literal["none", "upright", "any"] = "upright"  # random rotations in training
-    mesh_points: int = 4096  # that meshes are sampled with
-    solids_train: int = 60  # embedded shapes of each kind
-    solids_val: int = 5
-    solids_seed: int = 0
-    skip_bad: int = 0  # damaged files to leave out before stopping; each one is named
-    workers: int = 2  # loader processes for each training process
-
-
-def open_clouds(root: str | Path, split: str, mesh_points: int = 4096) -> Clouds:
+def open_clouds(root: str | Path, split: str, mesh_points: int = 4096) -> CloudSet:
     """The clouds of a split ("train", "val", "test"; "all" but of ShapeNet-Part), by layout.
 
     Raises InputError for a root that is missing or has none of the layouts.
@@ -65,15 +48,6 @@ def open_clouds(root: str | Path, split: str, mesh_points: int = 4096) -> Clouds
     return _open_files(path, split, mesh_points)
 
 
-def embedded_clouds(config: DataConfig, split: str, folder: str | Path = "data") -> Clouds:
-    """The embedded solids, written below `folder` if they are not there."""
-    from apps.pointcloud.solids import write_solids
-
-    counts = (config.solids_train, config.solids_val, 1)  # the test suite makes its own
-    name = f"pointcloud-solids-{counts[0]}-{counts[1]}-seed{config.solids_seed}"
-    return open_clouds(write_solids(Path(folder) / name, *counts, config.solids_seed), split)
-
-
 class Reconstruction(Dataset):
     """Inputs and targets. An item is a dict of float32 tensors, in the clean cloud's unit sphere:
 
@@ -88,11 +62,11 @@ class Reconstruction(Dataset):
 
     def __init__(
         self,
-        clouds: Clouds,
+        clouds: CloudSet,
         corruption: CorruptionConfig,
         outputs: int,
         seed: int | None = None,
-        turn: Literal["none", "upright", "any"] = "none",
+        turn: Turn = "none",
     ):
         check(corruption)
         if outputs < 1:
@@ -112,6 +86,7 @@ class Reconstruction(Dataset):
         except InputError as error:
             raise BadSample(self.clouds.names[index], str(error)) from error
         if self.seed is not None:
+            # two streams, so that another target size does not change the input
             rng, other = stream(self.seed, index, 1), stream(self.seed, index, 2)
         else:
             key = np.random.randint(0, 2**31, 2).tolist()  # noqa: NPY002 - the loaders seed it
@@ -144,6 +119,7 @@ def collate(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 
 def _subset(size: int, count: int, rng: np.random.Generator) -> np.ndarray:
     """`count` of 0..size - 1, none twice unless there are fewer."""
+    # a sort of random numbers: numpy does not promise that `permutation` stays the same
     return np.resize(np.argsort(rng.random(size), kind="stable"), count)
 
 
@@ -163,10 +139,10 @@ def _turned(cloud: Cloud, turn: str, rng: np.random.Generator) -> Cloud:
     return Cloud(cloud.points @ matrix.T, normals, cloud.colours)
 
 
-def _open_files(root: Path, split: str, mesh_points: int) -> Clouds:
+def _open_files(root: Path, split: str, mesh_points: int) -> CloudSet:
     paths = find_clouds([root])
     names = tuple(str(path.relative_to(root)) for path in paths)
-    clouds = Clouds(str(root), names, partial(_load_file, paths, mesh_points))
+    clouds = CloudSet(str(root), names, partial(_load_file, paths, mesh_points))
     sides = [_folder_side(name) for name in names]
     return take_split(clouds, sides if "test" in sides else [""] * len(names), split)
 
@@ -178,8 +154,4 @@ def _folder_side(name: str) -> str:
 
 
 def _load_file(paths: list[Path], mesh_points: int, index: int) -> Cloud:
-    return read_cloud(paths[index], _silent, mesh_points)
-
-
-def _silent(_line: str) -> None:
-    """Files are many; what cannot be used of them is a BadSample."""
+    return read_cloud(paths[index], silent, mesh_points)

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from apps.pointcloud.data.meshes import sample_mesh
 from apps.pointcloud.data.open3d_compat import open3d
 from apps.pointcloud.data.ply import read_ply, write_ply
 from apps.pointcloud.geometry.cloud import Cloud, finite_cloud, make_cloud, size_warning
+from apps.pointcloud.geometry.meshes import sample_mesh
 from core.data.randomness import stream
 from core.errors import InputError
 
@@ -34,25 +34,27 @@ Mesh = tuple[np.ndarray, np.ndarray]  # vertices (V, 3) float32, faces (F, 3) in
 
 def read_cloud(
     path: str | os.PathLike,
-    tell: Callable[[str], Any] = warnings.warn,
+    report: Callable[[str], Any] = warnings.warn,
     mesh_points: int = MESH_POINTS,
 ) -> Cloud:
     """The finite points of a file, with normals and colours where it has them.
 
-    Of a mesh, `mesh_points` points of its surface, uniform by area. `tell` takes lines about what
+    Of a mesh, `mesh_points` points of its surface, uniform by area. `report` takes lines about what
     was left out or done instead, and about a size that looks like millimetres. Raises InputError
     for a file that is missing, damaged, truncated, empty or of a kind that is not read.
     """
     cloud, faces = _read(path)
     if len(faces):
-        tell(f"{path}: a mesh of {len(faces)} triangles: {mesh_points} points of its surface taken")
+        report(
+            f"{path}: a mesh of {len(faces)} triangles: {mesh_points} points of its surface taken"
+        )
         rng = stream(0)
         points, normals = sample_mesh(cloud.points, faces, mesh_points, rng, str(path))
         cloud = Cloud(points, normals)
     cloud, lines = finite_cloud(cloud, str(path))
     for line in [*lines, size_warning(cloud.points, str(path))]:
         if line:
-            tell(line)
+            report(line)
     return cloud
 
 
@@ -78,16 +80,20 @@ def write_cloud(path: str | os.PathLike, cloud: Cloud, sources=(), comment: str 
 
 def find_clouds(paths) -> list[Path]:
     """The files of `paths`, of folders all that can be read, sorted, below them too."""
-    found = []
+    files = []
     for path in map(Path, paths):
         if path.is_dir():
             inner = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES]
             if not inner:
                 raise InputError(f"{path} holds no cloud or mesh ({', '.join(SUFFIXES)})")
-            found += inner
+            files += inner
         else:
-            found.append(path)
-    return found
+            files.append(path)
+    return files
+
+
+def silent(_line: str) -> None:
+    """A `report` that says nothing: of sets of many files, what is unusable is a BadSample."""
 
 
 def _read(path: str | os.PathLike) -> tuple[Cloud, np.ndarray]:
@@ -195,28 +201,30 @@ def _read_off(path: Path) -> tuple[Cloud, np.ndarray]:
     """
     lines = [line.split("#")[0].split() for line in path.read_text(errors="replace").splitlines()]
     lines = [line for line in lines if line]
-    kind, found, counts = lines[0][0].partition("OFF") if lines else ("", "", "")
-    if not found or kind not in ("", "N", "C", "CN"):
+    kind, head, counts = lines[0][0].partition("OFF") if lines else ("", "", "")
+    if not head or kind not in ("", "N", "C", "CN"):
         raise InputError(f"{path}: not an OFF file, which begins with OFF")
     rows = [([counts] if counts else []) + lines[0][1:], *lines[1:]]
     rows = [row for row in rows if row]
     try:
         vertices, faces = int(rows[0][0]), int(rows[0][1])
         points = np.array([r[:3] for r in rows[1 : 1 + vertices] if len(r) > 2], np.float64)
-        polygons = [[int(w) for w in row] for row in _short(rows[1 + vertices :][:faces])]
+        polygons = [[int(w) for w in row] for row in _corners(rows[1 + vertices :][:faces])]
     except (ValueError, IndexError) as error:
         raise InputError(f"{path}: is damaged ({error})") from error
     if len(points) < vertices or len(polygons) < faces:
-        raise InputError(f"{path}: is truncated: {len(points)} of {vertices} vertices and "
-                         f"{len(polygons)} of {faces} faces are there")  # fmt: skip
+        raise InputError(
+            f"{path}: is truncated: {len(points)} of {vertices} vertices and {len(polygons)} of "
+            f"{faces} faces are there"
+        )
     fans = [(p[0], p[i], p[i + 1]) for p in polygons for i in range(1, len(p) - 1)]
     return make_cloud(points, where=str(path)), np.array(fans, np.int64).reshape(-1, 3)
 
 
-def _short(rows: list[list[str]]) -> list[list[str]]:
-    """The corners of the faces: n of the words that follow the first, n."""
-    found = [row[1 : 1 + int(row[0])] for row in rows]
-    return [row for row, whole in zip(found, rows, strict=True) if len(row) == int(whole[0])]
+def _corners(rows: list[list[str]]) -> list[list[str]]:
+    """The corners of the faces, n of the words behind the first, n; cut rows are left out."""
+    corners = [row[1 : 1 + int(row[0])] for row in rows]
+    return [words for words, row in zip(corners, rows, strict=True) if len(words) == int(row[0])]
 
 
 def _by_open3d(path: Path) -> tuple[Cloud, np.ndarray]:
@@ -235,8 +243,7 @@ def _by_open3d(path: Path) -> tuple[Cloud, np.ndarray]:
 def _read_pcd(path: Path) -> Cloud:
     promised = _check_pcd(path)
     cloud = open3d(path.name).io.read_point_cloud(str(path))
-    points, normals, colours = (np.asarray(rows) for rows in
-                                (cloud.points, cloud.normals, cloud.colors))  # fmt: skip
+    points, normals, colours = map(np.asarray, (cloud.points, cloud.normals, cloud.colors))
     if len(points) < promised or not len(points):
         raise InputError(f"{path}: {len(points)} of {promised} points can be read: truncated?")
     rest = [rows if len(rows) == len(points) else None for rows in (normals, colours)]

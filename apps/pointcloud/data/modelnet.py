@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.pointcloud.data.clouds import SPLITS, Clouds, take_split
+from apps.pointcloud.data.cloud_set import SPLITS, CloudSet, take_split
 from apps.pointcloud.data.files import POINTS_KEYS
 from apps.pointcloud.data.shapenet import mesh_clouds
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
@@ -28,7 +28,7 @@ def is_meshes(root: Path) -> bool:
     return next(root.glob("*/test/*.off"), None) is not None
 
 
-def open_meshes(root: Path, split: str, points: int) -> Clouds:
+def open_meshes(root: Path, split: str, points: int) -> CloudSet:
     """OFF meshes sampled with `points` points; the validation split is a tenth of train."""
     paths = sorted(path for side in SIDES for path in root.glob(f"*/{side}/*.off"))
     clouds = mesh_clouds(str(root), paths, [path.stem for path in paths], points)
@@ -40,20 +40,20 @@ def is_resampled(root: Path) -> bool:
     return next(root.glob("modelnet*_test.txt"), None) is not None
 
 
-def open_resampled(root: Path, split: str) -> Clouds:
+def open_resampled(root: Path, split: str) -> CloudSet:
     """Clouds of 10,000 points with normals by their lists (of ModelNet40 where both are there)."""
     names, sides = [], []
     for side in SIDES:
         listed = sorted(root.glob(f"modelnet*_{side}.txt"))[-1:]
         for path in listed:
-            found = path.read_text().split()
-            names, sides = names + found, sides + [side] * len(found)
+            words = path.read_text().split()
+            names, sides = names + words, sides + [side] * len(words)
     paths = [root / name.rpartition("_")[0] / f"{name}.txt" for name in names]
-    clouds = Clouds(str(root), tuple(names), partial(_load_resampled, paths))
+    clouds = CloudSet(str(root), tuple(names), partial(_load_resampled, paths))
     return take_split(clouds, sides, split)
 
 
-def open_npz(path: Path, split: str) -> Clouds:
+def open_npz(path: Path, split: str) -> CloudSet:
     """The clouds of a packed file; without a split in it, it is drawn by name, "all" takes all."""
     try:
         with np.load(path) as file:
@@ -66,7 +66,7 @@ def open_npz(path: Path, split: str) -> Clouds:
     points, normals = arrays[key], arrays.get("normals")
     scale = np.float32(32767 if key == "points_i16" else 1)
     names = tuple(_names(arrays, len(points)))
-    clouds = Clouds(str(path), names, partial(_load_packed, points, normals, scale))
+    clouds = CloudSet(str(path), names, partial(_load_packed, points, normals, scale))
     return take_split(clouds, _sides(arrays, len(points), path), split)
 
 
@@ -94,8 +94,8 @@ def _sides(arrays: dict, count: int, path: Path) -> list[str]:
     """The split of each cloud, "" where the file has none."""
     if "split" not in arrays:
         return [""] * count
-    found = arrays["split"]
-    words = [str(side) if found.dtype.kind == "U" else NUMBERED.get(int(side)) for side in found]
-    if len(words) != count or not set(words) <= set(SPLITS):
+    column = arrays["split"]
+    sides = [str(side) if column.dtype.kind == "U" else NUMBERED.get(int(side)) for side in column]
+    if len(sides) != count or not set(sides) <= set(SPLITS):
         raise InputError(f"{path}: split has to be 0 train, 1 test or 2 val for each of {count}")
-    return words
+    return sides

@@ -14,10 +14,13 @@ import numpy as np
 
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
 from core.errors import InputError
+from core.files import whole_file
 
-TYPES = {"char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2",
-         "ushort": "u2", "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4",
-         "float": "f4", "float32": "f4", "double": "f8", "float64": "f8"}  # fmt: skip
+OLD_TYPES = {"char": "i1", "short": "i2", "int": "i4", "float": "f4", "double": "f8"}
+OLD_TYPES |= {"uchar": "u1", "ushort": "u2", "uint": "u4"}
+NEW_TYPES = {"int8": "i1", "int16": "i2", "int32": "i4", "float32": "f4", "float64": "f8"}
+NEW_TYPES |= {"uint8": "u1", "uint16": "u2", "uint32": "u4"}
+TYPES = OLD_TYPES | NEW_TYPES  # PLY's names of numpy's types
 ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 NORMALS, COLOURS = ("nx", "ny", "nz"), ("red", "green", "blue")
 
@@ -70,10 +73,8 @@ def write_ply(path: str | os.PathLike, cloud: Cloud, comment: str = "") -> Path:
     lines = ["ply", "format binary_little_endian 1.0", *[f"comment {comment}"] * bool(comment)]
     lines += [f"element vertex {len(cloud)}"]
     lines += [f"property {names[kind]} {name}" for name, kind, _ in columns] + ["end_header", ""]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes("\n".join(lines).encode() + rows.tobytes())
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_bytes("\n".join(lines).encode() + rows.tobytes())
     return path
 
 
@@ -89,8 +90,8 @@ def _read_header(file: BinaryIO, path) -> tuple[str, list[Element]]:
             elements.append(Element(words[1], int(words[2]), ()))
         elif words[:1] == ["property"] and elements:
             last = elements[-1]
-            more = (*last.properties, _property(words, path))
-            elements[-1] = Element(last.name, last.count, more)
+            properties = (*last.properties, _property(words, path))
+            elements[-1] = Element(last.name, last.count, properties)
         elif words == ["end_header"] and order is not None:
             return order, elements
     raise InputError(f"{path}: its header is damaged or does not end")
@@ -131,10 +132,10 @@ def _ascii_rows(file: BinaryIO, element: Element, path) -> list[list[bytes]]:
     return rows
 
 
-def _check_length(found: int, element: Element, path) -> None:
-    if found < element.count:
+def _check_length(rows: int, element: Element, path) -> None:
+    if rows < element.count:
         raise InputError(
-            f"{path}: is truncated: {found} of {element.count} rows of '{element.name}' are there; "
+            f"{path}: is truncated: {rows} of {element.count} rows of '{element.name}' are there; "
             "copy or export it again"
         )
 
@@ -143,6 +144,8 @@ def _read_lists(file: BinaryIO, element: Element, order: str, path) -> dict[str,
     """Rows with lists. Binary ones whose lists are all as long as the first are read at once."""
     if not order:
         return _ascii_lists(_ascii_rows(file, element, path), element, path)
+    # Most meshes are all triangles: read as if every list were as long as the first one, check the
+    # counts, and go row by row only where they differ.
     start = file.tell()
     first = _one_row(file, element, order, path)
     lengths = [len(first[name]) if listed else None for name, _, listed in element.properties]
@@ -155,9 +158,12 @@ def _read_lists(file: BinaryIO, element: Element, order: str, path) -> dict[str,
     data = file.read(dtype.itemsize * element.count)
     if len(data) == dtype.itemsize * element.count:
         rows = np.frombuffer(data, dtype)
-        same = all((rows[f"{name} count"] == length).all() for (name, _, listed), length
-                   in zip(element.properties, lengths, strict=True) if listed)  # fmt: skip
-        if same:
+        lists = {
+            name: length
+            for (name, _, listed), length in zip(element.properties, lengths, strict=True)
+            if listed
+        }
+        if all((rows[f"{name} count"] == length).all() for name, length in lists.items()):
             return {name: rows[name] for name, _, _ in element.properties}
     file.seek(start)
     rows = [_one_row(file, element, order, path) for _ in range(element.count)]
@@ -200,6 +206,7 @@ def _cloud_of(rows: dict[str, np.ndarray], path) -> Cloud:
     colours = _stack(rows, COLOURS)
     if colours is None:
         colours = _stack(rows, [f"diffuse_{name}" for name in COLOURS])
+    # bytes are 0 to 255 however dark they are; floats say by their size which range they have
     if colours is not None and (
         rows.get("red", colours).dtype.kind in "ui" or colours.max(initial=0) > 1
     ):

@@ -89,6 +89,7 @@ def back_project(depth: np.ndarray, camera: Camera, pose: np.ndarray) -> np.ndar
     """The points that a depth map (H, W) measured, in the scene: (N, 3) float64, row by row."""
     row, column = np.nonzero(depth > 0)
     z = depth[row, column]
+    # a pinhole: pixels from the principal point, times depth over focal length
     x = (column - camera.cx) / camera.fx * z
     y = (row - camera.cy) / camera.fy * z
     return np.stack([x, y, z], 1) @ pose[:3, :3].T + pose[:3, 3]
@@ -109,6 +110,7 @@ def noisy_depth(depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     moved = depth[row, column]
     spread = 0.0012 + 0.0019 * (moved - 0.4) ** 2
     measured = np.maximum(moved + spread * rng.standard_normal(depth.shape), 0.1)
+    # disparity = focal length x baseline / depth, in eighths of a pixel
     steps = np.maximum(np.rint(8 * KINECT / measured), 1)
     return np.where((depth > 0) & (moved > 0), 8 * KINECT / steps, 0.0)
 
@@ -126,8 +128,9 @@ def fuse(
     sums, counts, keys = np.zeros((0, 3)), np.zeros(0), np.zeros(0, np.int64)
     for i in which:
         points = frame_points(frames, i, rng)
-        found = [points, np.ones(len(points)), voxel_keys(points, voxel)]
-        parts = [np.concatenate(p) for p in zip((sums, counts, keys), found, strict=True)]
+        seen = points, np.ones(len(points)), voxel_keys(points, voxel)
+        # voxels so far and points of the frame alike are sums with counts: equal keys are added up
+        parts = [np.concatenate(p) for p in zip((sums, counts, keys), seen, strict=True)]
         keys, place = np.unique(parts[2], return_inverse=True)
         counts = np.bincount(place, parts[1])
         sums = np.stack([np.bincount(place, parts[0][:, axis]) for axis in range(3)], 1)
@@ -149,6 +152,7 @@ def voxel_keys(points: np.ndarray, voxel: float) -> np.ndarray:
         raise InputError(
             f"voxels of {voxel} are too small for coordinates up to {np.abs(points).max()}"
         )
+    # 21 bits an axis, none negative
     cells = cells + 2**20
     return (cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2]
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from apps.pointcloud.config import CorruptionConfig
 from apps.pointcloud.data import rgbd
-from apps.pointcloud.data.corruption import CorruptionConfig, corrupt
-from apps.pointcloud.data.files import read_cloud
+from apps.pointcloud.data.corruption import corrupt
+from apps.pointcloud.data.files import read_cloud, silent
 from apps.pointcloud.data.open3d_compat import open3d
 from apps.pointcloud.geometry.cloud import Cloud, finite_cloud, make_cloud, sphere_of
 from apps.pointcloud.geometry.normals import estimate_normals
@@ -53,8 +54,8 @@ def scene_item(noisy: np.ndarray, target: Cloud) -> dict[str, torch.Tensor]:
     """An item of an input and a target in metres; where none are given, normals are estimated."""
     center, scale = sphere_of(target.points, "the scene")
     normals = estimate_normals(target.points) if target.normals is None else target.normals
-    item = {"input": (noisy - center) / scale, "target": (target.points - center) / scale,
-            "normals": normals, "center": center, "scale": scale}  # fmt: skip
+    clouds = {"input": (noisy - center) / scale, "target": (target.points - center) / scale}
+    item = {**clouds, "normals": normals, "center": center, "scale": scale}
     return {name: torch.as_tensor(np.float32(value)) for name, value in item.items()}
 
 
@@ -133,9 +134,5 @@ def scannet_items(root: str, seed: int) -> Sequence:
     paths = sorted(folder.rglob("*_vh_clean_2.ply")) or sorted(folder.rglob("*.bin"))
     if not paths:
         raise InputError(f"{folder}: neither <scene>/<scene>_vh_clean_2.ply nor .bin below it")
-    loads = [partial(read_cloud, path, _silent, SCANNET_POINTS) for path in paths]
+    loads = [partial(read_cloud, path, silent, SCANNET_POINTS) for path in paths]
     return Scenes(loads, SCENES, seed)
-
-
-def _silent(_line: str) -> None:
-    """That meshes are sampled is what is wanted here."""

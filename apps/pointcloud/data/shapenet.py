@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.pointcloud.data.clouds import SPLITS, Clouds, take_split
-from apps.pointcloud.data.files import read_cloud, read_mesh
-from apps.pointcloud.data.meshes import sample_mesh
+from apps.pointcloud.data.cloud_set import SPLITS, CloudSet, take_split
+from apps.pointcloud.data.files import read_cloud, read_mesh, silent
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
+from apps.pointcloud.geometry.meshes import sample_mesh
 from core.data.randomness import stream
 from core.errors import InputError
 
@@ -33,7 +33,7 @@ def is_part(root: Path) -> bool:
     return (root / LISTS.format("test")).is_file()
 
 
-def open_part(root: Path, split: str) -> Clouds:
+def open_part(root: Path, split: str) -> CloudSet:
     """The clouds of a split in the order of their names, in either layout.
 
     Raises InputError for a list that is damaged, and for files that are listed and missing.
@@ -44,16 +44,18 @@ def open_part(root: Path, split: str) -> Clouds:
     paths = [_part_path(root, *one) for one in ids]
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        raise InputError(f"{root}: {len(missing)} of {len(paths)} listed clouds are missing, the "
-                         f"first is {missing[0]}")  # fmt: skip
+        raise InputError(
+            f"{root}: {len(missing)} of {len(paths)} listed clouds are missing, the first is "
+            f"{missing[0]}"
+        )
     names = tuple(f"{synset}/{name}" for synset, name in ids)
-    return Clouds(f"{root} {split}", names, partial(_load_part, paths))
+    return CloudSet(f"{root} {split}", names, partial(_load_part, paths))
 
 
 def read_part(path: Path) -> Cloud:
     """A file of either layout. Raises InputError where it is not rows of 3 or of 7 numbers."""
     if path.suffix == ".pts":
-        return read_cloud(path, _silent)
+        return read_cloud(path, silent)
     try:
         rows = np.loadtxt(path, np.float32, ndmin=2)
     except ValueError as error:
@@ -68,7 +70,7 @@ def is_core(root: Path) -> bool:
     return any(next(root.glob(pattern), None) for pattern in CORE)
 
 
-def open_core(root: Path, split: str, points: int) -> Clouds:
+def open_core(root: Path, split: str, points: int) -> CloudSet:
     """Meshes sampled with `points` points: a pure function of the file's name.
 
     Splits are all.csv's, or drawn by name where there is none.
@@ -80,10 +82,10 @@ def open_core(root: Path, split: str, points: int) -> Clouds:
     return take_split(clouds, [sides.get(one, "") for one in ids], split)
 
 
-def mesh_clouds(source: str, paths: list[Path], names: Iterable[str], points: int) -> Clouds:
+def mesh_clouds(source: str, paths: list[Path], names: Iterable[str], points: int) -> CloudSet:
     """Meshes as clouds of `points` points with normals: a pure function of file and name."""
     names = tuple(names)
-    return Clouds(source, names, partial(_load_mesh, paths, names, points))
+    return CloudSet(source, names, partial(_load_mesh, paths, names, points))
 
 
 def _load_part(paths: list[Path], index: int) -> Cloud:
@@ -92,12 +94,9 @@ def _load_part(paths: list[Path], index: int) -> Cloud:
 
 def _load_mesh(paths: list[Path], names: tuple[str, ...], points: int, index: int) -> Cloud:
     vertices, faces = read_mesh(paths[index])
+    # by its name and not its place: other files beside it change nothing
     rng = stream(*names[index].encode())
     return Cloud(*sample_mesh(vertices, faces, points, rng, str(paths[index])))
-
-
-def _silent(_line: str) -> None:
-    pass
 
 
 def _listed(path: Path) -> list[tuple[str, str]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from apps.pointcloud.config import PointCloudConfig
-from apps.pointcloud.data.dataset import Reconstruction, embedded_clouds, open_clouds
+from apps.pointcloud.config import EmbeddedConfig, PointCloudConfig
+from apps.pointcloud.data.cloud_set import CloudSet
+from apps.pointcloud.data.dataset import Reconstruction, open_clouds
+from apps.pointcloud.solids import write_solids
+from core.app.embedded import embedded_folder
 from core.training.session import Session
 
 VAL_SEED = 1  # of the validation inputs, which are the same in every run
@@ -18,20 +21,24 @@ class CloudData:
     def train(self) -> Reconstruction:
         """Inputs that are drawn anew in each epoch."""
         data = self.config.data
-        return Reconstruction(
-            self._open("train"), self.config.corruption, data.outputs, turn=data.turn
-        )
+        clouds = self._open("train")
+        return Reconstruction(clouds, self.config.corruption, data.outputs, turn=data.turn)
 
     def val(self) -> Reconstruction:
         """The same inputs each time."""
         data = self.config.data
         return Reconstruction(self._open("val"), self.config.corruption, data.outputs, VAL_SEED)
 
-    def _open(self, split: str):
+    def _open(self, split: str) -> CloudSet:
         data = self.config.data
         if data.root:
             return open_clouds(data.root, split, data.mesh_points)
-        if self.session.is_main:
-            embedded_clouds(data, split)
-        self.session.wait()
-        return embedded_clouds(data, split)
+        return embedded_clouds(self.session, self.config.embedded, split)
+
+
+def embedded_clouds(session: Session, config: EmbeddedConfig, split: str) -> CloudSet:
+    """The embedded solids, written below data/ if they are not there; all processes call it."""
+    counts = (config.train, config.val, 1)  # the test suite makes its own
+    name = f"pointcloud-solids-{config.train}-{config.val}-seed{config.seed}"
+    root = embedded_folder(session, name, lambda folder: write_solids(folder, *counts, config.seed))
+    return open_clouds(root, split)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy.spatial import cKDTree
 
-from apps.pointcloud.data.meshes import sample_mesh
 from apps.pointcloud.data.open3d_compat import has_open3d, open3d
-from apps.pointcloud.geometry.normals import local_frames
+from apps.pointcloud.geometry.meshes import sample_mesh
+from apps.pointcloud.geometry.normals import local_axes
 from core.data.randomness import stream
 
 OUTLIER_NEIGHBOURS, OUTLIER_RATIO = 8, 2.0
@@ -63,7 +63,7 @@ def project(moved: np.ndarray, clean: np.ndarray, tree: cKDTree, k: int) -> np.n
     distance, near = distance.reshape(len(moved), k), near.reshape(len(moved), k)
     width = np.maximum(np.median(distance, 1, keepdims=True), 1e-12)
     weights = np.exp(-0.5 * (distance / width) ** 2) + 1e-9
-    normal = local_frames(clean[near], weights)[:, :, 0]
+    normal = local_axes(clean[near], weights)[:, :, 0]
     share = weights / weights.sum(1, keepdims=True)
     middle = (share[:, :, None] * clean[near]).sum(1)
     height = ((moved - middle) * normal).sum(1, keepdims=True)

@@ -1,18 +1,33 @@
-"""What a network makes of clouds in its own unit, and of the items of a data set."""
+"""What a network makes of clouds: in its own unit, or of any size, by density and in tiles.
+
+Legend: N points in, P points out, u the length in the cloud that is 1 to the network.
+
+u makes the cloud's points as far apart as those of the training inputs (`spacing`), so that noise,
+points and voxels have the proportions that were learnt, whatever the cloud's extent. What is then
+larger than a training shape goes through in tiles (`geometry/tiles.py`).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
-from apps.pointcloud.data.dataset import collate
-from apps.pointcloud.evaluation.metrics import cloud_metrics
+from apps.pointcloud.geometry.cloud import sphere_of
+from apps.pointcloud.geometry.resample import resample_cloud
 from apps.pointcloud.geometry.segments import pack, unpack
-from apps.pointcloud.models.network import resample
-from core.evaluation.common import report_bad
+from apps.pointcloud.geometry.spacing import spacing_of
+from apps.pointcloud.geometry.tiles import Normalization, Tiling, tile
+from apps.pointcloud.models.network import ReconNet
 from core.training.session import Session
+
+Method = Callable[[np.ndarray, int], np.ndarray]  # (N, 3), count -> (count, 3), in the item's unit
+
+WHOLE = 1.3  # half the extent, in units, of a cloud that is not cut: a training shape with outliers
+BUDGET = 8_000  # input points of the tiles that go through the network at a time
+FEWEST = 8  # points of a tile; what is as lonely as fewer is noise
 
 
 @torch.inference_mode()
@@ -23,39 +38,79 @@ def reconstruct(session: Session, network: nn.Module, clouds: list[Tensor]) -> l
     """
     points, batch = session.to_device(pack(clouds))
     with session.accelerator.autocast():
-        found = network(points, batch)
-    return [cloud.cpu() for cloud in unpack(found["points"], found["batch"], len(clouds))]
+        output = network(points, batch)
+    return [cloud.cpu() for cloud in unpack(output["points"], output["batch"], len(clouds))]
 
 
-def exactly(points: Tensor, count: int) -> np.ndarray:
-    """`count` of the points (P, 3), spread evenly: (count, 3)."""
-    return resample(points, torch.zeros(len(points), dtype=torch.int64), count)[0].numpy()
+def normalization_of(
+    points: np.ndarray, network: ReconNet, where: str = "the cloud"
+) -> Normalization:
+    """That of a cloud (N, 3): by density, or by its sphere where no density is known.
+
+    Raises InputError for points that are all at one place.
+    """
+    center, radius = sphere_of(points, where)
+    learnt, own = float(network.spacing), spacing_of(points)
+    return Normalization(center, own / learnt if learnt and own else radius)
 
 
-def measure_all(
+def reconstruct_cloud(
     session: Session,
-    network: nn.Module,
-    items: Dataset,
-    thresholds: tuple[float, ...],
-    batch_size: int,
-    workers: int = 0,
-    skip_bad: int = 0,
-) -> dict[str, float]:
-    """The mean metrics of all items (`metrics`), the same on every process."""
-    options = {"workers": workers, "skip_bad": skip_bad, "on_bad": report_bad}
-    loader = session.eval_loader(items, batch_size, collate=collate, **options)
-    rows, names = [], None
-    for batch in loader:
-        inputs = unpack(batch["input"], batch["input_batch"])
-        targets = unpack(batch["target"], batch["target_batch"])
-        found = [
-            exactly(p, len(t))
-            for p, t in zip(reconstruct(session, network, inputs), targets, strict=True)
-        ]
-        each = [
-            cloud_metrics(p, t.numpy(), thresholds) for p, t in zip(found, targets, strict=True)
-        ]
-        names = names or list(each[0])
-        values = torch.tensor([[row[name] for name in names] for row in each], dtype=torch.float64)
-        rows.append(session.gather(batch["mask"], values=session.to_device(values))["values"])
-    return dict(zip(names, torch.cat(rows).mean(0).tolist(), strict=True))
+    network: ReconNet,
+    points: np.ndarray,
+    normalization: Normalization,
+    report: Callable[[int, int], None] = lambda done, of: None,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The points that the network makes of a cloud (N, 3), in pieces that come as they are ready.
+
+    Each piece: points (P, 3) float64 in the cloud's unit, and the rows (n,) of input points that
+    they were made of. `report` takes how many tiles are done, and of how many.
+    """
+    inside = normalization.apply(points)
+    # a training shape, as it was in training: in one piece and centred, without a margin
+    if np.abs(inside).max() <= WHOLE:
+        (output,) = reconstruct(session, network, [_tensor(inside)])
+        report(1, 1)
+        yield normalization.undo(output.numpy()), np.arange(len(points))
+        return
+    tiling = tile(inside, network.config.voxel_length * 2**network.config.depth)
+    for batch in _batches(tiling):
+        outputs = reconstruct(session, network, [_tensor(local) for _, local, _ in batch])
+        for (number, _, rows), output in zip(batch, outputs, strict=True):
+            yield normalization.undo(tiling.within(number, output.numpy())), rows
+        report(batch[-1][0] + 1, len(tiling))
+
+
+def network_method(session: Session, network: ReconNet, scenes: bool = False) -> Method:
+    """The network as a method for suites. Shapes come in its unit; scenes do not, and tiled."""
+
+    def shape(points: np.ndarray, count: int) -> np.ndarray:
+        return resample_cloud(reconstruct(session, network, [torch.from_numpy(points)])[0], count)
+
+    def scene(points: np.ndarray, count: int) -> np.ndarray:
+        normalization = normalization_of(points, network)
+        pieces = reconstruct_cloud(session, network, points, normalization)
+        return resample_cloud(_tensor(np.concatenate([piece for piece, _ in pieces])), count)
+
+    return scene if scenes else shape
+
+
+def _batches(tiling: Tiling) -> Iterator[list[tuple[int, np.ndarray, np.ndarray]]]:
+    """Tiles (number, points, rows) that together have about as many points as the budget."""
+    batch, size = [], 0
+    for number in range(len(tiling)):
+        local, rows = tiling.around(number)
+        # also cores beyond the surface, which hold a few margin points or none
+        if len(local) < FEWEST:
+            continue
+        batch.append((number, local, rows))
+        size += len(local)
+        if size >= BUDGET:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _tensor(points: np.ndarray) -> Tensor:
+    return torch.from_numpy(points.astype(np.float32))

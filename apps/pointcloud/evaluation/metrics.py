@@ -38,10 +38,12 @@ def cloud_metrics(
     in unit spheres. Raises InputError for clouds that are empty or not finite.
     """
     predicted, true = (_checked(p, n) for p, n in ((predicted, "predicted"), (true, "true")))
+    # (P,) distances and places in `true`; then (Q,) in `predicted`
     to_true, nearest_true = cKDTree(true).query(predicted)
     to_predicted, nearest_predicted = cKDTree(predicted).query(true)
     values = distance_metrics(to_true * unit, to_predicted * unit, thresholds)
     if true_normals is not None:
+        # a prediction has points alone; the sign is left out, as planes have none
         own = estimate_normals(predicted, NEIGHBOURS)
         values["normals"] = 0.5 * (
             _agreement(own, true_normals[nearest_true])

@@ -16,16 +16,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from apps.pointcloud.config import SHAPES
 from apps.pointcloud.data import scenes, shapenet
-from apps.pointcloud.data.clouds import Clouds
-from apps.pointcloud.data.corruption import CorruptionConfig
+from apps.pointcloud.data.cloud_set import CloudSet
 from apps.pointcloud.data.dataset import Reconstruction, open_clouds
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
 from core.config import did_you_mean, entry_point
 from core.errors import InputError
 
 SEED = 2022  # of every suite: the year of both papers
-SHAPES = CorruptionConfig(points=512, noise=0.02, outliers=0.05, bias=1.0, holes=1, hole_radius=0.2)
 SHAPE_THRESHOLDS = (0.01, 0.02, 0.04)  # radii of the unit sphere
 SCENE_THRESHOLDS = (0.02, 0.04, 0.08)  # metres
 DENSE = 16_384  # true points of an embedded shape: they stand for its surface
@@ -83,7 +82,7 @@ def embedded() -> Suite:
     from apps.pointcloud.solids.shapes import KINDS
 
     names = [f"{k.synset}/{shape_id('test', n)}" for k in KINDS for n in range(EACH)]
-    clouds = Clouds("embedded solids test", tuple(names), _load_solid)
+    clouds = CloudSet("embedded solids test", tuple(names), _load_solid)
     items = Reconstruction(clouds, SHAPES, DENSE, SEED)
     return Suite("embedded", items, SHAPE_THRESHOLDS, outputs=4096)
 
@@ -133,8 +132,8 @@ def scannet(root: str) -> Suite:
 
 
 EMBEDDED = ("embedded", "rooms")
-SUITES = {make.__name__: make for make in
-          (embedded, rooms, shapenetpart, shapenet_sampled, modelnet10, icl, scannet)}  # fmt: skip
+REAL = (shapenetpart, shapenet_sampled, modelnet10, icl, scannet)
+SUITES = {make.__name__: make for make in (embedded, rooms, *REAL)}
 
 
 def _load_solid(index: int) -> Cloud:
@@ -148,8 +147,8 @@ def _load_solid(index: int) -> Cloud:
 def _room(number: int) -> Cloud:
     from apps.pointcloud.solids import room_scene
 
-    found = room_scene(0, number, 32_000)
-    return make_cloud(found.points.round(5), found.normals)
+    samples = room_scene(0, number, 32_000)
+    return make_cloud(samples.points.round(5), samples.normals)
 
 
 @entry_point

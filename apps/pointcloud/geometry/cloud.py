@@ -5,6 +5,7 @@ Legend: N points.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -29,6 +30,10 @@ class Cloud:
         """The points at indices, or where a mask is true."""
         rows = (getattr(self, field.name) for field in fields(self))
         return Cloud(*(None if row is None else row[chosen] for row in rows))
+
+    def some(self, count: int) -> Cloud:
+        """At most `count` of the points, evenly over their order."""
+        return self.at(np.arange(0, len(self), max(1, -(-len(self) // count))))
 
 
 def make_cloud(points, normals=None, colours=None, where: str = "the cloud") -> Cloud:
@@ -56,11 +61,17 @@ def finite_cloud(cloud: Cloud, where: str) -> tuple[Cloud, list[str]]:
     if not good.any():
         raise InputError(f"{where}: all {len(cloud)} points have NaN or infinite coordinates")
     bad = len(cloud) - int(good.sum())
-    kept = cloud.at(good) if bad else cloud
-    rest = [None if rows is None else np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0)
-            for rows in (kept.normals, kept.colours)]  # fmt: skip
     lines = [f"{where}: {bad} of {len(cloud)} points are NaN or infinite, left out"] * bool(bad)
-    return Cloud(kept.points, *rest), lines
+    cloud = cloud.at(good) if bad else cloud
+    return Cloud(cloud.points, _zeroed(cloud.normals), _zeroed(cloud.colours)), lines
+
+
+def joined(clouds: Sequence[Cloud]) -> Cloud:
+    """The points of all, one cloud after another, with colours where all have them."""
+    colours = [cloud.colours for cloud in clouds]
+    known = all(rows is not None for rows in colours)
+    points = np.concatenate([cloud.points for cloud in clouds])
+    return make_cloud(points, None, np.concatenate(colours) if known else None)
 
 
 def sphere_of(points: np.ndarray, where: str = "the cloud") -> tuple[np.ndarray, float]:
@@ -72,6 +83,7 @@ def sphere_of(points: np.ndarray, where: str = "the cloud") -> tuple[np.ndarray,
     points = points.astype(np.float64)
     center = (points.min(0) + points.max(0)) / 2
     radius = float(np.linalg.norm(points - center, axis=1).max())
+    # far from the origin float32 moves even equal points apart: that is no size
     if radius <= 1e-7 * float(np.abs(center).max()) or radius == 0:
         spots = "1 point" if len(points) == 1 else f"{len(points)} points at one place"
         raise InputError(f"{where}: {spots}: nothing can be reconstructed of them")
@@ -82,6 +94,13 @@ def size_warning(points: np.ndarray, where: str) -> str | None:
     """A line where a scan that should be in metres seems to be in millimetres, or none."""
     size = float(np.linalg.norm(points.astype(np.float64).max(0) - points.min(0)))
     if size > METRES_AT_MOST:
-        return (f"{where}: {size:,.0f} from corner to corner: millimetres? Noise and tiles are "
-                "meant in metres; divide the coordinates by 1,000 if so")  # fmt: skip
+        return (
+            f"{where}: {size:,.0f} from corner to corner: millimetres? Noise and tiles are "
+            "meant in metres; divide the coordinates by 1,000 if so"
+        )
     return None
+
+
+def _zeroed(rows: np.ndarray | None) -> np.ndarray | None:
+    """Rows (N, 3) with 0 for what is not finite."""
+    return None if rows is None else np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0)

@@ -70,6 +70,7 @@ def _by_loop(points: Tensor, start: int, count: int) -> Tensor:
         dx, dy, dz = x - x[last], y - y[last], z - z[last]
         nearest = torch.minimum(nearest, dx * dx + dy * dy + dz * dz)
         nearest[last] = -1.0  # never again, even where all points are one
+        # argmax promises no order among equals: the first of them, as on the CPU
         first = torch.where(nearest == nearest.max(), place, len(place)).min()
         chosen.append(first)
     return torch.stack(chosen)

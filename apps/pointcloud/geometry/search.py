@@ -1,11 +1,11 @@
 """Nearest neighbours and farthest point sampling in packed clouds, on any device.
 
-Legend: N points, Nq queries, B clouds, k neighbours. Clouds are packed as
-in `apps.pointcloud.geometry.segments`: batch (N,) int64, sorted; None is one cloud. Nothing
-crosses clouds.
+Legend: N points, Nq queries, B clouds, k neighbours; n and m of one cloud. Clouds are packed as in
+`apps.pointcloud.geometry.segments`: batch (N,) int64, sorted; None is one cloud. Nothing crosses
+clouds.
 
 Neighbours come from scipy's KD-tree on the CPU, and from all distances, in chunks, elsewhere.
-Every cloud is put in an order of its own first (`tile_order`), so that what is found depends on the
+Every cloud is put in an order of its own first (`tile_order`), so that the neighbours depend on the
 set of its points, not on their order or on other clouds: points of a voxel grid have many equally
 near neighbours, and one of them has to be the last. That order also puts queries that lie together
 behind one another, which halves the time of the tree at 100,000 points. Both searches are
@@ -51,16 +51,16 @@ def knn(
     query_batch, points_batch = _checked(query, query_batch), _checked(points, points_batch)
     count = max(cloud_count(query_batch), cloud_count(points_batch))
     sizes = [cloud_sizes(batch, count).tolist() for batch in (query_batch, points_batch)]
-    found, start = [], 0
+    neighbours, start = [], 0  # start: where the cloud begins among all points
     for b, (queries, cloud) in enumerate(
         zip(query.split(sizes[0]), points.split(sizes[1]), strict=True)
     ):
         if len(queries) and not len(cloud):
             raise InputError(f"cloud {b} has {len(queries)} queries, but no points to search")
         if len(queries):
-            found.append(_of_cloud(queries, cloud, k, same=query is points) + start)
+            neighbours.append(_of_cloud(queries, cloud, k, same=query is points) + start)
         start += len(cloud)
-    return torch.cat(found) if found else query_batch.new_zeros(0, k)
+    return torch.cat(neighbours) if neighbours else query_batch.new_zeros(0, k)
 
 
 @torch.no_grad()
@@ -86,19 +86,23 @@ def farthest_points(points: Tensor, count: int | float, batch: Tensor | None = N
 
 
 def _of_cloud(query: Tensor, points: Tensor, k: int, same: bool) -> Tensor:
-    order = tile_order(points, NEAR)
-    turns = order if same else tile_order(query, NEAR)
+    """The same of one cloud: query (m, 3), points (n, 3) -> (m, k), places among its points."""
+    order = tile_order(points, NEAR)  # (n,)
+    turns = order if same else tile_order(query, NEAR)  # (m,)
     search = _by_tree if points.device.type == "cpu" else _by_distances
-    near = order[search(query[turns], points[order], min(k, len(points)))]
-    found = near.new_empty(len(query), k)
-    found[turns] = torch.cat([near, near[:, :1].expand(-1, k - near.shape[1])], 1)
-    return found
+    # the search sees both in tile order; `order[...]` takes its answers back to the caller's places
+    near = order[search(query[turns], points[order], min(k, len(points)))]  # (m, min(k, n))
+    neighbours = near.new_empty(len(query), k)
+    # a cloud of fewer than k points fills up with its nearest; rows go back to the queries' order
+    neighbours[turns] = torch.cat([near, near[:, :1].expand(-1, k - near.shape[1])], 1)
+    return neighbours
 
 
 def _by_tree(query: Tensor, points: Tensor, k: int) -> Tensor:
     tree = cKDTree(points.numpy())
-    found = tree.query(query.numpy(), k=range(1, k + 1), workers=torch.get_num_threads())[1]
-    return torch.from_numpy(found)
+    # k as a range keeps the last axis also where k is 1
+    near = tree.query(query.numpy(), k=range(1, k + 1), workers=torch.get_num_threads())[1]
+    return torch.from_numpy(near)  # (m, k)
 
 
 def _by_distances(query: Tensor, points: Tensor, k: int) -> Tensor:
@@ -114,9 +118,12 @@ def _by_distances(query: Tensor, points: Tensor, k: int) -> Tensor:
 
 
 def _sample(points: Tensor, count: int) -> Tensor:
+    """Farthest point sampling of one cloud (n, 3): (count,), places among its points."""
     box = box_size(len(points))
     order = tile_order(points, box)
     ordered = points[order].double()
+    # The start is a property of the set, the farthest point from its mean: a cloud in another order
+    # gives the same samples.
     from_mean = (ordered - ordered.mean(0)).square().sum(1)
     start = int((from_mean == from_mean.max()).nonzero()[0])
     return order[farthest_of_cloud(ordered, start, count, box)]

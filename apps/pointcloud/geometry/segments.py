@@ -39,6 +39,7 @@ def segment_max(values: Tensor, index: Tensor, count: int) -> Tensor:
 
     Equal largest values share the gradient.
     """
+    # scatter_reduce takes an index for every number, index_add_ one for every row
     index = _beside(index, values).expand_as(values)
     start = values.new_zeros(count, *values.shape[1:])
     return start.scatter_reduce(0, index, values, "amax", include_self=False)
@@ -53,6 +54,7 @@ def segment_softmax(scores: Tensor, index: Tensor, count: int) -> Tensor:
 
 def gather_sets(values: Tensor, index: Tensor) -> Tensor:
     """The members of sets: values (N, ...), index (M, k) -> (M, k, ...)."""
+    # index_select, whose backward is one index_add_ of rows
     return values.index_select(0, index.flatten()).unflatten(0, index.shape)
 
 

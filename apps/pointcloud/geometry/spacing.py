@@ -24,6 +24,7 @@ def spacing_of(points: np.ndarray) -> float:
     """
     k = min(NEIGHBOUR + 1, len(points))
     some = points[:: -(-len(points) // SAMPLES)]
+    # the point itself is its own first neighbour
     distance = cKDTree(points).query(some, [k], workers=-1)[0]
     return float(np.median(distance))
 
@@ -38,10 +39,15 @@ def thinned(cloud: Cloud, length: float) -> Cloud:
     """One point, the mean, with mean colour, of each cube of this side that has any."""
     cells = np.floor((cloud.points - cloud.points.min(0)) / length).astype(np.int64)
     sides = cells.max(0) + 1
+    # one number a cube, so that one sort brings its points together
     keys = (cells[:, 0] * sides[1] + cells[:, 1]) * sides[2] + cells[:, 2]
     order = keys.argsort(kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(keys[order]) > 0])
     counts = np.diff(np.r_[starts, len(keys)])[:, None]
-    rows = [None if values is None else np.add.reduceat(values[order].astype(np.float64), starts)
-            / counts for values in (cloud.points, cloud.colours)]  # fmt: skip
-    return make_cloud(rows[0], None, rows[1])
+
+    def means(rows: np.ndarray | None) -> np.ndarray | None:
+        if rows is None:
+            return None
+        return np.add.reduceat(rows[order].astype(np.float64), starts) / counts
+
+    return make_cloud(means(cloud.points), None, means(cloud.colours))

@@ -49,6 +49,7 @@ def set_map(points: Tensor, batch: Tensor, stride: int, neighbours: int) -> SetM
     above = torch.arange(len(chosen), device=points.device).repeat_interleave(index.shape[1])
     inside = torch.zeros(len(points), dtype=torch.bool, device=points.device)
     inside[index.flatten()] = True
+    # points in no set take their nearest coarse point, so that none stays without a feature
     left_out = (~inside).nonzero()[:, 0]
     nearest = knn(points[left_out], coarse, 1, batch[left_out], coarse_batch)[:, 0]
     pairs = torch.stack([torch.cat([above, nearest]), torch.cat([index.flatten(), left_out])])

@@ -37,6 +37,7 @@ def linear_of_pairs(linear: nn.Linear, features: Tensor, offsets: Tensor, index:
     The part of the features is computed once for each point instead of once for each set that it
     lies in.
     """
+    # [offset; x] W^T = offset W_1^T + x W_2^T, and the second product does not depend on the set
     of_points = F.linear(features, linear.weight[:, 3:])  # (N, D)
     return gather_sets(of_points, index) + F.linear(offsets, linear.weight[:, :3], linear.bias)
 

@@ -12,23 +12,15 @@ Legend: B clouds, P predicted and T true points, V voxels, v the voxel length.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from apps.pointcloud.config import LossConfig
 from apps.pointcloud.geometry.search import knn
 from apps.pointcloud.geometry.segments import cloud_sizes, segment_mean
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """Weights of the losses."""
-
-    occupancy: float = 1.0
-    chamfer: float = 1.0
 
 
 def recon_losses(
@@ -51,9 +43,10 @@ def occupancy_loss(levels: list[dict[str, Tensor]], clouds: int) -> Tensor:
     """(B,) of levels with "logits" (V,), "labels" (V,) bool, "batch" (V,)."""
     each = []
     for level in levels:
+        # float32 also under autocast: a logit of bfloat16 has three digits
         logits, labels = level["logits"].float(), level["labels"].float()
-        loss = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-        each.append(segment_mean(loss, level["batch"], clouds))
+        loss = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")  # (V,)
+        each.append(segment_mean(loss, level["batch"], clouds))  # (B,)
     return torch.stack(each).mean(0)
 
 
@@ -75,6 +68,7 @@ def _mean_nearest(
     query: Tensor, query_batch: Tensor, points: Tensor, points_batch: Tensor, clouds: int
 ) -> Tensor:
     """Mean over a cloud's queries of the distance to the nearest point: (B,)."""
+    # which point is nearest jumps, and has no gradient; the distance to it has one
     nearest = knn(query.detach(), points.detach(), 1, query_batch, points_batch).squeeze(1)
     apart = torch.linalg.vector_norm(query - points[nearest], dim=1)
     return segment_mean(apart, query_batch, clouds)
@@ -85,5 +79,6 @@ def _never_empty(points: Tensor, batch: Tensor, clouds: int) -> tuple[Tensor, Te
     lacking = (cloud_sizes(batch, clouds) == 0).nonzero().squeeze(1)
     if not len(lacking):
         return points, batch
+    # packed clouds are sorted by their number: the new points go where their clouds belong
     batch, order = torch.cat([batch, lacking]).sort(stable=True)
     return torch.cat([points, points.new_zeros(len(lacking), 3)])[order], batch

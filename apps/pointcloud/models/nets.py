@@ -11,6 +11,9 @@ Differences, all named where they are: the way up goes over the pairs of the way
 set take their nearest coarse point's feature (`hierarchy`); neighbours are searched once a level
 instead of once a block; sampling starts at a point that the set alone decides (`search`), so that
 the order of points plays no role; clouds may have different sizes.
+
+No command of this app trains them yet: they are parts for code of one's own, with tests that their
+counts, symmetries and gradients are right.
 """
 
 from __future__ import annotations

@@ -22,37 +22,22 @@ surface that no point happens to hit count as empty.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from apps.pointcloud.geometry.search import farthest_points, knn
-from apps.pointcloud.geometry.segments import cloud_sizes, cloud_starts
-from apps.pointcloud.geometry.voxelize import CHANNELS, centres, occupied, voxelize
+from apps.pointcloud.config import ModelConfig
+from apps.pointcloud.geometry.search import knn
 from apps.pointcloud.models.operators import create_operator
 from apps.pointcloud.models.sparse.hourglass import ConvNorm, Hourglass
 from apps.pointcloud.models.sparse.layers import SparseConv
 from apps.pointcloud.models.sparse.sites import Sites
+from apps.pointcloud.models.sparse.voxelize import CHANNELS, centres, occupied, voxelize
 from core.config import build, to_plain
 from core.errors import InputError
 
 REACH = 1.0  # voxel lengths: half of one reaches the voxel's own border
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The reconstruction network."""
-
-    voxel_length: float = 1 / 16  # of the radius of the normalised input
-    channels: int = 32  # at stride 1; of the operator too
-    hourglasses: int = 2
-    depth: int = 3  # strides 1 to 2^depth
-    operator: str = "pointmixer"  # a name of apps/pointcloud/operators
-    neighbours: int = 16
-    blocks: int = 2  # around the operator
-    points: int = 4  # of each voxel
 
 
 class ReconNet(nn.Module):
@@ -92,8 +77,8 @@ class ReconNet(nn.Module):
             truth = occupied(target, target_batch, length)
         voxels = self.stem(voxelize(points, batch, length))
         for hourglass in self.hourglasses:
-            voxels, said = hourglass(voxels, truth)
-            levels += said
+            voxels, own_levels = hourglass(voxels, truth)
+            levels += own_levels
         refined = self.refine(voxels.features, voxels.sites)  # (V, M, 3)
         batch = voxels.batch.repeat_interleave(self.config.points)
         return {"points": refined.flatten(0, 1), "batch": batch, "levels": levels}
@@ -129,32 +114,17 @@ class Refinement(nn.Module):
 
     def forward(self, features: Tensor, sites: Sites) -> Tensor:
         """features (V, C) -> (V, M, 3), in the unit of the input."""
-        places = centres(sites, 1.0)  # the operators see voxel lengths
+        places = centres(sites, 1.0)  # (V, 3); the operators see voxel lengths
         index = self._neighbours(places, sites.batch)
         for block in self.blocks:
             features = block(features, places, sites.batch, index)
-        moved = self.offsets(features).float().tanh() * REACH
+        moved = self.offsets(features).float().tanh() * REACH  # (V, 3 M), in voxel lengths
         return (places[:, None] + moved.unflatten(1, (self.points, 3))) * self.length
 
     def _neighbours(self, places: Tensor, batch: Tensor) -> Tensor | None:
         """The same for all blocks: (V, k)."""
         neighbours = self.blocks[0].neighbours
         return knn(places, places, neighbours, batch, batch) if neighbours else None
-
-
-def resample(points: Tensor, batch: Tensor, count: int) -> Tensor:
-    """Exactly `count` points of each cloud: points (P, 3), batch (P,) -> (B, count, 3).
-
-    Of more, the farthest ones of one another (`search.farthest_points`); of fewer, all, again and
-    again in the order of their sampling. Raises InputError for a cloud without points.
-    """
-    sizes = cloud_sizes(batch)
-    if not bool((sizes > 0).all()):
-        raise InputError(f"cloud {int(sizes.argmin())} has no points, which {count} cannot be made")
-    chosen = farthest_points(points, count, batch)
-    sizes = sizes.clamp_max(count)
-    turns = torch.arange(count, device=batch.device) % sizes[:, None]  # (B, count)
-    return points[chosen[cloud_starts(sizes)[:, None] + turns]]
 
 
 def _check(config: ModelConfig) -> None:

@@ -24,32 +24,32 @@ def write_page(path: Path, clouds: Mapping[str, Cloud], title: str) -> Path:
         import plotly.graph_objects as go
     except ImportError as error:
         raise InputError("a viewer page needs the package plotly: pip install plotly") from error
-    figure = go.Figure([_trace(go, name, cloud, i == 0) for i, (name, cloud) in
-                        enumerate(reversed(clouds.items()))])  # fmt: skip
+    names = list(reversed(clouds))  # the last one is seen first
+    figure = go.Figure([_trace(go, name, clouds[name], name == names[0]) for name in names])
+    hidden = {f"{axis}axis_visible": False for axis in "xyz"}
+    menu = {"type": "buttons", "direction": "right", "x": 0.02, "y": 1.0, "xanchor": "left"}
     figure.update_layout(
         title=title,
         showlegend=False,
         margin={"l": 0, "r": 0, "t": 60, "b": 0},
-        scene={"aspectmode": "data", "xaxis_visible": False, "yaxis_visible": False,
-               "zaxis_visible": False},
-        updatemenus=[{"type": "buttons", "direction": "right", "x": 0.02, "y": 1.0,
-                      "xanchor": "left", "buttons": _buttons(list(reversed(clouds)))}],
-    )  # fmt: skip
+        scene={"aspectmode": "data", **hidden},
+        updatemenus=[{**menu, "buttons": _buttons(names)}],
+    )
     with whole_file(path) as partial:
         figure.write_html(partial, include_plotlyjs=True, config={"displaylogo": False})
     return path
 
 
 def _trace(go, name: str, cloud: Cloud, visible: bool):
-    cloud = cloud.at(np.arange(0, len(cloud), -(-len(cloud) // SHOWN)))
+    cloud = cloud.some(SHOWN)
     x, y, z = cloud.points.T
     colour = GREY
     if cloud.colours is not None:
         rows = (np.clip(cloud.colours, 0, 1) * 255).round().astype(int).tolist()
         colour = [f"rgb({r},{g},{b})" for r, g, b in rows]
     marker = {"size": 2, "color": colour}
-    return go.Scatter3d(x=x, y=y, z=z, mode="markers", name=name, marker=marker, visible=visible,
-                        hoverinfo="skip")  # fmt: skip
+    looks = {"mode": "markers", "marker": marker, "hoverinfo": "skip"}
+    return go.Scatter3d(x=x, y=y, z=z, name=name, visible=visible, **looks)
 
 
 def _buttons(names: list[str]) -> list[dict]:

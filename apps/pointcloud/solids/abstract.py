@@ -13,24 +13,24 @@ from core.data.randomness import chance, direction, pick, uniform, whole
 
 def superquadrics(rng: np.random.Generator) -> list[Surface]:
     """One to four of them that reach into one another."""
-    found, center = [], np.zeros(3)
+    blobs, center = [], np.zeros(3)
     for part in range(whole(rng, 1, 4)):
         radii = uniform(rng, 0.25, 1.0, 3) * 0.8**part
         blob = superquadric(radii, uniform(rng, 0.15, 1.6, 2), part)
-        found.append(place(blob, center, z_to(direction(rng))))
+        blobs.append(place(blob, center, z_to(direction(rng))))
         center = center + direction(rng) * uniform(rng, 0.4, 0.9)
-    return found
+    return blobs
 
 
 def boxes(rng: np.random.Generator) -> list[Surface]:
     """Two to five boxes, each let a little into the one below, turned about the upright axis."""
-    found, height, widest = [], 0.0, uniform(rng, 0.8, 1.6, 2)
+    stack, height, widest = [], 0.0, uniform(rng, 0.8, 1.6, 2)
     for part in range(whole(rng, 2, 5)):
         size = np.append(widest * uniform(rng, 0.45, 1.0, 2), uniform(rng, 0.2, 0.9))
         shift = np.append(uniform(rng, -0.3, 0.3, 2) * widest, height + size[2] / 2 - 0.02)
-        found.append(place(box(size, part=part), shift, about_z(uniform(rng, -0.6, 0.6))))
+        stack.append(place(box(size, part=part), shift, about_z(uniform(rng, -0.6, 0.6))))
         height += size[2] - 0.02
-    return found
+    return stack
 
 
 def tubes(rng: np.random.Generator) -> list[Surface]:
@@ -104,8 +104,12 @@ def _outline(rng: np.random.Generator) -> np.ndarray:
     if kind == "angle":  # an L seen from its corner, which sees all of it
         w, a, b = uniform(rng, 0.2, 0.4), uniform(rng, 0.7, 1.3), uniform(rng, 0.7, 1.3)
         return np.array([[-w, -w], [a, -w], [a, w], [w, w], [w, b], [-w, b]])
-    corners = {"polygon": whole(rng, 3, 8), "star": 2 * whole(rng, 4, 7),
-               "gear": 4 * whole(rng, 6, 10), "oval": 40}[kind]  # fmt: skip
+    corners = {
+        "polygon": whole(rng, 3, 8),
+        "star": 2 * whole(rng, 4, 7),
+        "gear": 4 * whole(rng, 6, 10),
+        "oval": 40,
+    }[kind]  # all are drawn, whatever the kind: the stream of random numbers stays the same
     angle = 2 * np.pi * np.arange(corners) / corners
     depth = uniform(rng, 0.45, 0.8)
     pattern = {"polygon": [1], "oval": [1], "star": [1, depth], "gear": [1, 1, 0.8, 0.8]}[kind]

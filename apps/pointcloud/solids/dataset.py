@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -26,22 +27,30 @@ FEWEST = 64  # points of a shape
 ROW = " ".join([f"%.{DECIMALS}f"] * 6 + ["%.1f"])
 
 
-def write_solids(root, train: int, val: int, test: int, seed: int = 0, points: int = 4096,
-                 workers: int | None = None) -> Path:  # fmt: skip
+def write_solids(
+    root: str | os.PathLike,
+    train: int,
+    val: int,
+    test: int,
+    seed: int = 0,
+    points: int = 4096,
+    workers: int | None = None,
+) -> Path:
     """Write the data set to root unless it is there already; returns root.
 
     train, val, test: shapes of each of the KINDS; a shape is a pure function of the seed, its
     split and its number there, so that more of a split, or another split, changes none. points: of
     each shape. workers: processes, one for each core unless told otherwise, at most 16. It is built
-    in a folder beside root and renamed: root never holds a part of it.
-
-    Raises:
-        InputError: a number is too small; root holds something else, or other solids.
+    in a folder beside root and renamed: root never holds a part of it. Raises InputError for a
+    number that is too small, and where root holds something else, or other solids.
     """
+    # in the order of SPLITS, whose places are part of a shape's seed
     counts = dict(zip(SPLITS, (train, val, test), strict=True))
     if seed < 0 or min(counts.values()) < 1 or points < FEWEST:
-        raise InputError(f"solids: seed {seed}, {counts}, points {points}: at least 0, 1 of each "
-                         f"split and {FEWEST} points are needed")  # fmt: skip
+        raise InputError(
+            f"solids: seed {seed}, {counts}, points {points}: at least 0, 1 of each split and "
+            f"{FEWEST} points are needed"
+        )
     manifest = {"solids": VERSION, "seed": seed, "points": points, **counts}
     write = partial(_write, manifest, workers)
     return write_whole(root, MANIFEST, manifest, "embedded solids", write)
@@ -71,8 +80,8 @@ def _write_shape(root: Path, seed: int, points: int, which: tuple[str, int, int]
 def _write_lists(root: Path, manifest: dict) -> None:
     (root / "train_test_split").mkdir()
     for number, split in enumerate(SPLITS):
-        names = [f"shape_data/{kind.synset}/{shape_id(split, n)}" for kind in KINDS
-                 for n in range(manifest[split])]  # fmt: skip
+        files = [shape_id(split, n) for n in range(manifest[split])]
+        names = [f"shape_data/{kind.synset}/{file}" for kind in KINDS for file in files]
         order = np.argsort(stream(manifest["seed"], number).random(len(names)), kind="stable")
         text = json.dumps([names[i] for i in order])
         (root / "train_test_split" / f"shuffled_{split}_file_list.json").write_text(text)

@@ -128,9 +128,9 @@ def _legs(rng: np.random.Generator, x: float, y: float, height: float) -> list[S
 
 def _foot(rng: np.random.Generator, height: float, radius: float) -> Surface:
     pole = uniform(rng, 0.03, 0.07)
-    profile = [[0, 0], [radius, 0], [radius, 0.03], [pole, 0.1], [pole, height - 0.04],
-               [2 * pole, height], [0, height]]  # fmt: skip
-    return turned(profile, part=1)
+    plate = [[0, 0], [radius, 0], [radius, 0.03]]
+    stem = [[pole, 0.1], [pole, height - 0.04], [2 * pole, height], [0, height]]
+    return turned(plate + stem, part=1)
 
 
 def _star_foot(rng: np.random.Generator, height: float) -> list[Surface]:

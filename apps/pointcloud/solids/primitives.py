@@ -42,8 +42,8 @@ def superquadric(radii, exponents, part: int = 0) -> Surface:
     radii, (e1, e2) = np.asarray(radii, float), exponents
     latitude = np.linspace(-np.pi / 2, np.pi / 2, AROUND // 2 + 1)[:, None]
     longitude = np.linspace(-np.pi, np.pi, AROUND, endpoint=False)[None]
-    flat = _power(np.cos(latitude), e1)
-    x, y = flat * _power(np.cos(longitude), e2), flat * _power(np.sin(longitude), e2)
+    ring = _power(np.cos(latitude), e1)
+    x, y = ring * _power(np.cos(longitude), e2), ring * _power(np.sin(longitude), e2)
     rings = np.stack(np.broadcast_arrays(x, y, _power(np.sin(latitude), e1)), -1) * radii
 
     def inside(points: np.ndarray) -> np.ndarray:
@@ -59,10 +59,10 @@ def tube(path, radius: float, part: int = 0, around: int = 16) -> Surface:
     path = np.asarray(path, float)
     circle = 2 * np.pi * np.arange(around) / around
     x, y = _frames(path)
-    ring = radius * (np.cos(circle)[None, :, None] * x[:, None] + np.sin(circle)[None, :, None] *
-                     y[:, None])  # fmt: skip
-    rings = np.concatenate([path[:1, None].repeat(around, 1), path[:, None] + ring,
-                            path[-1:, None].repeat(around, 1)])  # fmt: skip
+    cosine, sine = np.cos(circle)[None, :, None], np.sin(circle)[None, :, None]
+    ring = radius * (cosine * x[:, None] + sine * y[:, None])  # (R, around, 3)
+    ends = [path[place, None].repeat(around, 1) for place in (slice(0, 1), slice(-1, None))]
+    rings = np.concatenate([ends[0], path[:, None] + ring, ends[1]])  # rings of one point close it
 
     def inside(points: np.ndarray) -> np.ndarray:
         return _within_rods(points, path, radius)
@@ -108,12 +108,12 @@ def turned(profile, part: int = 0, around: int = AROUND) -> Surface:
 
 def in_outline(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
     """Whether points (N, 2) lie in a polygon (E, 2): (N,), by counting crossings to the right."""
-    found = np.zeros(len(points), bool)
+    inside = np.zeros(len(points), bool)
     for (x0, y0), (x1, y1) in zip(outline, np.roll(outline, -1, 0), strict=True):
         if y0 != y1:
             crosses = (y0 > points[:, 1]) != (y1 > points[:, 1])
-            found ^= crosses & (points[:, 0] < x0 + (points[:, 1] - y0) / (y1 - y0) * (x1 - x0))
-    return found
+            inside ^= crosses & (points[:, 0] < x0 + (points[:, 1] - y0) / (y1 - y0) * (x1 - x0))
+    return inside
 
 
 def _power(values: np.ndarray, exponent: float) -> np.ndarray:
@@ -151,11 +151,11 @@ def _frames(path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _within_rods(points: np.ndarray, path: np.ndarray, radius: float) -> np.ndarray:
-    found = np.zeros(len(points), bool)
+    within = np.zeros(len(points), bool)
     for start, end in pairwise(path):
         step = end - start
         along = (points - start) @ step / (step @ step)
         nearest = start + np.clip(along, 0, 1)[:, None] * step
         near = np.linalg.norm(points - nearest, axis=1) < radius - TOUCH
-        found |= near & (along > 0) & (along < 1)
-    return found
+        within |= near & (along > 0) & (along < 1)
+    return within

@@ -28,8 +28,8 @@ def room(rng: np.random.Generator) -> list[Surface]:
 def room_crop(rng: np.random.Generator, count: int) -> Samples:
     """`count` points of a room in a ball of 0.7 to 1.5 m, more often about furniture than not."""
     surfaces = room(rng)
-    wanted = int(chance(rng, 0.7))  # the part
-    center = sample([s for s in surfaces if s.part == wanted], 1, rng).points[0]
+    part = int(chance(rng, 0.7))  # 1 is furniture
+    center = sample([s for s in surfaces if s.part == part], 1, rng).points[0]
     radius = uniform(rng, 0.7, 1.5)
     return sample(surfaces, count, rng, lambda p: ((p - center) ** 2).sum(1) < radius**2)
 

@@ -40,9 +40,18 @@ KINDS = (
     Kind("Sofa", "04256520", ("base", "back", "arms", "cushions")),
     Kind("Room", "90000006", ("room", "furniture")),
 )
-_MAKERS = (abstract.superquadrics, abstract.boxes, abstract.tubes, abstract.extrusions,
-           abstract.vases, furniture.table, furniture.chair, furniture.shelf, furniture.lamp,
-           furniture.sofa)  # fmt: skip
+_MAKERS = (  # of the kinds, in their order; rooms are made by room_crop
+    abstract.superquadrics,
+    abstract.boxes,
+    abstract.tubes,
+    abstract.extrusions,
+    abstract.vases,
+    furniture.table,
+    furniture.chair,
+    furniture.shelf,
+    furniture.lamp,
+    furniture.sofa,
+)
 _FIRST_PART = np.cumsum([0] + [len(kind.parts) for kind in KINDS])  # ids go on from kind to kind
 
 
@@ -54,10 +63,10 @@ def make_shape(seed: int, split: str, kind: int, number: int, count: int) -> np.
     """
     rng = stream(seed, SPLITS.index(split), kind, number)
     if kind == len(_MAKERS):
-        found = room_crop(rng, count)
+        samples = room_crop(rng, count)
     else:
-        found = sample(_MAKERS[kind](rng), count, rng)
-    points = found.points - (found.points.min(0) + found.points.max(0)) / 2
+        samples = sample(_MAKERS[kind](rng), count, rng)
+    points = samples.points - (samples.points.min(0) + samples.points.max(0)) / 2
     points /= np.linalg.norm(points, axis=1).max()
-    rows = np.c_[points, found.normals].round(DECIMALS) + 0.0  # no -0.0
-    return np.c_[rows, _FIRST_PART[kind] + found.parts]
+    rows = np.c_[points, samples.normals].round(DECIMALS) + 0.0  # no -0.0
+    return np.c_[rows, _FIRST_PART[kind] + samples.parts]

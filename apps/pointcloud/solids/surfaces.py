@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from apps.pointcloud.data.meshes import pick_triangles, points_within, triangles
+from apps.pointcloud.geometry.meshes import pick_triangles, points_within, triangles
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,17 @@ def sample(
     region: which points (N, 3) are wanted; it has to hold some of the surfaces. A pure function of
     the arguments and of the generator's state.
     """
-    pieces, found, have = _pieces(surfaces), [], 0
+    pieces, parts, have = _pieces(surfaces), [], 0
     while have < count:
         drawn = _draw(*pieces, 2 * count, rng)
         if region is not None:
-            wanted = region(drawn[0])
-            drawn = tuple(rows[wanted] for rows in drawn)
-        found.append(_visible(surfaces, drawn))
-        have += len(found[-1][0])
-    points, normals, owners = (np.concatenate(rows)[:count] for rows in zip(*found, strict=True))
-    parts = np.array([surface.part for surface in surfaces])
-    return Samples(points, normals, parts[owners])
+            near = region(drawn[0])
+            drawn = tuple(rows[near] for rows in drawn)
+        parts.append(_visible(surfaces, drawn))
+        have += len(parts[-1][0])
+    points, normals, owners = (np.concatenate(rows)[:count] for rows in zip(*parts, strict=True))
+    part_of = np.array([surface.part for surface in surfaces])
+    return Samples(points, normals, part_of[owners])
 
 
 def _pieces(surfaces: Sequence[Surface]) -> tuple[np.ndarray, ...]:

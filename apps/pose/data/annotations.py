@@ -54,7 +54,7 @@ def read_truth(path: str | Path, count: int, outside: str = "error") -> dict:
         if annotation.get("keypoints"):
             image = images[annotation["image_id"]]
             values, wrong = keypoint_array(annotation, count, image, path, outside)
-            if wrong:
+            if wrong:  # else the annotation is taken as it is, with its own num_keypoints
                 labelled = int((values[:, 2] > 0).sum())
                 points = values.astype(float).ravel().tolist()
                 annotation = {**annotation, "keypoints": points, "num_keypoints": labelled}
@@ -114,7 +114,7 @@ def keypoint_array(
     if not np.isin(values[:, 2], (0, 1, 2)).all():
         raise InputError(f"{where}: visibility must be 0, 1 or 2, got {values[:, 2].tolist()}")
     size = np.array([image["width"], image["height"]], dtype=np.float32)
-    inside = ((values[:, :2] >= 0) & (values[:, :2] <= size)).all(1)  # False for NaN
+    inside = ((values[:, :2] >= 0) & (values[:, :2] <= size)).all(1)  # (K,), False for NaN
     wrong = (values[:, 2] > 0) & ~inside
     if wrong.any() and outside == "error":
         raise InputError(f"{where}: {_misplaced(values, wrong, size)}")
@@ -163,6 +163,7 @@ def _is_box(box: Any) -> bool:
 def _overlap(box: list[float], image: dict, border: int = 0) -> bool:
     """Whether the box has an area in the image; ``border`` 1 as mmpose cuts it, to W-1 and H-1."""
     last = np.array([image["width"], image["height"]]) - border
+    # both corners are moved into the image: a box beside it becomes a line or a point
     start = np.array(box[:2], dtype=np.float64)
     return bool((np.clip(start + box[2:4], 0, last) > np.clip(start, 0, last)).all())
 
@@ -214,7 +215,7 @@ def ground_truth(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints (N, K, 3) as x, y, v and boxes (N, 4) as x, y, w, h of these people, in pixels."""
     by_id = {a["id"]: a for a in content["annotations"]}
-    people = [by_id[int(i)] for i in annotation_ids]
+    people = [by_id[int(i)] for i in annotation_ids]  # in the order of the ids
     keypoints = np.array([p["keypoints"] for p in people], dtype=np.float64)
     boxes = np.array([p["bbox"] for p in people], dtype=np.float64)
     return keypoints.reshape(-1, count, 3), boxes.reshape(-1, 4)

@@ -20,8 +20,12 @@ from apps.pose.data.mmpose_compat import BaseDataset, CocoDataset
 from core.errors import InputError
 
 _SHARED = (  # what mmpose's transforms read of the metainfo
-    "flip_indices", "flip_pairs", "upper_body_ids", "lower_body_ids", "dataset_keypoint_weights",
-)  # fmt: skip
+    "flip_indices",
+    "flip_pairs",
+    "upper_body_ids",
+    "lower_body_ids",
+    "dataset_keypoint_weights",
+)
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,9 @@ class PoseDataset(Dataset):
 
     def _pack(self, person: dict[str, Any]) -> dict[str, torch.Tensor]:
         """In place of mmpose's PackPoseInputs, whose objects no default collate can stack."""
-        image = torch.from_numpy(person["img"]).permute(2, 0, 1).contiguous()
+        image = torch.from_numpy(person["img"]).permute(2, 0, 1).contiguous()  # (3, H, W)
         if not self.train:
+            # center and scale after padding, as `to_image` wants them
             return {
                 "image": image,
                 "center": torch.as_tensor(person["input_center"], dtype=torch.float32),

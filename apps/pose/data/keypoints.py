@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,27 +10,24 @@ from typing import Any
 
 import yaml
 
+from apps.pose.data.names import is_lower_body, mirror_images, side_of
 from core.errors import InputError
 
-COCO_NAMES = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
-    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
-    "left_knee", "right_knee", "left_ankle", "right_ankle",
-)  # fmt: skip
-COCO_SIGMAS = (
-    0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,
-    0.087, 0.087, 0.089, 0.089,
-)  # fmt: skip
+_COCO_PAIRS = {  # COCO's parts that have two sides, in its order, and their OKS sigmas
+    "eye": 0.025,
+    "ear": 0.035,
+    "shoulder": 0.079,
+    "elbow": 0.072,
+    "wrist": 0.062,
+    "hip": 0.107,
+    "knee": 0.087,
+    "ankle": 0.089,
+}
+COCO_NAMES = ("nose", *(f"{side}_{part}" for part in _COCO_PAIRS for side in ("left", "right")))
+COCO_SIGMAS = (0.026, *(sigma for sigma in _COCO_PAIRS.values() for _ in range(2)))
 SIDE_COLORS = {"left": (0, 255, 0), "right": (255, 128, 0), "centre": (51, 153, 255)}  # RGB
 
-_LOWER_BODY = re.compile(r"hip|pelvis|thigh|leg|knee|shin|ankle|heel|foot|feet|toe|hind", re.I)
 _SIDE_FIELDS = ("names", "skeleton", "flip_pairs", "sigmas")
-_LEFT_RIGHT = {"left": "right", "right": "left", "l": "r", "r": "l"}
-_SIDE_WORDS = (  # left_eye, eye_left, "Left Eye", lefteye | L_eye, eye.l | LEye
-    re.compile(r"left|right", re.I),
-    re.compile(r"(?<![a-z])[lr](?![a-z])", re.I),
-    re.compile(r"^[lrLR](?=[A-Z])"),
-)
 
 
 @dataclass(frozen=True)
@@ -60,9 +56,9 @@ class KeypointSet:
         return cls(
             tuple(names),
             tuple((int(a), int(b)) for a, b in skeleton),
-            _swap_from_names(names),
+            mirror_images(names),
             COCO_SIGMAS if tuple(names) == COCO_NAMES else None,
-            tuple(not _LOWER_BODY.search(name) for name in names),
+            tuple(not is_lower_body(name) for name in names),
         )
 
     @classmethod
@@ -109,10 +105,7 @@ class KeypointSet:
         """'left', 'right' or 'centre', by the name; an unnamed pair's first keypoint is left."""
         if self.swap[index] == index:
             return "centre"
-        for pattern in _SIDE_WORDS:
-            if word := pattern.search(self.names[index]):
-                return "left" if word[0].lower()[0] == "l" else "right"
-        return "left" if index < self.swap[index] else "right"
+        return side_of(self.names[index]) or ("left" if index < self.swap[index] else "right")
 
     def metainfo(self) -> dict:
         """What mmpose's data sets and visualizer take (mmpose.datasets.datasets.utils)."""
@@ -160,17 +153,17 @@ def _category(path: str | Path) -> tuple[tuple[str, ...], list]:
     content = read_json(path)
     categories = content.get("categories") if isinstance(content, dict) else None
     categories = categories if isinstance(categories, list) else []
-    found = [c for c in categories if isinstance(c, dict) and c.get("keypoints")]
-    if not found:
+    categories = [c for c in categories if isinstance(c, dict) and c.get("keypoints")]
+    if not categories:
         raise InputError(
             f"{path}: no category with `keypoints`: give a COCO keypoint json "
             "(person_keypoints_*.json, not instances_*.json)"
         )
-    names = _names(found[0]["keypoints"], path)
-    for category in found[1:]:
+    names = _names(categories[0]["keypoints"], path)
+    for category in categories[1:]:
         where = f"{path}: category {category.get('name', '')!r}"
         _same(names, _names(category["keypoints"], path), where)
-    skeleton = found[0].get("skeleton") or []
+    skeleton = categories[0].get("skeleton") or []
     if not isinstance(skeleton, list):
         raise InputError(f"{path}: skeleton must be a list of pairs, got {skeleton!r}")
     return names, skeleton
@@ -220,19 +213,19 @@ def _index(key: Any, names: tuple[str, ...], where: str) -> int:
 
 
 def _pairs(pairs: list, names: tuple[str, ...], where: str) -> list[tuple[int, int]]:
-    found = []
+    indices = []
     for pair in pairs:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise InputError(f"{where} has {pair!r}, which is no pair of keypoints")
         a, b = _index(pair[0], names, where), _index(pair[1], names, where)
         if a == b:
             raise InputError(f"{where} has {names[a]!r} with itself: a pair is of two keypoints")
-        found.append((a, b))
-    return found
+        indices.append((a, b))
+    return indices
 
 
 def _swap_from_pairs(pairs: list, names: tuple[str, ...], source: str | Path) -> tuple[int, ...]:
-    swap, by_name = list(range(len(names))), _swap_from_names(names)
+    swap, by_name = list(range(len(names))), mirror_images(names)
     for a, b in _pairs(pairs, names, f"{source}: flip_pairs"):
         for x in (a, b):
             if swap[x] != x:
@@ -247,18 +240,6 @@ def _swap_from_pairs(pairs: list, names: tuple[str, ...], source: str | Path) ->
                 f"{source}: {names[x]!r} mirrors {names[partner]!r} by its name, but flip_pairs "
                 f"{given}: correct the pair, or rename the keypoints"
             )
-    return tuple(swap)
-
-
-def _swap_from_names(names: Sequence[str]) -> tuple[int, ...]:
-    index = {name.lower(): i for i, name in enumerate(names)}
-    swap = list(range(len(names)))
-    for i, name in enumerate(names):
-        for pattern in _SIDE_WORDS:
-            mirrored = pattern.sub(lambda word: _LEFT_RIGHT[word[0].lower()], name).lower()
-            if mirrored in index and index[mirrored] != i:
-                swap[i] = index[mirrored]
-                break
     return tuple(swap)
 
 

@@ -37,8 +37,6 @@ _HOME = {  # name here -> module that defines it
     "oks_nms": "mmpose.evaluation.functional",
     "CocoMetric": "mmpose.evaluation.metrics",
     "MpiiPCKAccuracy": "mmpose.evaluation.metrics",
-    "flip_heatmaps": "mmpose.models.utils.tta",
-    "flip_vectors": "mmpose.models.utils.tta",
     "parse_pose_metainfo": "mmpose.datasets.datasets.utils",
 }
 

@@ -1,4 +1,4 @@
-"""MPII Human Pose: its json, through mmpose's data set, and PCKh.
+"""MPII Human Pose: its json, through mmpose's data set, and its heads.
 
 N people, the 16 keypoints of `mmpose.datasets.datasets.body.MpiiDataset`; pixels count from 0.
 """
@@ -12,16 +12,10 @@ import numpy as np
 from apps.pose.data.coco_people import OpenedPeople, shared_metainfo
 from apps.pose.data.keypoints import KeypointSet, read_json
 from apps.pose.data.mmpose_compat import BaseDataset, MpiiDataset
-from apps.pose.evaluation.metrics import pck
 from core.errors import InputError
 
 COUNT = 16
 HEAD_SHARE = 0.6  # of the head box's diagonal (evalMPII's SC_BIAS)
-IN_MEAN = [k for k in range(COUNT) if k not in (6, 7)]  # pelvis and thorax do not count
-PARTS = {  # columns of PCKh tables -> keypoints; the neck (8) is in the mean alone
-    "Head": (9,), "Shoulder": (12, 13), "Elbow": (11, 14), "Wrist": (10, 15), "Hip": (2, 3),
-    "Knee": (1, 4), "Ankle": (0, 5),
-}  # fmt: skip
 _FIELDS = ("image", "center", "scale", "joints", "joints_vis")
 
 
@@ -133,20 +127,3 @@ def head_sizes(path: str | Path) -> np.ndarray:
             f"{path} is no mpii_gt_val.mat with headboxes_src ({error}): set data.head_boxes"
         ) from None
     return HEAD_SHARE * np.linalg.norm(np.float64(corners[1]) - np.float64(corners[0]), axis=0)
-
-
-def pckh(predicted: np.ndarray, truth: np.ndarray, heads: np.ndarray) -> dict[str, float]:
-    """PCKh@0.5 of each part, their mean "PCKh@0.5" and "PCKh@0.1", as fractions.
-
-    predicted (N, 16, 2), truth (N, 16, 3), heads (N,) (`head_sizes`). A keypoint is right within
-    half the head size (Andriluka et al., CVPR 2014). A part is the mean of its left and its right
-    keypoint; the mean weighs every keypoint by how often it is annotated (evalMPII). At 0.1 HRNet's
-    code, which others took over, counts up to 0.11.
-    """
-    half = pck(predicted, truth, heads, 0.5)
-    mean = {
-        f"PCKh@{t:g}": pck(predicted[:, IN_MEAN], truth[:, IN_MEAN], heads, t)["pck"]
-        for t in (0.5, 0.1)
-    }
-    parts = {name: float(np.mean(half["per_keypoint"][list(of)])) for name, of in PARTS.items()}
-    return {**mean, **parts}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from apps.pose.config import DataConfig, PoseConfig
@@ -10,22 +11,23 @@ from apps.pose.data.annotations import read_truth
 from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.formats import keypoint_set
 from apps.pose.data.keypoints import KeypointSet
+from core.app.embedded import embedded_folder
 from core.errors import InputError
 from core.training.session import Session
 
 
-def embedded_people(data: DataConfig, session: Session) -> DataConfig:
-    """The same configuration pointing at the embedded people, which are drawn if need be."""
+def embedded_people(config: PoseConfig, session: Session) -> DataConfig:
+    """`config.data` pointing at the embedded people, which are drawn if need be."""
     from apps.pose.people import make_people
 
-    counts = f"{data.people_train}-{data.people_val}"
-    root = Path("data") / f"pose-people-{counts}-seed{data.people_seed}"
-    if session.is_main:
-        make_people(root, data.people_train, data.people_val, data.people_seed)
-    session.wait()
+    people = config.embedded
+    name = f"pose-people-{people.train}-{people.val}-seed{people.seed}"
+    root = embedded_folder(
+        session, name, lambda root: make_people(root, people.train, people.val, people.seed)
+    )
     names = {f"{split}_json": f"annotations/{split}.json" for split in ("train", "val")}
     folders = {f"{split}_images": f"images/{split}" for split in ("train", "val")}
-    return replace(data, root=str(root), **names, **folders)
+    return replace(config.data, root=str(root), **names, **folders)
 
 
 class PoseData:
@@ -33,7 +35,7 @@ class PoseData:
 
     def __init__(self, config: PoseConfig, session: Session, keypoints: KeypointSet | None = None):
         """``keypoints`` where no json tells them (images without annotations)."""
-        data = config.data if config.data.root else embedded_people(config.data, session)
+        data = config.data if config.data.root else embedded_people(config, session)
         self.config, self.files, self.root = config, data, Path(data.root)
         if not self.root.is_dir():
             raise InputError(f"data.root {self.root} is no folder: give the one of your data set")
@@ -72,6 +74,7 @@ class PoseData:
             format=self.files.format,
         )
 
+    @cached_property
     def truth(self) -> dict:
-        """The validation json as evaluations take it (`read_truth`); not for MPII."""
+        """The validation json as evaluations take it (`read_truth`), read once; not for MPII."""
         return read_truth(self.val_json, len(self.keypoints), self.files.outside)

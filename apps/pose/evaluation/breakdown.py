@@ -42,12 +42,13 @@ def keypoint_kinds(
     Where several apply, the most similar place counts, as in the authors' code. There it does so at
     .85 too; here, as in their text, what is that near to its own place is good.
     """
-    straight = similarity(points, people, areas, sigmas)
-    mirrored = similarity(points, people[:, list(swap)], areas, sigmas)
+    straight = similarity(points, people, areas, sigmas)  # (P, K) to the keypoint's own places
+    mirrored = similarity(points, people[:, list(swap)], areas, sigmas)  # (P, K) to its mirror's
     mirrored[own, np.array(swap) == np.arange(len(swap))] = UNLABELLED  # a nose has no other side
     others = np.arange(len(people)) != own
-    elsewhere = np.maximum(straight, mirrored)[others].max(0, initial=UNLABELLED)
-    right, inverted = straight[own], mirrored[own]
+    elsewhere = np.maximum(straight, mirrored)[others].max(0, initial=UNLABELLED)  # (K,)
+    right, inverted = straight[own], mirrored[own]  # (K,) each
+    # the first condition that holds decides: where two places are equally near, the earlier kind
     nearest = np.maximum(np.maximum(right, inverted), elsewhere)
     return np.select(
         [right < 0, right >= GOOD, nearest < NEAR, right == nearest, inverted == nearest],
@@ -60,7 +61,8 @@ def similarity(
     points: np.ndarray, people: np.ndarray, areas: np.ndarray, sigmas: tuple[float, ...]
 ) -> np.ndarray:
     """(P, K) similarity of points (K, 2) to the places of people (P, K, 3), -1 if not labelled."""
-    squared = ((people[..., :2] - points) ** 2).sum(-1)
+    squared = ((people[..., :2] - points) ** 2).sum(-1)  # (P, K)
+    # COCO's k is twice sigma; the spacing, as in pycocotools, lets an area of 0 divide
     reach = 2 * (areas[:, None] + np.spacing(1)) * (2 * np.array(sigmas)) ** 2
     return np.where(people[..., 2] > 0, np.exp(-squared / reach), UNLABELLED)
 
@@ -125,6 +127,7 @@ def match(
 ) -> tuple[list[tuple[int, int]], int]:
     """(index in results, annotation id) of what COCO's evaluation matches; how many it does not."""
     run = coco_eval(content, results, sigmas, use_area)
+    # one threshold and one size, so that an image has one record with one row of matches
     run.params.iou_thrs, run.params.area_rng = [MATCHED], [[0.0, 1e10]]
     run.params.area_rng_lbl = ["all"]
     quietly(run.evaluate)
@@ -143,7 +146,8 @@ def _errors(
     result: dict, people: list[dict], own: int, keypoints: KeypointSet
 ) -> tuple[np.ndarray, np.ndarray]:
     """`keypoint_kinds` of one detection of person ``own``, and the similarity to its own places."""
-    points = np.reshape(result["keypoints"], (-1, 3))[:, :2]
+    points = np.reshape(result["keypoints"], (-1, 3))[:, :2]  # (K, 2)
+    # of everybody in the image, crowds and people without labels too: (P, K, 3)
     places = np.array([p["keypoints"] for p in people], dtype=float).reshape(-1, len(points), 3)
     areas = np.array([p["area"] for p in people], dtype=float)
     number = [p["id"] for p in people].index(own)

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from apps.pose.config import EvalConfig, ModelConfig
-from apps.pose.data.codec import Decoder
+from apps.pose.config import DataConfig, EvalConfig, ModelConfig
 from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.keypoints import KeypointSet
+from apps.pose.evaluation.metrics import coco_results
+from apps.pose.models.decoding import create_decoder, to_image
+from apps.pose.models.flip_test import flip_average
+from apps.pose.models.network import PoseNet
 from core.evaluation.collect import collect
 from core.training.session import Session
+
+_FROM_BATCH = ("image_id", "annotation", "box_score", "center", "scale")
 
 
 @dataclass(frozen=True)
@@ -32,18 +37,38 @@ class People:
 
 def predictor(
     network: nn.Module, model: ModelConfig, keypoints: KeypointSet, flip_test: bool
-) -> Callable[[dict], tuple[np.ndarray, np.ndarray]]:
-    """batch with image, center, scale -> keypoints (B, K, 2) in image pixels, scores (B, K)."""
-    decoder = Decoder(model, keypoints.swap)
+) -> Callable[[dict], tuple[Tensor, Tensor]]:
+    """batch with image, center, scale -> keypoints (B, K, 2) in image pixels, scores (B, K).
+
+    Both float32, on the batch's device.
+    """
+    decode = create_decoder(model)
 
     @torch.no_grad()
-    def predict(batch: dict) -> tuple[np.ndarray, np.ndarray]:
-        outputs = network(batch["image"])
+    def predict(batch: dict) -> tuple[Tensor, Tensor]:
+        images = batch["image"]  # (B, 3, H, W)
+        outputs = network(images)
         if flip_test:
-            outputs = decoder.average(outputs, network(batch["image"].flip(3)))
-        return decoder(outputs, batch["center"], batch["scale"])
+            of_flipped = network(images.flip(3))
+            outputs = flip_average(outputs, of_flipped, model, keypoints.swap)
+        points, scores = decode.to(images.device)(outputs)
+        return to_image(points, batch["center"], batch["scale"], model.image_size), scores
 
     return predict
+
+
+def numpy_predictor(
+    session: Session, network: PoseNet, flip_test: bool
+) -> Callable[[dict], tuple[np.ndarray, np.ndarray]]:
+    """`predictor` of a run's network for batches on the CPU: arrays, in the session's precision."""
+    predict = predictor(network, network.config, network.keypoints, flip_test)
+
+    def on_device(batch: dict) -> tuple[np.ndarray, np.ndarray]:
+        with session.accelerator.autocast():
+            points, scores = predict(session.to_device(batch))
+        return points.cpu().numpy(), scores.cpu().numpy()
+
+    return on_device
 
 
 def predict_people(
@@ -51,23 +76,38 @@ def predict_people(
     network: nn.Module,
     dataset: PoseDataset,
     config: EvalConfig,
-    workers: int = 0,
-    skip_bad: int = 0,
+    files: DataConfig,
 ) -> People:
-    """Every person of the data set once, on every process. Bad images are left out and named."""
+    """Every person of the data set once, on every process. Bad images are left out and named.
+
+    files: says how many of these there may be, and how many processes load images.
+    """
     predict = predictor(network, dataset.model, dataset.keypoints, config.flip_test)
 
-    def measure(batch: dict) -> dict[str, torch.Tensor]:
-        points, scores = (torch.as_tensor(v, device=session.device).float() for v in predict(batch))
-        return {
-            "keypoints": points,
-            "scores": scores,
-            **{name: batch[name] for name in _FROM_BATCH},
-        }
+    def predict_batch(batch: dict) -> dict[str, Tensor]:
+        points, scores = predict(batch)
+        return {"keypoints": points, "scores": scores, **{n: batch[n] for n in _FROM_BATCH}}
 
-    found = collect(session, dataset, measure, config.batch_size, workers, skip_bad)
-    found.pop("index")
-    return People(**{name: values.numpy() for name, values in found.items()})
+    columns = collect(
+        session, dataset, predict_batch, config.batch_size, files.workers, files.skip_bad
+    )
+    columns.pop("index")
+    return People(**{name: values.numpy() for name, values in columns.items()})
 
 
-_FROM_BATCH = ("image_id", "annotation", "box_score", "center", "scale")
+def to_results(people: People, dataset: PoseDataset) -> list[dict]:
+    """The people of ``dataset`` in COCO's results format.
+
+    Of detection boxes, several of which may hold the same person, duplicates are removed.
+    """
+    sigmas = dataset.keypoints.sigmas
+    return coco_results(
+        people.keypoints,
+        people.scores,
+        people.image_id,
+        people.box_score,
+        people.scale,
+        sigmas,
+        nms=dataset.boxes is not None and sigmas is not None,
+        category_id=dataset.category_id,
+    )

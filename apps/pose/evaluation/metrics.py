@@ -1,4 +1,4 @@
-"""COCO keypoint AP (object keypoint similarity) and PCK.
+"""COCO keypoint AP, by object keypoint similarity, and CrowdPose's; PCK is in pck.py.
 
 N people, K keypoints; points are (x, y) in pixels of the image.
 """
@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from apps.pose.data.keypoints import KeypointSet, read_json
+from apps.pose.data.keypoints import read_json
 from core.errors import InputError
 
 AP_NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 SCORE_THRESHOLD = 0.2  # keypoints below it do not count in a person's score (CocoMetric)
 NMS_THRESHOLD = 0.9  # object keypoint similarity of duplicates (CocoMetric)
-TORSO = ("left_shoulder", "right_hip")
 _IMAGE_FIELDS = ("id", "file_name", "width", "height")
 _PERSON_FIELDS = ("id", "image_id", "category_id", "iscrowd", "area", "num_keypoints")
 
@@ -52,10 +51,10 @@ def coco_results(
     then that of the keypoints' extent, as for COCO's server. CocoMetric writes the box, and its
     area is used (pycocotools' loadRes).
     """
-    above = scores > SCORE_THRESHOLD
+    above = scores > SCORE_THRESHOLD  # (N, K)
     mean = (scores * above).sum(1) / np.maximum(above.sum(1), 1)
     person_scores = np.asarray(box_scores) * mean
-    triples = np.concatenate([keypoints, scores[..., None]], -1)
+    triples = np.concatenate([keypoints, scores[..., None]], -1)  # (N, K, 3), as COCO writes it
     keep = range(len(triples))
     if nms:
         if sigmas is None:
@@ -77,6 +76,7 @@ def _oks_nms(
 ) -> list[int]:
     from apps.pose.data.mmpose_compat import oks_nms
 
+    # people of different images never compete, so each image is thinned out by itself
     by_image = defaultdict(list)
     for i, image_id in enumerate(image_ids):
         by_image[int(image_id)].append(i)
@@ -122,20 +122,26 @@ def crowd_ap(
     this does not. Raises InputError where an image has no crowdIndex.
     """
     content = truth if isinstance(truth, dict) else read_json(truth)
-    found = {"easy": [], "medium": [], "hard": []}
-    for image in content["images"]:
-        if not isinstance(index := image.get("crowdIndex"), int | float):
-            raise InputError(f"image {image['id']} has no crowdIndex: is it CrowdPose's json?")
-        found["easy" if index < 0.2 else "medium" if index < 0.8 else "hard"].append(image)
     total = coco_ap(content, results, sigmas, use_area=False)
     metrics = {name: total[name] for name in AP_NAMES if name[-1] not in "ML"}
-    for name, images in found.items():
+    for name, images in by_crowding(content["images"]).items():
+        # a part of the data set is a data set of its own: with its people and its results alone
         ids = {image["id"] for image in images}
         people = [a for a in content["annotations"] if a["image_id"] in ids]
         part = {**content, "images": images, "annotations": people}
-        there = [result for result in results if result["image_id"] in ids]
-        metrics[f"AP {name}"] = coco_ap(part, there, sigmas, False)["AP"] if people else -1.0
+        theirs = [result for result in results if result["image_id"] in ids]
+        metrics[f"AP {name}"] = coco_ap(part, theirs, sigmas, False)["AP"] if people else -1.0
     return metrics
+
+
+def by_crowding(images: list[dict]) -> dict[str, list[dict]]:
+    """The easy, medium and hard images of CrowdPose. Raises InputError without a crowdIndex."""
+    groups = {"easy": [], "medium": [], "hard": []}
+    for image in images:
+        if not isinstance(index := image.get("crowdIndex"), int | float):
+            raise InputError(f"image {image['id']} has no crowdIndex: is it CrowdPose's json?")
+        groups["easy" if index < 0.2 else "medium" if index < 0.8 else "hard"].append(image)
+    return groups
 
 
 def coco_eval(content: dict, results: list[dict], sigmas: tuple[float, ...], use_area: bool = True):
@@ -185,63 +191,3 @@ def complete_people(annotations: list[dict], count: int, use_area: bool) -> list
             person["num_keypoints"] = sum(v > 0 for v in values[2::3])
         complete.append({"iscrowd": 0, **person, "keypoints": values, "bbox": box})
     return complete
-
-
-def pck(
-    predicted: np.ndarray, truth: np.ndarray, reference: np.ndarray, threshold: float = 0.2
-) -> dict:
-    """Percentage of correct keypoints, as fractions: {"pck", "per_keypoint", "count"}.
-
-    predicted (N, K, 2), truth (N, K, 3) as x, y, v, reference (N,) pixels (`torso_length` or
-    `box_size`). A keypoint is correct where its distance to the truth is at most ``threshold`` x
-    reference. Valid are labelled keypoints (v > 0) of people whose reference is known (not NaN) and
-    above 0. ``pck`` is correct / valid over all keypoints; ``per_keypoint`` (K,) the same for each,
-    NaN where none is valid; its mean is what papers that average over joints report. Without any
-    valid keypoint ``pck`` is 0 and ``count`` 0.
-    """
-    reference = np.asarray(reference, dtype=np.float64)
-    usable = np.isfinite(reference) & (reference > 0)
-    valid = (truth[..., 2] > 0) & usable[:, None]
-    distance = np.linalg.norm(predicted - truth[..., :2], axis=-1)
-    limit = threshold * np.where(usable, reference, 0.0)
-    correct = valid & (distance <= limit[:, None])
-    total = valid.sum(0)
-    per_keypoint = np.where(total > 0, correct.sum(0) / np.maximum(total, 1), np.nan)
-    return {
-        "pck": float(correct.sum() / max(valid.sum(), 1)),
-        "per_keypoint": per_keypoint,
-        "count": int(valid.sum()),
-    }
-
-
-def torso_length(
-    truth: np.ndarray, keypoints: KeypointSet, pair: tuple[str, str] = TORSO
-) -> np.ndarray:
-    """(N,) distance from left shoulder to right hip; NaN where one of them is not labelled.
-
-    truth (N, K, 3). The torso diagonal of PDJ (DeepPose, arXiv 1312.4659) and of what is published
-    as PCK@0.2 on Leeds Sports Pose, where it is joint 10 to joint 3. FLIC (MODEC, CVPR 2013) takes
-    the other diagonal, ("left_hip", "right_shoulder"). Raises InputError for an unknown name.
-    """
-    index = {_plain(name): i for i, name in enumerate(keypoints.names)}
-    missing = [name for name in pair if _plain(name) not in index]
-    if missing:
-        raise InputError(
-            f"no keypoint {missing[0]!r} for the torso length: give a pair of {keypoints.names}"
-        )
-    a, b = (truth[:, index[_plain(name)]] for name in pair)
-    length = np.linalg.norm(a[:, :2] - b[:, :2], axis=-1)
-    return np.where((a[:, 2] > 0) & (b[:, 2] > 0), length, np.nan)
-
-
-def box_size(boxes: np.ndarray) -> np.ndarray:
-    """(N,) the longer side of the boxes (N, 4) x, y, w, h: PCK of Yang and Ramanan (PAMI 2013).
-
-    They take the tightest box around the joints; this takes the annotated one. mmpose's PCKAccuracy
-    divides x by the width and y by the height, which is another number.
-    """
-    return np.asarray(boxes)[:, 2:4].max(1)
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace(" ", "_").replace("-", "_")

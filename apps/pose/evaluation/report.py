@@ -7,8 +7,14 @@ import numpy as np
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.evaluation.breakdown import KINDS, Breakdown, break_down, is_labelled, put_right
 from apps.pose.evaluation.groups import groups_of
-from apps.pose.evaluation.metrics import coco_ap, complete_people, pck
-from apps.pose.evaluation.table import Table
+from apps.pose.evaluation.metrics import coco_ap, complete_people
+from apps.pose.evaluation.pck import pck
+from core.tables import Table
+
+
+def _fraction(value: float) -> str:
+    """COCO's evaluation has -1 where nothing was counted."""
+    return "-" if value == -1 else f"{value:.3f}"
 
 
 def coco_report(
@@ -31,6 +37,7 @@ def _keypoint_table(
 ) -> Table:
     rows = []
     for k, name in enumerate(keypoints.names):
+        # the results stay whole: a keypoint that the truth does not have does not count
         alone = coco_ap(_only(content, k), results, keypoints.sigmas)["AP"]
         known = errors.similarity[:, k][errors.similarity[:, k] >= 0]
         mean = float(known.mean()) if len(known) else float("nan")
@@ -45,7 +52,7 @@ def _keypoint_table(
         "similarity. The rest: shares of the labelled (Ronchi and Perona, arXiv 1707.05388)."
     )
     columns = ("keypoint", "labelled", "AP", "ks", *KINDS)
-    return Table("Keypoints", columns, tuple(rows), note)
+    return Table("Keypoints", columns, rows, note, _fraction)
 
 
 def _only(content: dict, k: int) -> dict:
@@ -77,19 +84,19 @@ def _error_table(
         f"Labelled people: {len(errors.annotation)} matched, {len(errors.missed)} without a "
         f"detection; {errors.unmatched} detections of nobody."
     )
-    return Table("Errors", ("kind", "keypoints", "AP without", "gain"), tuple(rows), note)
+    return Table("Errors", ("kind", "keypoints", "AP without", "gain"), rows, note, _fraction)
 
 
 def _visibility_table(content: dict, errors: Breakdown) -> Table:
     truth = {p["id"]: p["keypoints"][2::3] for p in content["annotations"]}
     shape = errors.kinds.shape
-    visibility = np.array([truth[i] for i in errors.annotation.tolist()]).reshape(shape)
+    visibility = np.array([truth[i] for i in errors.annotation.tolist()]).reshape(shape)  # (N, K)
     rows = []
     for name, v in (("visible", 2), ("occluded", 1)):
-        kinds = errors.kinds[visibility == v]
+        kinds = errors.kinds[visibility == v]  # (labelled so,)
         counts = np.bincount(kinds[kinds >= 0], minlength=len(KINDS))
         rows.append((name, int(counts.sum()), *_shares(counts)))
-    return Table("Occlusion of keypoints", ("annotated as", "labelled", *KINDS), tuple(rows))
+    return Table("Occlusion of keypoints", ("annotated as", "labelled", *KINDS), rows)
 
 
 def _group_table(content: dict, results: list[dict], sigmas: tuple[float, ...]) -> Table:
@@ -102,6 +109,7 @@ def _group_table(content: dict, results: list[dict], sigmas: tuple[float, ...]) 
         rows.append((f"size: {name}", count, whole[f"AP{size}"], whole[f"AR{size}"]))
     for name, ids in groups_of(content["annotations"]).items():
         if ids:
+            # a person without labels is neither right nor wrong, whatever is predicted there
             part = [
                 {**p, "num_keypoints": p["num_keypoints"] if p["id"] in ids else 0}
                 for p in content["annotations"]
@@ -114,18 +122,16 @@ def _group_table(content: dict, results: list[dict], sigmas: tuple[float, ...]) 
         "the labelled keypoints that are annotated as hidden (v = 1). AP and AR ignore people of "
         "other groups, as COCO ignores other sizes; detections of nobody count in every group."
     )
-    return Table("People", ("group", "people", "AP", "AR"), tuple(rows), note)
+    return Table("People", ("group", "people", "AP", "AR"), rows, note, _fraction)
 
 
 def pck_report(
     predicted: np.ndarray, truth: np.ndarray, reference: np.ndarray, keypoints: KeypointSet
 ) -> list[Table]:
     """PCK of each keypoint at 0.2 and 0.1 of the reference; arguments as for `pck`."""
-    at = {t: pck(predicted, truth, reference, t) for t in (0.2, 0.1)}
+    shares = [pck(predicted, truth, reference, t)["per_keypoint"].tolist() for t in (0.2, 0.1)]
     valid = np.isfinite(reference) & (np.nan_to_num(reference) > 0)
-    counts = (truth[valid][..., 2] > 0).sum(0)
-    rows = [
-        (name, int(counts[k]), *(float(found["per_keypoint"][k]) for found in at.values()))
-        for k, name in enumerate(keypoints.names)
-    ]
-    return [Table("Keypoints", ("keypoint", "labelled", "PCK@0.2", "PCK@0.1"), tuple(rows))]
+    counts = (truth[valid][..., 2] > 0).sum(0).tolist()
+    names = keypoints.names
+    rows = [(name, counts[k], *(share[k] for share in shares)) for k, name in enumerate(names)]
+    return [Table("Keypoints", ("keypoint", "labelled", "PCK@0.2", "PCK@0.1"), rows)]

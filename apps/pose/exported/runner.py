@@ -1,6 +1,6 @@
 """Keypoints of people by an exported network: onnxruntime and NumPy, nothing else.
 
-    python onnx_runner.py pose.onnx photo.jpg [--box X Y WIDTH HEIGHT]... [--min-score 0.3]
+    python runner.py pose.onnx photo.jpg [--box X Y WIDTH HEIGHT]... [--min-score 0.3]
 
 prints json: for each box the keypoints with name, x, y (pixels of the image) and score. Without a
 box the whole image is one person's. The image is a .npy of (h, w, 3) uint8 RGB, or, where Pillow is
@@ -53,9 +53,9 @@ class PoseRunner:
         scores.append(points[0][..., 0])
         for start in range(0, len(crops), self.batch_size):
             batch = {"crops": np.stack(crops[start : start + self.batch_size])}
-            found = self.session.run(["keypoints", "scores"], batch)
-            points.append(found[0])
-            scores.append(found[1])
+            outputs = self.session.run(["keypoints", "scores"], batch)
+            points.append(outputs[0])
+            scores.append(outputs[1])
         return np.concatenate(points), np.concatenate(scores)
 
 
@@ -90,10 +90,11 @@ def crop(image: np.ndarray, center, scale, size, udp: bool) -> np.ndarray:
     (above, below), rows = _between(y, image.shape[0])
     first, last = min(left.min(), right.min()), max(left.max(), right.max()) + 1
     part = image[:, first:last]  # of a large image, the columns that are needed
+    # the two passes of a bilinear resize: down, (H, last - first, 3), then across
     lines = part[above] * rows[0][:, None, None] + part[below] * rows[1][:, None, None]
-    found = lines[:, left - first] * columns[0][:, None]
-    found += lines[:, right - first] * columns[1][:, None]
-    return np.rint(found).clip(0, 255).astype(np.uint8)
+    pixels = lines[:, left - first] * columns[0][:, None]  # (H, W, 3)
+    pixels += lines[:, right - first] * columns[1][:, None]
+    return np.rint(pixels).clip(0, 255).astype(np.uint8)
 
 
 def _between(places: np.ndarray, length: int):
@@ -127,7 +128,7 @@ def main() -> None:
     options = parser.parse_args()
     people, image = PoseRunner(options.model), read_image(options.image)
     points, scores = people(image, options.box or [[0, 0, image.shape[1], image.shape[0]]])
-    found = [
+    records = [
         [
             {"name": name, "x": round(x, 2), "y": round(y, 2), "score": round(score, 4)}
             for name, (x, y), score in zip(people.names, person, person_scores, strict=True)
@@ -135,7 +136,7 @@ def main() -> None:
         ]
         for person, person_scores in zip(points.tolist(), scores.tolist(), strict=True)
     ]
-    print(json.dumps(found))
+    print(json.dumps(records))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,6 @@ operators (mmcv-lite), or mmdet or xtcocotools do not import, it also makes mmpo
 installed and works is not replaced.
 """
 
-if __name__ == "mmpose":  # from a script or a shell in apps/pose, which sys.path has first
-    raise ImportError(
-        "this is apps.pose.mmpose_plugin, not the library mmpose: `import apps` before it"
-    )
-
 import apps.pose.data.mmpose_compat  # noqa: F401 - before mmpose
 from apps.pose.mmpose_plugin.backbone import MixerBackbone
 from apps.pose.mmpose_plugin.neck import MLPPoseHead, MLPPoseNeck

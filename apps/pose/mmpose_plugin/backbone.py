@@ -8,7 +8,7 @@ from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.registry import MODELS
 from torch import Tensor
 
-from apps.pose.models.levels import level_maps, measure
+from apps.pose.models.levels import level_maps, level_shapes
 from core import InputError, create_backbone
 
 
@@ -44,7 +44,7 @@ class MixerBackbone(BaseBackbone):
         self.name, self.options, self.frozen = name, options, frozen
         self.out_indices = tuple(out_indices)
         self.net = create_backbone(name, tuple(input_size)[::-1], **options)
-        _, unused = measure(self.net, self.out_indices)
+        _, unused = level_shapes(self.net, self.out_indices)
         for name, parameter in self.net.named_parameters():
             parameter.requires_grad_(not frozen and name not in unused)
         self.train()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -13,11 +12,12 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from apps.pose.models.network import PoseNet
-from core.checkpoints import averaged_weights, find_checkpoint, read_info
+from core.app.runs import open_network
+from core.checkpoints import find_checkpoint
 from core.errors import InputError
+from core.files import whole_file
 from core.models.backbone import FREE_TO_DIFFER
 from core.models.building import load_strictly
-from core.training.checkpoint import load_weights
 
 STOCK = {  # what our heads call the parts of mmpose's SimCCHead and HeatmapHead
     "to_keypoints": "final_layer",
@@ -42,9 +42,8 @@ def convert(run: str | Path, config: str | Path, output: str | Path) -> None:
     model = MODELS.build(content.model)
     network = load_run(model, run)
     meta = {"dataset_meta": parse_pose_metainfo(network.keypoints.metainfo()), "run": str(run)}
-    draft = output.with_name(f".{output.name}.partial")
-    torch.save({"meta": meta, "state_dict": model.state_dict()}, draft)
-    os.replace(draft, output)
+    with whole_file(output) as draft:
+        torch.save({"meta": meta, "state_dict": model.state_dict()}, draft)
 
 
 def load_run(model: nn.Module, run: str | Path) -> PoseNet:
@@ -55,8 +54,7 @@ def load_run(model: nn.Module, run: str | Path) -> PoseNet:
     codec is the config's affair. Returns the run's network. Raises InputError where parts differ.
     """
     checkpoint = find_checkpoint(run)
-    network = PoseNet.from_description(read_info(checkpoint), str(checkpoint))
-    load_weights(network, averaged_weights(checkpoint))
+    network = open_network(checkpoint, PoseNet)
     _check(model, network, checkpoint)
     load_strictly(model, mmpose_state(network, stock=not hasattr(model.head, "net")), checkpoint)
     return network

@@ -19,7 +19,7 @@ def level_maps(backbone: nn.Module, images: Tensor, levels: tuple[int, ...]) -> 
     return [pyramid[i] for i in levels]
 
 
-def measure(
+def level_shapes(
     backbone: nn.Module, levels: tuple[int, ...]
 ) -> tuple[list[tuple[int, int, int]], list[str]]:
     """(C, h, w) of each map, and the backbone's parameters that none of them depends on.

@@ -53,14 +53,15 @@ class IntraLevelFuse(nn.Module):
         self.project = _from_zero(nn.Conv2d(channels, channels, 1))
 
     def forward(self, level: Tensor) -> Tensor:
-        x = self.norm(level)
+        x = self.norm(level)  # (B, C, h, w)
         weights = self.weights(x)[..., None, None]  # (B, 3, C, 1, 1)
+        # every branch keeps h and w: its padding is its dilation
         mixed = sum(weights[:, i] * branch(x) for i, branch in enumerate(self.branches))
         return level + self.project(F.gelu(mixed))
 
     def weights(self, x: Tensor) -> Tensor:
         """Of the branches: normalized features (B, C, h, w) -> (B, 3, C), which sum to 1 over 3."""
-        hidden = F.gelu(self.squeeze(x.mean((2, 3))))
+        hidden = F.gelu(self.squeeze(x.mean((2, 3))))  # (B, C) pooled, then the MLP's width
         return self.weigh(hidden).unflatten(1, (len(DILATIONS), -1)).softmax(1)
 
 
@@ -77,6 +78,7 @@ class JoinLevels(nn.Module):
         self.project = nn.ModuleList(nn.Conv2d(shape[0], shapes[0][0], 1) for shape in shapes)
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        # channels first, then size: 1x1 convolutions are cheapest on the small grids
         maps = (project(level) for project, level in zip(self.project, levels, strict=True))
         return sum(
             F.interpolate(m, self.grid, mode="bilinear") if m.shape[2:] != self.grid else m
@@ -117,7 +119,7 @@ class KeypointMixer(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         stem = self.mixer.stem  # as the linear layer that it is: so long a convolution is slow
-        tokens = F.linear(maps, stem.weight.flatten(1), stem.bias)
+        tokens = F.linear(maps, stem.weight.flatten(1), stem.bias)  # (B, K, width)
         return maps + self.spread(self.mixer.forward_tokens(tokens))
 
 

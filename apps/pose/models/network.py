@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from apps.pose.config import ModelConfig
 from apps.pose.data.codec import HEATMAP_STRIDE
 from apps.pose.data.keypoints import KeypointSet
-from apps.pose.models.levels import level_maps, measure
+from apps.pose.models.levels import level_maps, level_shapes
 from apps.pose.models.mlp_pose import KeypointMixer, MLPPoseNeck, patch_of
 from core import InputError, create_backbone
 from core.config import build, to_plain
@@ -54,7 +54,7 @@ class SimCCHead(nn.Module):
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """(B, C, h, w) -> logits {"x": (B, K, W*split), "y": (B, K, H*split)}."""
-        maps = self.to_keypoints(features).flatten(1)
+        maps = self.to_keypoints(features).flatten(1)  # (B, K*maps*h*w), a keypoint's together
         maps = maps.unflatten(1, (self.keypoints, -1))  # (B, K, maps*h*w)
         maps = self.mix(maps) if self.mix else maps
         return {"x": self.x(maps), "y": self.y(maps)}
@@ -113,7 +113,7 @@ class PoseNet(nn.Module):
         mean, std = self.backbone.normalization
         self.register_buffer("mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
-        shapes, unused = measure(self.backbone, config.levels)
+        shapes, unused = level_shapes(self.backbone, config.levels)  # (C, h, w) of each level
         _freeze(self.backbone, None if config.freeze else unused)
         stride = _stride(config, self.backbone, shapes[0][1:])
         self.neck = _neck(config, shapes, stride)
@@ -121,6 +121,7 @@ class PoseNet(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """(B, 3, H, W) uint8 RGB -> the head's outputs."""
+        # uint8 goes to the device, a quarter of the bytes; what the weights expect is made there
         images = (images.float() - self.mean) / self.std
         return self.head(self.neck(level_maps(self.backbone, images, self.config.levels)))
 

@@ -17,8 +17,8 @@ from core.config import build
 KEYPOINT_LAYERS = ("to_keypoints", "to_heatmap")  # of the heads: their outputs are keypoints' maps
 
 
-def start_from(network: PoseNet, weights: str, tell: Callable[[str], None] = print) -> None:
-    """Take neck and head over from a run of this app, as far as they fit, and ``tell`` what.
+def start_from(network: PoseNet, weights: str, report: Callable[[str], None] = print) -> None:
+    """Take neck and head over from a run of this app, as far as they fit, and ``report`` what.
 
     ``weights`` is `ModelConfig.weights`, from which the backbone has been loaded; where it is
     anything but such a run, nothing happens. A part of neck or head is taken if all its tensors
@@ -40,7 +40,7 @@ def start_from(network: PoseNet, weights: str, tell: Callable[[str], None] = pri
             new += [keypoint for keypoint in network.keypoints.names if keypoint not in known]
         else:
             (taken if _take(part, saved) else new).append(name[:-1])
-    tell(f"from {checkpoint}: {', '.join(taken)}; new: {', '.join(new) or 'nothing'}")
+    report(f"from {checkpoint}: {', '.join(taken)}; new: {', '.join(new) or 'nothing'}")
 
 
 def _parts(network: PoseNet) -> list[tuple[str, nn.Module]]:

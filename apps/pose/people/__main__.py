@@ -1,35 +1,56 @@
-"""`python -m apps.pose.people ROOT --train 3000 --val 300 --seed 0`, or `--sheet people.png`."""
+"""The embedded people by themselves: a data set in files, or some of them in a picture.
+
+python -m apps.pose.people write --root ROOT [--train 3000] [--val 300] [--seed 0]
+python -m apps.pose.people sheet --out people.png [--skeletons]
+"""
 
 from __future__ import annotations
 
-import argparse
-import sys
+from dataclasses import dataclass
+from pathlib import Path
 
-from apps.pose.people import contact_sheet, make_people
-from core.errors import InputError
+from PIL import Image
+
+from apps.pose.people.dataset import make_people
+from apps.pose.people.sheet import contact_sheet
+from core.app.embedded import embedded_commands
+from core.config import entry_point
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m apps.pose.people", description=__doc__)
-    parser.add_argument("root", nargs="?", help="folder to write the data set to")
-    parser.add_argument("--train", type=int, default=3000, help="number of training images")
-    parser.add_argument("--val", type=int, default=300, help="number of validation images")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, help="processes; default: one for each core")
-    parser.add_argument("--sheet", help="write a picture of some scenes to this file")
-    parser.add_argument("--skeletons", action="store_true", help="with their labels")
-    given = parser.parse_args(arguments)
-    if not given.root and not given.sheet:
-        parser.error("give a ROOT to write to, or --sheet FILE")
-    if given.sheet:
-        contact_sheet(given.sheet, given.seed, skeletons=given.skeletons)
-    if given.root:
-        make_people(given.root, given.train, given.val, given.seed, given.workers)
-    return 0
+@dataclass(frozen=True)
+class WriteConfig:
+    """Write the data set in files: COCO keypoint jsons and JPEG images."""
+
+    root: str = "data/pose-people"  # folder to write to
+    train: int = 3000  # number of training images
+    val: int = 300  # number of validation images
+    seed: int = 0
+    workers: int | None = None  # processes; one for each core where not told
+
+
+@dataclass(frozen=True)
+class SheetConfig:
+    """Some scenes in one picture."""
+
+    out: str = "people.png"  # file to write
+    seed: int = 0
+    rows: int = 3
+    columns: int = 5
+    skeletons: bool = False  # with their labels
+
+
+def write(config: WriteConfig) -> Path:
+    return make_people(config.root, config.train, config.val, config.seed, config.workers)
+
+
+def sheet(config: SheetConfig) -> Image.Image:
+    return contact_sheet(config.seed, config.rows, config.columns, config.skeletons)
+
+
+@entry_point
+def main() -> None:
+    embedded_commands({"write": (WriteConfig, write), "sheet": (SheetConfig, sheet)})
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    main()

@@ -5,16 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from apps.pose.people import props
-from apps.pose.people.canvas import Canvas, Colour, darker, lighter, mix
+from apps.pose.people.canvas import Canvas, Colour, darker, lighter, mix, palette
 
 Rng = np.random.Generator
-SKIES = (((122, 188, 232), (222, 240, 246)), ((250, 190, 150), (254, 232, 200)),
-         ((160, 176, 214), (236, 222, 226)), ((96, 150, 210), (196, 226, 240)),
-         ((198, 206, 214), (232, 234, 232)))  # fmt: skip
-WALLS = ((236, 222, 200), (206, 222, 214), (222, 206, 216), (198, 212, 228), (240, 234, 226),
-         (226, 196, 170), (168, 186, 176))  # fmt: skip
-GRASS = ((138, 186, 98), (168, 196, 104), (112, 162, 96), (190, 188, 120))
-FLOORS = ((190, 150, 112), (206, 176, 140), (160, 124, 96), (182, 180, 178), (214, 206, 194))
+SKIES = tuple(
+    palette(pair)
+    for pair in (
+        "7abce8 def0f6",
+        "fabe96 fee8c8",
+        "a0b0d6 ecdee2",
+        "6096d2 c4e2f0",
+        "c6ced6 e8eae8",
+    )
+)  # above, at the horizon
+WALLS = palette("ecdec8 ceded6 deced8 c6d4e4 f0eae2 e2c4aa a8bab0")
+GRASS = palette("8aba62 a8c468 70a260 bebc78")
+FLOORS = palette("be9670 ceb08c a07c60 b6b4b2 d6cec2")
 
 
 def pick(rng: Rng, options: tuple) -> Colour:
@@ -67,8 +73,12 @@ def park(canvas: Canvas, rng: Rng, horizon: float) -> None:
 def _path(canvas: Canvas, rng: Rng, horizon: float) -> None:
     far, near = rng.uniform(0, canvas.width, 2)
     wide = rng.uniform(30, 90)
-    corners = [(far - 4, horizon), (far + 4, horizon), (near + wide, canvas.height),
-               (near - wide, canvas.height)]  # fmt: skip
+    corners = [
+        (far - 4, horizon),
+        (far + 4, horizon),
+        (near + wide, canvas.height),
+        (near - wide, canvas.height),
+    ]
     canvas.fill(np.array(corners), (216, 198, 166))
 
 
@@ -166,8 +176,12 @@ def court(canvas: Canvas, rng: Rng, horizon: float) -> None:
     for y in horizon + np.array([0.12, 0.6]) * (canvas.height - horizon):
         canvas.box(0, y, canvas.width, y + 2.5, (246, 244, 236))
     x, lean = rng.uniform(0, canvas.width), rng.uniform(-60, 60)
-    corners = [(x, horizon), (x + 2, horizon), (x + lean + 5, canvas.height),
-               (x + lean, canvas.height)]  # fmt: skip
+    corners = [
+        (x, horizon),
+        (x + 2, horizon),
+        (x + lean + 5, canvas.height),
+        (x + lean, canvas.height),
+    ]
     canvas.fill(np.array(corners), (246, 244, 236))
 
 

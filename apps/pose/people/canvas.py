@@ -16,6 +16,11 @@ CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)  # (16, 2)
 NOBODY, OBJECT = 0, 1  # owners; people have owners from PERSON on (`figure.py`)
 
 
+def palette(colours: str) -> tuple[Colour, ...]:
+    """Colours as the web writes them, "7a4e36 5c3a2c": RGB, two hexadecimal digits each."""
+    return tuple(tuple(bytes.fromhex(colour)) for colour in colours.split())
+
+
 def corners(points: np.ndarray) -> np.ndarray:
     """Pixel coordinates -> OpenCV's fixed-point corners on the enlarged canvas, int32."""
     return np.rint(points * (SUPERSAMPLE << _SUBPIXEL) + _HALF).astype(np.int32)

@@ -54,8 +54,11 @@ class Figure:
     def _chest(self) -> Part:
         build, outfit, side = self.body.build, self.outfit, self.side_on
         wide, girth = build.shoulders - 0.004, build.girth
-        rows = ((wide, 0.96, 0.038 + 0.012 * side), (wide * 0.72, 0.6, 0.046 + 0.022 * side),
-                (0.048 * girth, 0.1, 0.048 + 0.012 * side))  # fmt: skip
+        rows = (
+            (wide, 0.96, 0.038 + 0.012 * side),
+            (wide * 0.72, 0.6, 0.046 + 0.022 * side),
+            (0.048 * girth, 0.1, 0.048 + 0.012 * side),
+        )
         points = [self.at(s * across, up, 0) for across, up, _ in rows for s in (1, -1)]
         radii = np.repeat([radius for *_, radius in rows], 2) * self.girth
         blobs = [Blob("trunk", points, radii, outfit.shirt)]
@@ -85,8 +88,15 @@ class Figure:
         """In front of the collar seen from the front, behind it seen from the back."""
         neck, head = self.body.joints["neck"], self.body.joints["head"]
         radii = [0.031 * self.girth, 0.028 * self.girth]
-        blob = Blob("neck", [neck, 0.45 * neck + 0.55 * head], radii, self.outfit.skin,
-                    rims=(0, 1), shade=0.12, lit=False)  # fmt: skip
+        blob = Blob(
+            "neck",
+            [neck, 0.45 * neck + 0.55 * head],
+            radii,
+            self.outfit.skin,
+            rims=(0, 1),
+            shade=0.12,
+            lit=False,
+        )
         anchors = [neck, self.body.joints["hip_centre"]]
         return Part(anchors, 0.004 if self.front > 0 else -0.004, [blob])
 
@@ -123,10 +133,18 @@ class Figure:
         shirt, sleeve = self.outfit.shirt, self.outfit.sleeve
         upper = self._segment(f"{side}_upper_arm", shoulder, elbow, (0.034, 0.026), shirt, sleeve)
         fore = self._segment(f"{side}_forearm", elbow, wrist, (0.026, 0.018), shirt, sleeve - 1)
-        palm = Blob(f"{side}_hand", [0.4 * wrist + 0.6 * hand, hand],
-                    np.array([0.021, 0.019]) * self.height, self.outfit.skin, (0.4, 1))  # fmt: skip
-        return [Part([shoulder, elbow], 0.05, upper), Part([elbow, wrist], 0.06, fore),
-                Part([wrist, hand], 0.07, [palm])]  # fmt: skip
+        palm = Blob(
+            f"{side}_hand",
+            [0.4 * wrist + 0.6 * hand, hand],
+            np.array([0.021, 0.019]) * self.height,
+            self.outfit.skin,
+            (0.4, 1),
+        )
+        return [
+            Part([shoulder, elbow], 0.05, upper),
+            Part([elbow, wrist], 0.06, fore),
+            Part([wrist, hand], 0.07, [palm]),
+        ]
 
     def _leg(self, side: str) -> list[Part]:
         names = ("hip", "knee", "ankle", "heel", "toe")
@@ -135,11 +153,18 @@ class Figure:
         cover = {"trousers": 1.94, "shorts": 0.78, "skirt": 0.3}[self.outfit.cut]
         thigh = self._segment(f"{side}_thigh", hip, knee, (0.05, 0.036), cloth, cover)
         shin = self._segment(f"{side}_shin", knee, ankle, (0.036, 0.022), cloth, cover - 1)
-        shoe = Blob(f"{side}_foot", [ankle, heel, 0.5 * (heel + toe), toe],
-                    np.array([0.021, 0.023, 0.023, 0.019]) * self.height, self.outfit.shoes,
-                    (0, 1, 1, 1))  # fmt: skip
-        return [Part([hip, knee], -0.12, thigh), Part([knee, ankle], -0.11, shin),
-                Part([heel, toe], -0.1, [shoe])]  # fmt: skip
+        shoe = Blob(
+            f"{side}_foot",
+            [ankle, heel, 0.5 * (heel + toe), toe],
+            np.array([0.021, 0.023, 0.023, 0.019]) * self.height,
+            self.outfit.shoes,
+            (0, 1, 1, 1),
+        )
+        return [
+            Part([hip, knee], -0.12, thigh),
+            Part([knee, ankle], -0.11, shin),
+            Part([heel, toe], -0.1, [shoe]),
+        ]
 
     def _seat(self) -> list[Part]:
         """A stool below the hips, as high as the feet are low."""
@@ -147,8 +172,16 @@ class Figure:
         floor = min(joints["left_heel"][1], joints["right_heel"][1])
         wide, deep = 0.13 * self.height, 0.1 * self.height
         rim = [np.array([s * wide, top, t * deep]) for s in (1, -1) for t in (1, -1)]
-        legs = [Blob("seat", [point * (0.8, 1, 0.8), np.array([point[0], floor, point[2]])],
-                     [0.02, 0.016], (120, 84, 58), lit=False) for point in rim]  # fmt: skip
+        legs = [
+            Blob(
+                "seat",
+                [point * (0.8, 1, 0.8), np.array([point[0], floor, point[2]])],
+                [0.02, 0.016],
+                (120, 84, 58),
+                lit=False,
+            )
+            for point in rim
+        ]
         plate = Blob("seat", rim, [0.028] * 4, (176, 126, 82))
         return [Part([joints["hip_centre"]], -0.25, [*legs, plate])]
 

@@ -74,8 +74,9 @@ class Ellipsoid:
     def cap(self, direction: np.ndarray, angle: float) -> np.ndarray | None:
         """What is seen (N, 2) of the surface within `angle` degrees of `direction`."""
         rim, limb = ring(direction, angle), self.limb
-        seen = np.concatenate([rim[rim @ self.towards > 0],
-                               limb[limb @ direction >= np.cos(np.radians(angle))]])  # fmt: skip
+        seen = np.concatenate(
+            [rim[rim @ self.towards > 0], limb[limb @ direction >= np.cos(np.radians(angle))]]
+        )
         if len(seen) < 3:
             return None
         return cv2.convexHull(self.pixels(seen).astype(np.float32))[:, 0]

@@ -55,8 +55,9 @@ def annotate(figure: Figure, person: int, owners: np.ndarray) -> dict:
 def label_keypoints(figure: Figure, person: int, owners: np.ndarray) -> np.ndarray:
     """(17, 3) x, y in pixels (one decimal) and COCO visibility."""
     head, joints = Head(figure), figure.body.joints
-    points = np.array([head.landmark(name) if name in LANDMARKS else joints[name]
-                       for name in KEYPOINTS])  # fmt: skip
+    points = np.array(
+        [head.landmark(name) if name in LANDMARKS else joints[name] for name in KEYPOINTS]
+    )
     pixels = np.round(figure.view.circles(points, 0.0)[:, :2], 1)
     turned = head.facing(np.array([LANDMARKS[name][0] for name in KEYPOINTS[:5]]))
     depths = dict(zip(KEYPOINTS, figure.view.depth(points), strict=True))

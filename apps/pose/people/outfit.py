@@ -6,19 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.pose.people.canvas import Colour, darker, lighter
+from apps.pose.people.canvas import Colour, darker, lighter, palette
 
-SKIN = ((255, 219, 190), (241, 194, 156), (224, 172, 126), (198, 140, 98), (161, 106, 72),
-        (122, 78, 54), (92, 58, 44))  # fmt: skip
-HAIR = ((38, 28, 30), (62, 40, 30), (98, 62, 36), (146, 92, 48), (206, 158, 84), (232, 200, 128),
-        (178, 72, 38), (140, 138, 142), (222, 220, 216))  # fmt: skip
-CLOTH = ((226, 74, 66), (244, 146, 62), (250, 200, 74), (96, 172, 98), (38, 132, 124),
-         (70, 148, 214), (48, 88, 168), (128, 92, 184), (226, 116, 164), (246, 240, 226),
-         (92, 100, 116), (48, 52, 70), (170, 60, 84), (158, 208, 196), (206, 178, 140))  # fmt: skip
-BOTTOM = ((52, 70, 116), (88, 118, 168), (44, 46, 58), (96, 82, 70), (170, 142, 104),
-          (108, 112, 120), (84, 98, 70), (132, 58, 72), (214, 204, 186))  # fmt: skip
-SHOES = ((246, 244, 240), (44, 42, 48), (196, 62, 58), (110, 72, 48), (66, 116, 184),
-         (240, 190, 70))  # fmt: skip
+SKIN = palette("ffdbbe f1c29c e0ac7e c68c62 a16a48 7a4e36 5c3a2c")
+HAIR = palette("261c1e 3e281e 623e24 925c30 ce9e54 e8c880 b24826 8c8a8e dedcd8")
+CLOTH = palette(
+    "e24a42 f4923e fac84a 60ac62 26847c 4694d6 3058a8 805cb8 e274a4"
+    " f6f0e2 5c6474 303446 aa3c54 9ed0c4 ceb28c"
+)
+BOTTOM = palette("344674 5876a8 2c2e3a 605246 aa8e68 6c7078 546246 843a48 d6ccba")
+SHOES = palette("f6f4f0 2c2a30 c43e3a 6e4830 4274b8 f0be46")
 
 
 @dataclass(frozen=True)

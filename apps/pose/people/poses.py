@@ -118,10 +118,26 @@ def bow(rng: Rng) -> Pose:
 
 
 POSES = {
-    stand: 13, walk: 15, run: 8, wave: 9, hands_on_hips: 5, one_hand_on_hip: 5, arms_crossed: 4,
-    cheer: 6, point: 6, open_arms: 5, phone: 4, think: 3, sit: 7, crouch: 4, kick: 4, jump: 5,
-    tree: 2, dance: 6, bow: 1,
-}  # fmt: skip
+    stand: 13,
+    walk: 15,
+    run: 8,
+    wave: 9,
+    hands_on_hips: 5,
+    one_hand_on_hip: 5,
+    arms_crossed: 4,
+    cheer: 6,
+    point: 6,
+    open_arms: 5,
+    phone: 4,
+    think: 3,
+    sit: 7,
+    crouch: 4,
+    kick: 4,
+    jump: 5,
+    tree: 2,
+    dance: 6,
+    bow: 1,
+}
 
 
 def sample_pose(rng: Rng) -> Pose:

@@ -47,8 +47,14 @@ def tree(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 def bush(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
     colour = leaf(rng)
     for dx, high in ((-0.7, 0.7), (0.7, 0.65), (0.0, 1.0)):
-        canvas.oval(x + dx * size, y - 0.42 * high * size, 0.62 * size, 0.55 * high * size,
-                    darker(colour, 0.2 - 0.2 * high), owner)  # fmt: skip
+        canvas.oval(
+            x + dx * size,
+            y - 0.42 * high * size,
+            0.62 * size,
+            0.55 * high * size,
+            darker(colour, 0.2 - 0.2 * high),
+            owner,
+        )
     for _ in range(5):
         dx, dy = rng.uniform(-0.8, 0.8), rng.uniform(0.2, 0.7)
         canvas.oval(x + dx * size, y - dy * size, 2, 2, lighter(colour, 0.25))
@@ -92,8 +98,9 @@ def sign(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 def ball(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
     radius, colour = 0.35 * size, bright(rng)
     canvas.oval(x, y - radius, radius, radius, colour, owner)
-    canvas.oval(x - 0.25 * radius, y - 1.25 * radius, 0.5 * radius, 0.45 * radius,
-                lighter(colour, 0.35))  # fmt: skip
+    canvas.oval(
+        x - 0.25 * radius, y - 1.25 * radius, 0.5 * radius, 0.45 * radius, lighter(colour, 0.35)
+    )
 
 
 def plant(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
@@ -107,8 +114,12 @@ def plant(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
         middle = 0.45 * foot.mean(axis=0) + 0.55 * tip
         leafs = np.concatenate([foot[:1], [middle - side, tip, middle + side], foot[1:]])
         canvas.fill(leafs, darker(colour, 0.2 * abs(angle)), owner)
-    pot = [(x - 0.16 * size, y - 0.32 * size), (x + 0.16 * size, y - 0.32 * size),
-           (x + 0.11 * size, y), (x - 0.11 * size, y)]  # fmt: skip
+    pot = [
+        (x - 0.16 * size, y - 0.32 * size),
+        (x + 0.16 * size, y - 0.32 * size),
+        (x + 0.11 * size, y),
+        (x - 0.11 * size, y),
+    ]
     canvas.fill(np.array(pot), bright(rng), owner)
 
 

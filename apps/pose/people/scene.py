@@ -44,8 +44,10 @@ class Scene:
 
     def annotations(self) -> list[dict]:
         """One COCO annotation, without ids, for each person of whom enough is seen."""
-        labels = [annotate(figure, person, self.canvas.owners)
-                  for person, figure in enumerate(self.figures)]  # fmt: skip
+        labels = [
+            annotate(figure, person, self.canvas.owners)
+            for person, figure in enumerate(self.figures)
+        ]
         return [label for label in labels if label["area"] >= MIN_AREA and label["num_keypoints"]]
 
 
@@ -105,8 +107,14 @@ def _free_place(rng: Rng, width: int, tall: float, others: list[Spot]) -> float:
 def _figure(rng: Rng, spot: Spot, light: np.ndarray) -> Figure:
     body = Body(Build.sample(rng), sample_pose(rng))
     yaw, tilt, sway = sample_yaw(rng), rng.uniform(0, 12), rng.normal(0, 2.5)
-    return stand_at(body, spot, turn(0, tilt) @ turn(2, sway) @ turn(1, yaw), light,
-                    sample_outfit(rng), distance=rng.uniform(5, 10))  # fmt: skip
+    return stand_at(
+        body,
+        spot,
+        turn(0, tilt) @ turn(2, sway) @ turn(1, yaw),
+        light,
+        sample_outfit(rng),
+        distance=rng.uniform(5, 10),
+    )
 
 
 def stand_at(body, spot, rotation, light, outfit, distance: float = 8.0) -> Figure:

@@ -11,11 +11,11 @@ import numpy as np
 from apps.pose.people.canvas import CIRCLE, OBJECT, Canvas, Colour, corners, darker, lighter
 from apps.pose.people.skeleton import View
 
+_PAIRED = ["upper_arm", "forearm", "hand", "thigh", "shin", "foot"]
 PARTS = (
-    "hair", "face", "left_ear", "right_ear", "neck", "trunk", "pelvis", "skirt", "bag",
-    "left_upper_arm", "right_upper_arm", "left_forearm", "right_forearm", "left_hand", "right_hand",
-    "left_thigh", "right_thigh", "left_shin", "right_shin", "left_foot", "right_foot",
-)  # fmt: skip
+    *("hair", "face", "left_ear", "right_ear", "neck", "trunk", "pelvis", "skirt", "bag"),
+    *(f"{side}_{part}" for part in _PAIRED for side in ("left", "right")),
+)
 LIT_FROM = corners(np.array(3.0))  # pixels: limbs thinner than this get no lit side
 PERSON = 32  # owners of person p: PERSON * (p + 1) + index of the part
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
+from PIL import Image
 
 from apps.pose.people.scene import draw_scene
 from apps.pose.people.skeleton import BONES, KEYPOINTS
@@ -13,21 +12,23 @@ from apps.pose.people.skeleton import BONES, KEYPOINTS
 LEFT, RIGHT, MIDDLE = (255, 140, 40), (60, 130, 255), (120, 230, 120)  # RGB
 
 
-def contact_sheet(path, seed: int = 0, rows: int = 3, columns: int = 5, skeletons: bool = False,
-                  split: str = "train", width: int = 1600) -> None:  # fmt: skip
-    """Write a picture of scenes, each row as wide as the others. Skeletons: orange is the person's
-    left, blue the right; a filled joint is visible (v=2), a hollow one is occluded (v=1)."""
+def contact_sheet(
+    seed: int = 0, rows: int = 3, columns: int = 5, skeletons: bool = False, width: int = 1600
+) -> Image.Image:
+    """A picture of training scenes, each row as wide as the others.
+
+    Skeletons: orange is the person's left, blue the right; a filled joint is visible (v=2), a
+    hollow one is occluded (v=1). Not core's sheet: pictures of three formats fill these rows.
+    """
     images = []
     for index in range(rows * columns):
-        image, annotations = draw_scene(seed, split, index)
+        image, annotations = draw_scene(seed, "train", index)
         for annotation in annotations if skeletons else []:
             image = draw_skeleton(image, annotation["keypoints"])
         images.append(image)
     starts = range(0, len(images), columns)
-    sheet = np.concatenate([_row(images[start : start + columns], width) for start in starts])
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), sheet[..., ::-1]):
-        raise OSError(f"{path}: OpenCV could not write the picture")
+    row_images = [_row(images[start : start + columns], width) for start in starts]
+    return Image.fromarray(np.concatenate(row_images))
 
 
 def _row(images: list[np.ndarray], width: int, gap: int = 6) -> np.ndarray:

@@ -12,16 +12,15 @@ from functools import cached_property
 
 import numpy as np
 
-KEYPOINTS = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear",
-    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
-    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
-)  # fmt: skip
-BONES = (
-    (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9),
-    (8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
-)  # fmt: skip  # COCO's own order, one-based
+# COCO's own, in its own order: numbers of keypoints, from 1
+_LEGS = ((16, 14), (14, 12), (17, 15), (15, 13), (12, 13))
+_TRUNK = ((6, 12), (7, 13), (6, 7))
+_ARMS = ((6, 8), (7, 9), (8, 10), (9, 11))
+_HEAD = ((2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7))
+BONES = (*_LEGS, *_TRUNK, *_ARMS, *_HEAD)
 SIDES = (("left", 1.0), ("right", -1.0))
+_PAIRED = ["eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"]
+KEYPOINTS = ("nose", *(f"{side}_{part}" for part in _PAIRED for side, _ in SIDES))
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,15 @@ class Pose:
 
     def mirrored(self) -> Pose:
         flip = np.array([1.0, -1.0, -1.0])
-        return Pose(self.name, self.arms[::-1], self.legs[::-1], self.spine * flip,
-                    self.head * flip, self.lift, self.seated)  # fmt: skip
+        return Pose(
+            self.name,
+            self.arms[::-1],
+            self.legs[::-1],
+            self.spine * flip,
+            self.head * flip,
+            self.lift,
+            self.seated,
+        )
 
 
 def turn(axis: int, degrees: float) -> np.ndarray:
@@ -148,8 +154,12 @@ class Body:
         ankle = knee + shin @ [0, -self.build.leg[1] * height, 0]
         heel = ankle + shin @ [0, -0.022 * height, -0.016 * height]
         toe = ankle + shin @ [0, -0.03 * height, 0.085 * height]
-        return {f"{side}_knee": knee, f"{side}_ankle": ankle, f"{side}_heel": heel,
-                f"{side}_toe": toe}  # fmt: skip
+        return {
+            f"{side}_knee": knee,
+            f"{side}_ankle": ankle,
+            f"{side}_heel": heel,
+            f"{side}_toe": toe,
+        }
 
 
 @dataclass

@@ -66,6 +66,7 @@ class BoxFile:
         return max(numbers, default=-1)
 
     def _of(self, frame: Frame) -> Boxes:
+        # a record with a file's name is looked for first, then those that have a number alone
         numbers = [frame.number] if frame.video else [None, image_id(frame.path)]
         keys = ((name, number) for number in numbers for name in _names(frame.path))
         return next((self.boxes[key] for key in keys if key in self.boxes), [])

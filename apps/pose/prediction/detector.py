@@ -31,13 +31,14 @@ class Detector:
     @torch.inference_mode()
     def __call__(self, frames: list[Frame]) -> list[Boxes]:
         images = [torch.from_numpy(frame.image).to(self.device) for frame in frames]
-        found = self.network([image.permute(2, 0, 1).float() / 255 for image in images])
-        return [self._boxes(one) for one in found]
+        outputs = self.network([image.permute(2, 0, 1).float() / 255 for image in images])
+        return [self._boxes(output) for output in outputs]
 
-    def _boxes(self, found: dict[str, torch.Tensor]) -> Boxes:
-        keep = (found["labels"] == PERSON) & (found["scores"] >= self.minimum)
-        boxes, scores = found["boxes"][keep], found["scores"][keep].tolist()
-        boxes = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1).tolist()
+    def _boxes(self, output: dict[str, torch.Tensor]) -> Boxes:
+        people = (output["labels"] == PERSON) & (output["scores"] >= self.minimum)
+        corners, scores = output["boxes"][people], output["scores"][people].tolist()
+        # (N, 4) from x1, y1, x2, y2 to x, y, width, height
+        boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1).tolist()
         return list(zip(boxes, scores, strict=True))
 
 

@@ -62,16 +62,3 @@ def _colours(keypoints: KeypointSet) -> tuple[list[tuple[int, int, Colour]], lis
         [(a, b, tuple(link["color"])) for (a, b), link in limbs],
         [tuple(point["color"]) for point in info["keypoint_info"].values()],
     )
-
-
-def sheet(images: list[np.ndarray], columns: int, gap: int = 4) -> np.ndarray:
-    """Tile RGB pictures (h, w, 3) uint8 of any sizes, row by row, on white; (H, W, 3) uint8."""
-    columns = min(columns, len(images))
-    height = max(image.shape[0] for image in images) + gap
-    width = max(image.shape[1] for image in images) + gap
-    rows = -(-len(images) // columns)
-    canvas = np.full((rows * height + gap, columns * width + gap, 3), 255, dtype=np.uint8)
-    for i, image in enumerate(images):
-        top, left = gap + i // columns * height, gap + i % columns * width
-        canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
-    return canvas

@@ -13,13 +13,14 @@ from PIL import Image
 
 from apps.pose.evaluation.metrics import coco_results
 from apps.pose.prediction.boxes import image_id
-from apps.pose.prediction.drawing import sheet
 from apps.pose.prediction.pipeline import Frame
 from apps.pose.prediction.video import SUFFIX, VIDEO_SUFFIXES, VideoWriter
+from core.app.predicting import RECORDS, named
 from core.errors import InputError
-from core.files import distinct_name, whole_file
+from core.files import whole_file
+from core.pictures.sheets import in_rows, save_image, sheet
 
-RESULTS = "predictions"  # name of the images' json
+RESULTS = RECORDS  # name of the images' json
 SHEET = "sheet"  # name of the overview
 THUMBNAIL = 480  # pixels of the longer side, in the overview
 ON_SHEET = 12
@@ -30,15 +31,16 @@ def place_outputs(inputs: list[Path], folder: Path, read: list[str]) -> dict[Pat
 
     Raises InputError where an input, or one of the files ``read`` besides, would be overwritten.
     """
-    taken, targets = {RESULTS, SHEET}, [f"{RESULTS}.json", f"{SHEET}.png"]
-    names = {path: distinct_name(path.stem, taken) for path in dict.fromkeys(inputs)}
-    for path, name in names.items():
-        targets += [name + SUFFIX, name + ".json"] if is_video(path) else [name + ".png"]
-    written = {(folder / target).resolve() for target in targets}
+    inputs = list(dict.fromkeys(inputs))
+    _, *names = named([SHEET, *inputs], folder, [], read)  # an image may be called sheet, too
+    targets = {(folder / f"{SHEET}.png").resolve()}
+    for path, name in zip(inputs, names, strict=True):
+        endings = (SUFFIX, ".json") if is_video(path) else (".png",)
+        targets |= {(folder / (name + ending)).resolve() for ending in endings}
     for path in [*inputs, *map(Path, read)]:
-        if path.resolve() in written:
+        if path.resolve() in targets:
             raise InputError(f"{path} would be overwritten: choose another --output than {folder}")
-    return names
+    return dict(zip(inputs, names, strict=True))
 
 
 def is_video(path: Path) -> bool:
@@ -57,9 +59,10 @@ def records(frame: Frame) -> list[dict]:
     ids = np.full(len(frame.boxes), frame.number if number is None else number)
     box_scores = np.array([score for _, score in frame.boxes])
     points, scores = frame.points.astype(np.float64).round(2), frame.scores.astype(np.float64)
-    more = {"frame": frame.number} if frame.video else {}
-    found = coco_results(points, scores.round(4), ids, box_scores)
-    return [{**record, "file_name": frame.path.name, **more} for record in found]
+    source = {"file_name": frame.path.name}
+    if frame.video:
+        source["frame"] = frame.number
+    return [{**r, **source} for r in coco_results(points, scores.round(4), ids, box_scores)]
 
 
 class JsonList:
@@ -78,9 +81,9 @@ class JsonList:
 @contextmanager
 def json_list(path: Path) -> Iterator[JsonList]:
     with whole_file(path) as partial, partial.open("w") as file:
-        found = JsonList(file)
-        yield found
-        file.write("\n]\n" if found.count else "[]\n")
+        records = JsonList(file)
+        yield records
+        file.write("\n]\n" if records.count else "[]\n")
 
 
 class Pictures:
@@ -93,8 +96,8 @@ class Pictures:
 
     def encode(self, frame: Frame, picture: np.ndarray) -> np.ndarray:
         """Write one picture, in any thread."""
-        with whole_file(self.folder / f"{self.names[frame.path]}.png") as partial:
-            Image.fromarray(picture).save(partial, compress_level=1)  # 6, the usual, takes 4 x
+        path = self.folder / f"{self.names[frame.path]}.png"
+        save_image(path, picture, compress_level=1)  # 6, the usual, takes 4 x
         return picture
 
     def add(self, frame: Frame, picture: np.ndarray) -> None:
@@ -111,8 +114,7 @@ class Pictures:
             return
         with json_list(self.folder / f"{RESULTS}.json") as results:
             results.add(self.results)
-        with whole_file(self.folder / f"{SHEET}.png") as partial:
-            Image.fromarray(sheet(self.thumbnails, columns=4)).save(partial)
+        save_image(self.folder / f"{SHEET}.png", sheet(in_rows(self.thumbnails, columns=4)))
 
 
 class Film:

@@ -104,7 +104,7 @@ def grouped(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
             yield group
 
 
-def flat(groups: Iterable[list[Item]]) -> Iterator[Item]:
+def chain(groups: Iterable[list[Item]]) -> Iterator[Item]:
     """The items of the groups, one by one."""
     with closed(groups):
         for group in groups:
@@ -117,7 +117,7 @@ def applied(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
         yield from map(function, items)
 
 
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
+def prefetch(items: Iterable[Item]) -> Iterator[Item]:
     """The same items in the same order, made by a thread that is at most two items ahead.
 
     What it raises is raised here. When this generator is closed the thread ends, and closes

@@ -25,20 +25,20 @@ from apps.pose.prediction.outputs import Film, Pictures
 from apps.pose.prediction.pipeline import (
     Clock,
     Frame,
-    ahead,
     applied,
+    chain,
     closed,
-    flat,
     grouped,
     mapped,
+    prefetch,
 )
 from apps.pose.prediction.video import VIDEO_SUFFIXES, Camera, VideoReader
 from core.data.images.files import SUFFIXES
 from core.data.loading import BadSample
 
 Predict = Callable[[dict], tuple[np.ndarray, np.ndarray]]  # as `inference.predictor` makes it
-Tell = Callable[[str], object]  # what takes a line for a person
-TOLD = 3  # unusable boxes of an input that are described; the others are counted
+Report = Callable[[str], object]  # what takes a line for a person
+MAX_REPORTED = 3  # unusable boxes of an input that are described; the others are counted
 
 
 class Stages:
@@ -50,20 +50,22 @@ class Stages:
         predict: Predict,
         model: ModelConfig,
         keypoints: KeypointSet,
-        tell: Tell,
+        report: Report,
         threshold: float = 0.3,
         batch_size: int = 64,
     ):
         """``threshold``: score of a keypoint to draw; ``batch_size``: people in a batch."""
         self.boxes, self.predict, self.model, self.keypoints = boxes, predict, model, keypoints
-        self.tell, self.threshold, self.batch_size = tell, threshold, batch_size
+        self.report, self.threshold, self.batch_size = report, threshold, batch_size
         self.clock, self.unusable = Clock(), Counter()
 
     def __call__(self, frames: Iterable[Frame], output: Pictures | Film) -> Iterator[Frame]:
         """The frames in their order, once each is written."""
-        located = ahead(applied(self.locate, ahead(grouped(frames))))
-        found = ahead(applied(self.find, located))
-        drawn = mapped(partial(self.draw, output), flat(found))
+        # each prefetch is a thread: boxes and crops of the next frames are made while the network
+        # works on these, and decoding, inside the first one, is a thread further ahead
+        located = prefetch(applied(self.locate, prefetch(grouped(frames))))
+        predicted = prefetch(applied(self.find, located))
+        drawn = mapped(partial(self.draw, output), chain(predicted))
         with closed(drawn):
             for frame, picture in drawn:
                 with self.clock("encode"):
@@ -73,12 +75,12 @@ class Stages:
     def locate(self, group: list[Frame]) -> tuple[list[Frame], dict | None]:
         """Frames with the boxes of their people, and the crops of all of these, if any."""
         with self.clock("boxes"):
-            found = self.boxes(group)
+            boxes_of_each = self.boxes(group)
         with self.clock("crop"):
             crops = []
-            for frame, boxes in zip(group, found, strict=True):
+            for frame, boxes in zip(group, boxes_of_each, strict=True):
                 frame.boxes, wrong = usable(boxes, frame.image)
-                self._tell_unusable(frame, wrong)
+                self._report_unusable(frame, wrong)
                 crops += [crop_box(frame.image, box, self.model) for box, _ in frame.boxes]
             return group, default_collate(crops) if crops else None
 
@@ -92,6 +94,7 @@ class Stages:
             starts = range(0, count, self.batch_size)
             batches = [{k: v[i : i + self.batch_size] for k, v in crops.items()} for i in starts]
             points, scores = map(np.concatenate, zip(*map(self.predict, batches), strict=True))
+        # the people of all frames went together; each frame gets its own back, in their order
         ends = np.cumsum([len(frame.boxes) for frame in group])[:-1]
         for frame, p, s in zip(group, np.split(points, ends), np.split(scores, ends), strict=True):
             if frame.boxes:
@@ -109,26 +112,29 @@ class Stages:
         with self.clock("encode"):
             return frame, output.encode(frame, picture)
 
-    def _tell_unusable(self, frame: Frame, wrong: list[str]) -> None:
+    def _report_unusable(self, frame: Frame, wrong: list[str]) -> None:
         for reason in wrong:
             self.unusable[frame.path] += 1
-            if self.unusable[frame.path] <= TOLD:
-                self.tell(f"left out: {frame}: {reason}")
+            if self.unusable[frame.path] <= MAX_REPORTED:
+                self.report(f"left out: {frame}: {reason}")
 
     def report_unusable(self) -> None:
         """Say how many boxes of each input were left out without being described."""
         for path, count in self.unusable.items():
-            if count > TOLD:
-                self.tell(f"left out: {path}: {count - TOLD} more boxes that cannot be used")
+            if count > MAX_REPORTED:
+                others = count - MAX_REPORTED
+                self.report(f"left out: {path}: {others} more boxes that cannot be used")
 
 
-def image_frames(paths: list[Path], clock: Clock, lose: Callable[[BadSample], object]):
-    """Frames of the images that can be read; ``lose`` is told of each other one."""
-    for found in mapped(partial(_read, clock), enumerate(paths)):
-        if isinstance(found, BadSample):
-            lose(found)
+def image_frames(
+    paths: list[Path], clock: Clock, leave_out: Callable[[BadSample], object]
+) -> Iterator[Frame]:
+    """Frames of the images that can be read; ``leave_out`` gets why each other one cannot."""
+    for frame in mapped(partial(_read, clock), enumerate(paths)):
+        if isinstance(frame, BadSample):
+            leave_out(frame)
         else:
-            yield found
+            yield frame
 
 
 def _read(clock: Clock, numbered: tuple[int, Path]) -> Frame | BadSample:

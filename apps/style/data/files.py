@@ -9,6 +9,8 @@ from pathlib import Path
 from core.data.images.files import SUFFIXES
 from core.errors import InputError
 
+Report = Callable[[str], object]  # takes a line for a person
+
 # Broken in the zip: github.com/cs-chan/ArtGAN/issues/4 and /14.
 CORRUPT = (
     "Baroque/rembrandt_woman-standing-with-raised-hands.jpg",
@@ -32,19 +34,17 @@ def check_folders(root: str, paths: Sequence[str], lists: str) -> None:
             )
 
 
-def present_files(
-    paths: Mapping[int, str], allowed: int, tell: Callable[[str], object]
-) -> list[int]:
-    """The keys of files that are there and not known to be broken; the others are told of.
+def present_files(paths: Mapping[int, str], allowed: int, report: Report) -> list[int]:
+    """The keys of files that are there and not known to be broken; the others are reported.
 
     Raises InputError where more than `allowed` are missing.
     """
     broken = {i for i, path in paths.items() if path.replace(os.sep, "/").endswith(CORRUPT)}
-    there = _contents({os.path.dirname(path) for path in paths.values()})
+    names = _contents({os.path.dirname(path) for path in paths.values()})
     missing = [
         i
         for i, path in paths.items()
-        if i not in broken and os.path.basename(path) not in there[os.path.dirname(path)]
+        if i not in broken and os.path.basename(path) not in names[os.path.dirname(path)]
     ]
     if len(missing) > allowed:
         raise InputError(
@@ -52,9 +52,9 @@ def present_files(
             f"{paths[missing[0]]}: is data.root right? data.skip_bad allows {allowed}"
         )
     for i in sorted(broken):
-        tell(f"left out: {paths[i]} is broken in ArtGAN's zip")
+        report(f"left out: {paths[i]} is broken in ArtGAN's zip")
     for i in missing:
-        tell(f"left out: {paths[i]} is missing")
+        report(f"left out: {paths[i]} is missing")
     return [i for i in paths if i not in broken.union(missing)]
 
 

@@ -105,14 +105,14 @@ def read_csv(file: str | Path) -> Listing:
             f"{file} has no column {missing[0]!r}, but {', '.join(columns)}: its first line names "
             "the columns path, class and, if it likes, split"
         )
-    wanted = ["path", label, *(["split"] if "split" in columns else [])]
-    found = [_checked_row(row, wanted, f"{file}, line {rows.line_num}") for row in rows]
-    _check_twice([path for path, *_ in found], str(file))
-    classes = sorted({name for _, name, *_ in found})
+    names = ["path", label, *(["split"] if "split" in columns else [])]
+    values = [_checked_row(row, names, f"{file}, line {rows.line_num}") for row in rows]
+    _check_twice([path for path, *_ in values], str(file))
+    classes = sorted({name for _, name, *_ in values})
     index = {name: i for i, name in enumerate(classes)}
-    labels = [index[name] for _, name, *_ in found]
-    sides = [side for row in found for side in row[2:]]
-    return Listing([path for path, *_ in found], labels, classes, sides)
+    labels = [index[name] for _, name, *_ in values]
+    sides = [side for row in values for side in row[2:]]
+    return Listing([path for path, *_ in values], labels, classes, sides)
 
 
 def _lines_of_csv(file: Path) -> list[str]:

@@ -11,19 +11,44 @@ from core.config import did_you_mean
 from core.errors import InputError
 
 STYLES = (
-    "Abstract_Expressionism", "Action_painting", "Analytical_Cubism", "Art_Nouveau", "Baroque",
-    "Color_Field_Painting", "Contemporary_Realism", "Cubism", "Early_Renaissance", "Expressionism",
-    "Fauvism", "High_Renaissance", "Impressionism", "Mannerism_Late_Renaissance", "Minimalism",
-    "Naive_Art_Primitivism", "New_Realism", "Northern_Renaissance", "Pointillism", "Pop_Art",
-    "Post_Impressionism", "Realism", "Rococo", "Romanticism", "Symbolism", "Synthetic_Cubism",
+    "Abstract_Expressionism",
+    "Action_painting",
+    "Analytical_Cubism",
+    "Art_Nouveau",
+    "Baroque",
+    "Color_Field_Painting",
+    "Contemporary_Realism",
+    "Cubism",
+    "Early_Renaissance",
+    "Expressionism",
+    "Fauvism",
+    "High_Renaissance",
+    "Impressionism",
+    "Mannerism_Late_Renaissance",
+    "Minimalism",
+    "Naive_Art_Primitivism",
+    "New_Realism",
+    "Northern_Renaissance",
+    "Pointillism",
+    "Pop_Art",
+    "Post_Impressionism",
+    "Realism",
+    "Rococo",
+    "Romanticism",
+    "Symbolism",
+    "Synthetic_Cubism",
     "Ukiyo_e",
-)  # fmt: skip
+)
 # With fewer than 520 paintings in the lists. That the 21 classes of Iliadis et al. (Technologies
 # 10(1):2, 2021) are the others is our reading: the paper's list of classes has 27.
 SMALL = (
-    "Action_painting", "Analytical_Cubism", "Contemporary_Realism", "New_Realism", "Pointillism",
+    "Action_painting",
+    "Analytical_Cubism",
+    "Contemporary_Realism",
+    "New_Realism",
+    "Pointillism",
     "Synthetic_Cubism",
-)  # fmt: skip
+)
 ALIASES = {"Art_Nouveau_Modern": "Art_Nouveau"}  # folders that are named unlike their class
 
 

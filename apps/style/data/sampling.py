@@ -37,6 +37,7 @@ class SquareRoot(Dataset):
         return f"{self.source}, square-root sampling"
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        drawn = np.random.default_rng([int(torch.randint(2**62, ())), index])
-        places = self.places[drawn.choice(len(self.places), p=self.probabilities)]
-        return self.images[int(drawn.choice(places))]
+        # two numbers of one generator: the class, then the painting
+        rng = np.random.default_rng([int(torch.randint(2**62, ())), index])
+        places = self.places[rng.choice(len(self.places), p=self.probabilities)]
+        return self.images[int(rng.choice(places))]

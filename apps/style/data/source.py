@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,7 +12,9 @@ from torch.utils.data import Dataset
 from apps.style.config import StyleConfig
 from apps.style.data.dataset import class_counts, open_paintings
 from apps.style.data.sampling import SquareRoot
+from core.app.embedded import embedded_folder
 from core.data.augment import train_transform
+from core.data.samples import with_transform
 from core.data.streams.labelled import LabelledStream
 from core.data.transforms import eval_transform
 from core.errors import InputError
@@ -23,9 +26,14 @@ NEED_COUNTS = ("weighted", "logit_adjusted")  # losses
 
 
 class StyleData:
-    """The training and validation paintings of a run; the embedded ones are painted if need be."""
+    """The training and validation paintings of a run; the embedded ones are painted if need be.
+
+    Raises InputError for settings that fit no data.
+    """
 
     def __init__(self, config: StyleConfig, session: Session):
+        if config.eval.batch_size < 1:  # said before step 1, not at the first evaluation
+            raise InputError(f"eval.batch_size is {config.eval.batch_size}: at least 1")
         self.config, self.session = config, session
         self.files = config.data
         if not (config.data.root or config.data.csv):
@@ -39,13 +47,13 @@ class StyleData:
 
     def open(self, split: str) -> Dataset | LabelledStream:
         """One side of the split, without a transform."""
-        return open_paintings(self.files, split, tell=self.session.print)
+        return open_paintings(self.files, split, report=self.session.print)
 
     def train(self, images, network: Classifier) -> Dataset | LabelledStream:
         """`images` with the augmentation and the sampling of the configuration."""
         backbone = network.backbone
         options = (backbone.image_size, backbone.normalization)
-        images.transform = train_transform(self.config.augment, *options)
+        images = with_transform(images, train_transform(self.config.augment, *options))
         if self.config.sampling == "plain":
             return images
         if isinstance(images, LabelledStream):
@@ -53,7 +61,10 @@ class StyleData:
         return SquareRoot(images)
 
     def val(self, network: Classifier) -> Dataset:
-        """The validation paintings as the network takes them. InputError for other classes."""
+        """The validation paintings as the network takes them.
+
+        Raises InputError where their classes are not the network's.
+        """
         return prepared(self.open("val"), self.config.protocol, network)
 
     def counts(self, images) -> torch.Tensor | None:
@@ -65,22 +76,16 @@ class StyleData:
 
 def embedded_paintings(config: StyleConfig, session: Session) -> Path:
     """The folder of the embedded paintings, which are painted by the main process if need be."""
-    from apps.style.paintings import write_paintings
+    from apps.style.paintings import write_paintings  # compiles its kernels
 
-    wanted = config.paintings
-    counts = f"{wanted.train}-{wanted.val}-{wanted.size}px"
-    root = Path("data") / f"style-paintings-{counts}-seed{wanted.seed}"
-    if session.is_main:
-        write_paintings(root, wanted.train, wanted.val, wanted.seed, wanted.size)
-    session.wait()
-    return root
+    what = config.embedded
+    name = f"style-paintings-{what.train}-{what.val}-{what.size}px-seed{what.seed}"
+    options = {"train": what.train, "val": what.val, "seed": what.seed, "size": what.size}
+    return embedded_folder(session, name, partial(write_paintings, **options))
 
 
 def prepared(images: Dataset, protocol: str, network: Classifier) -> Dataset:
     """`images` with the network's class indices and the transform of evaluation."""
-    images = matched_classes(images, network)
     backbone = network.backbone
     transform = eval_transform(protocol, backbone.image_size, backbone.normalization)
-    target = getattr(images, "stream", images)  # a stream that is read in turn decodes by itself
-    target.transform = transform
-    return images
+    return with_transform(matched_classes(images, network), transform)

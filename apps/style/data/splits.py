@@ -41,12 +41,12 @@ def long_tailed(labels: Sequence[int], ratio: float, seed: int) -> np.ndarray:
     """
     labels = np.asarray(labels)
     classes, sizes = np.unique(labels, return_counts=True)
-    kept = []
+    parts = []
     for c, label in enumerate(classes):
         places = np.random.default_rng([seed, label]).permutation(np.flatnonzero(labels == label))
-        wanted = sizes.max() * ratio ** (-c / max(len(classes) - 1, 1))
-        kept.append(places[: max(round(wanted), 1)])
-    return np.sort(np.concatenate(kept))
+        size = sizes.max() * ratio ** (-c / max(len(classes) - 1, 1))
+        parts.append(places[: max(round(size), 1)])  # a class that has fewer keeps all
+    return np.sort(np.concatenate(parts))
 
 
 def artist_split(
@@ -63,16 +63,16 @@ def artist_split(
     check_share(val_share)
     counts = _counts(artists, labels)
     totals, painted_by = counts.sum(0), (counts > 0).sum(0)
-    chosen = np.random.default_rng(seed).random(len(counts)) < val_share
+    validates = np.random.default_rng(seed).random(len(counts)) < val_share  # (A,)
     while True:
-        signs = np.where(chosen, -1, 1)[:, None]
-        now = counts[chosen].sum(0)
-        costs = _cost(now + signs * counts, totals, painted_by, val_share)
+        signs = np.where(validates, -1, 1)[:, None]  # (A, 1): what a change of sides does
+        now = counts[validates].sum(0)  # (K + 1,) paintings that validate
+        costs = _cost(now + signs * counts, totals, painted_by, val_share)  # (A,)
         best = int(costs.argmin())
         if costs[best] >= _cost(now[None], totals, painted_by, val_share)[0] - GAIN:
             break
-        chosen[best] = ~chosen[best]
-    val = chosen[np.unique(np.asarray(artists), return_inverse=True)[1]]
+        validates[best] = ~validates[best]
+    val = validates[np.unique(np.asarray(artists), return_inverse=True)[1]]
     one_sided = (now == 0) | (now == totals)
     return val, np.flatnonzero(one_sided[:-1] & (totals[:-1] > 0)).tolist()
 
@@ -88,7 +88,8 @@ def _counts(artists: Sequence[str], labels: Sequence[int]) -> np.ndarray:
 
 def _cost(val: np.ndarray, totals: np.ndarray, painted_by: np.ndarray, share: float) -> np.ndarray:
     """Of validation paintings by class, (n, K + 1) -> (n,)."""
-    lacking = (val == totals) | ((val == 0) & (painted_by > 1))
+    # nobody trains on a class, or nobody validates it though two artists could share it
+    lacking = (val == totals) | ((val == 0) & (painted_by > 1))  # (n, K + 1)
     lacking = (lacking & (totals > 0)).sum(1)
     return len(totals) * lacking + ((val / np.maximum(totals, 1) - share) ** 2).sum(1)
 

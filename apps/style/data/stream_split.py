@@ -7,22 +7,21 @@ class has exactly its share: for that the labels would have to be read first.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
+from apps.style.config import DataConfig
 from apps.style.data.protocols import STYLES, known_classes
 from apps.style.data.splits import check_share
 from core.data.streams.hub import open_hub_stream
 from core.data.streams.labelled import LabelledStream
 from core.data.streams.tar_shard import Sample
 from core.errors import InputError
-
-if TYPE_CHECKING:
-    from apps.style.data.dataset import DataConfig
 
 Read = Callable[[int, int], Iterator[Sample]]
 
@@ -51,38 +50,44 @@ def open_stream_side(
 
 
 def divided(stream: LabelledStream, split: str, val_share: float, seed: int) -> LabelledStream:
-    """The rows of one side of the split, in their order. Changes the stream.
+    """The rows of one side of the split, in their order.
 
     Raises InputError where the side is empty.
     """
     check_share(val_share)
     drawn = [np.random.default_rng([seed, s]).random(n) for s, n in enumerate(stream.lengths)]
-    kept = [np.flatnonzero((row < val_share) == (split == "val")) for row in drawn]
-    stream.read, stream.lengths = partial(_read_kept, stream.read, kept), [len(k) for k in kept]
-    if not len(stream):
+    rows = [np.flatnonzero((numbers < val_share) == (split == "val")) for numbers in drawn]
+    side = copy.copy(stream)  # the whole stream stays as it is
+    side.read, side.lengths = partial(_read_rows, stream.read, rows), [len(r) for r in rows]
+    if not len(side):
         raise InputError(f"{stream}: no row is on the side {split} with data.val_share {val_share}")
-    stream.source += f" {split} (share {val_share:g}, seed {seed})"
-    return stream
+    side.source = f"{stream.source} {split} (share {val_share:g}, seed {seed})"
+    return side
 
 
-def _read_kept(read: Read, kept: Sequence[np.ndarray], shard: int, start: int) -> Iterator[Sample]:
-    places = kept[shard][start:].tolist()
+def _read_rows(read: Read, rows: Sequence[np.ndarray], shard: int, start: int) -> Iterator[Sample]:
+    """The samples of some rows of a shard, from number `start` of them on.
+
+    The shard is read from the first of these rows to the last, what is between them is passed over.
+    """
+    places = rows[shard][start:].tolist()
     if not places:
         return
-    wanted = iter(places)
-    following = next(wanted)
+    remaining = iter(places)
+    following = next(remaining)
     for place, sample in enumerate(read(shard, following), following):
         if place == following:
             yield sample
-            if (following := next(wanted, -1)) < 0:
+            if (following := next(remaining, -1)) < 0:
                 return
 
 
 def renamed(stream: LabelledStream, names: Sequence[str], classes: Sequence[str]) -> LabelledStream:
-    """Class i becomes the place of names[i] in `classes`. Changes the stream."""
+    """The same samples; class i becomes the place of names[i] in `classes`."""
     index = [classes.index(name) for name in names]
-    stream.read, stream.classes = partial(_read_renamed, stream.read, index), list(classes)
-    return stream
+    view = copy.copy(stream)
+    view.read, view.classes = partial(_read_renamed, stream.read, index), list(classes)
+    return view
 
 
 def _read_renamed(read: Read, index: Sequence[int], shard: int, start: int) -> Iterator[Sample]:
@@ -94,7 +99,8 @@ def _read_renamed(read: Read, index: Sequence[int], shard: int, start: int) -> I
 class InTurn(Dataset):
     """The samples of a stream by index, for evaluation; ascending indices read it once through.
 
-    Each loader process reads all of it, whatever share of the samples it gives.
+    Each loader process reads all of it, whatever share of the samples it gives. An index before the
+    last one opens its shard again.
     """
 
     def __init__(self, stream: LabelledStream):
@@ -117,6 +123,7 @@ class InTurn(Dataset):
     def _sample(self, shard: int, place: int) -> Sample | None:
         if (shard, place) == (self.shard, self.position - 1):  # loaders repeat the last one
             return self.last
+        # behind, or in another shard: read on from there instead of passing over what is between
         if shard != self.shard or place < self.position:
             self.samples = self.stream.samples(shard, place)
             self.shard, self.position = shard, place

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import InputError
+from core.tables import Table, scaled
 
 BINS = 15  # of the calibration error, as Guo et al. have it
 TOP = 5
@@ -60,7 +61,7 @@ def confusion_matrix(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarra
     """(K, K) int64: how often true class i was taken for class j."""
     probabilities, labels = _checked(probabilities, labels)
     classes = probabilities.shape[1]
-    pairs = labels * classes + probabilities.argmax(1)
+    pairs = labels * classes + probabilities.argmax(1)  # (N,) one number for each cell
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
@@ -85,7 +86,7 @@ def class_scores(confusion: np.ndarray, classes: Sequence[str]) -> list[ClassSco
     """Count, recall, precision and F1 of each class, in the order of the classes."""
     count, predicted, right = confusion.sum(1), confusion.sum(0), confusion.diagonal()
     columns = [right / _or_nan(count), right / _or_nan(predicted)]
-    columns.append(2 * right / _or_nan(count + predicted))
+    columns.append(2 * right / _or_nan(count + predicted))  # 2 TP / (2 TP + FN + FP)
     return [
         ClassScore(name, int(n), *(float(column[i]) for column in columns))
         for i, (name, n) in enumerate(zip(classes, count, strict=True))
@@ -105,18 +106,10 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def table(scores: Sequence[ClassScore]) -> str:
-    """The scores as lines of text for people: percent, `-` where undefined."""
-    width = max(len(score.name) for score in scores)
-    lines = [f"{'class':{width}}  {'n':>5}  recall  precision     F1"]
-    for s in scores:
-        recall, precision, f1 = (_percent(v) for v in (s.recall, s.precision, s.f1))
-        lines.append(f"{s.name:{width}}  {s.count:5}  {recall:>6}  {precision:>9}  {f1:>5}")
-    return "\n".join(lines)
-
-
-def _percent(value: float) -> str:
-    return "-" if np.isnan(value) else f"{100 * value:.1f}"
+def classes_table(scores: Sequence[ClassScore]) -> Table:
+    """The scores for people: percent, `-` where undefined."""
+    rows = [(s.name, s.count, s.recall, s.precision, s.f1) for s in scores]
+    return Table("", ("class", "n", "recall", "precision", "F1"), rows, form=scaled(100, 1))
 
 
 def _or_nan(counts: np.ndarray) -> np.ndarray:
@@ -125,7 +118,7 @@ def _or_nan(counts: np.ndarray) -> np.ndarray:
 
 def _rank(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How many classes come before the true one: (N,)."""
-    own = np.take_along_axis(probabilities, labels[:, None], 1)
+    own = np.take_along_axis(probabilities, labels[:, None], 1)  # (N, 1)
     earlier = np.arange(probabilities.shape[1]) < labels[:, None]
     return ((probabilities > own) | ((probabilities == own) & earlier)).sum(1)
 

@@ -1,11 +1,10 @@
 """Procedural paintings: twelve ways of painting the same seeded scenes, as files like WikiArt's.
 
-shapes.py        outlines                        brushed.py  dots, strokes, patches, drips
-moods.py         the light of a scene            flat.py     contours, screens, blocks, grids
-compositions.py  what is in a picture            tonal.py    sfumato, hatching, facets
-scene.py         colours and fields of it        styles.py   the styles by name, a painting
-hands.py         artists, names, titles          dataset.py  images and lists on disk
-colour.py, ground.py, kernels.py  what painters share        sheet.py  a row for each style
+scenes/      what there is to paint: outlines, moods, kinds of scenes, a scene as fields of pixels
+painters/    how it is painted: with the brush, in flat colours, in light and dark
+hands.py     artists, their names and titles     styles.py   the styles by name, a painting
+colour.py    mixing of colours                   dataset.py  images and lists on disk
+kernels.py   compiled loops over pixels          sheet.py    a picture of all styles
 """
 
 from apps.style.paintings.dataset import write_paintings

@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from apps.style.paintings import brushed, flat, tonal
 from apps.style.paintings.hands import ARTISTS, Hand, hand, title
-from apps.style.paintings.scene import OVERSAMPLING, draw_scene, kind_of
+from apps.style.paintings.painters import brushed, flat, tonal
+from apps.style.paintings.scenes.scene import OVERSAMPLING, draw_scene, kind_of
 
 PAINTERS = {
     "Action_painting": brushed.action_painting,

@@ -40,6 +40,7 @@ def play(table, thresholds, key, xs, ys):
     or upper map in it. table (16, 6): the two maps of each column; thresholds (8,).
     """
     for i in range(LAG, xs.size):
+        # the number's place is its index, not what was drawn before: no chain between the games
         word = numba.uint32(random_bits(key, numba.uint64(i)) >> numba.uint64(32))
         column = word >> numba.uint32(29)
         above = (word & numba.uint32(0x1FFFFFFF)) >= thresholds[column]
@@ -55,8 +56,8 @@ def play(table, thresholds, key, xs, ys):
     error_model="numpy",
     nogil=True,
 )
-def cells(xs, ys, frame, margin, side, found):
-    """The pixel of each point, as row * side + column, in `found`.
+def cells(xs, ys, frame, margin, side, places):
+    """The pixel of each point, as row * side + column, in `places`.
 
     frame: left, top, pixels per unit to the right, pixels per unit downwards.
     """
@@ -64,7 +65,7 @@ def cells(xs, ys, frame, margin, side, found):
     for i in range(xs.size):
         row = numba.int32((top - ys[i]) * down) + margin
         column = numba.int32((xs[i] - left) * across) + margin
-        found[i] = row * side + column
+        places[i] = row * side + column
 
 
 @njit(
@@ -87,7 +88,11 @@ def count(cells, mask, counts):
     nogil=True,
 )
 def paste(cells, side, key, counts):
-    """Every point writes a random 3x3 mask of its own (never empty) over what is there: 0 or 1."""
+    """Every point writes a random 3x3 mask of its own (never empty) over what is there: 0 or 1.
+
+    Later points win where masks overlap, so the order of `cells` matters. The margin of one pixel
+    or more keeps all nine inside the image.
+    """
     for i in range(cells.size):
         bits = random_bits(key, numba.uint64(i)) % numba.uint64(511) + numba.uint64(1)
         corner = cells[i] - side - 1
@@ -112,14 +117,16 @@ def random_sign(key, index):
 )
 def refine(heights, noise, key, finer):
     """A step of diamond-square: (n, n) -> (2n, 2n), periodic, n a power of two."""
-    n = heights.shape[0]
+    n = heights.shape[0]  # & (n - 1) below: modulo n, so that the borders meet
     quarter = numba.float32(0.25)
+    # diamond: the middle of each square, from its four corners
     for i in range(n):
         for j in range(n):
             below, right = (i + 1) & (n - 1), (j + 1) & (n - 1)
             around = heights[i, j] + heights[i, right] + heights[below, j] + heights[below, right]
             centre = quarter * around + noise * random_sign(key, numba.uint64(3 * (i * n + j)))
             finer[2 * i, 2 * j], finer[2 * i + 1, 2 * j + 1] = heights[i, j], centre
+    # square: the middle of each edge, from its two ends and the two middles beside it
     for i in range(n):
         for j in range(n):
             below, right = (i + 1) & (n - 1), (j + 1) & (n - 1)

@@ -26,6 +26,7 @@ from core.config import load_config, save_config
 from core.data.fractals.dataset import FractalImages, FractalsConfig
 from core.data.loading import epoch_order
 from core.errors import InputError
+from core.files import whole_file
 
 CHUNK = 250  # images of a folder that a process writes at a time
 
@@ -114,10 +115,8 @@ def _write_chunk(config: FractalsConfig, folder: Path, start: int) -> int:
         path = folder / images.names[index]
         if path.exists():
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial_path = path.with_name(path.name + ".partial")
-        partial_path.write_bytes(encoded(images, index))
-        os.replace(partial_path, path)
+        with whole_file(path) as partial_path:
+            partial_path.write_bytes(encoded(images, index))
     return stop - start
 
 
@@ -126,13 +125,11 @@ def _write_shard(what: Written, path: Path, number: int) -> int:
     order = epoch_order(what.data.seed, 0, len(images))
     chosen = order[number * what.per_shard : (number + 1) * what.per_shard].tolist()
     if not path.exists():
-        partial_path = path.with_name(path.name + ".partial")
-        with tarfile.open(partial_path, "w") as tar:
+        with whole_file(path) as partial_path, tarfile.open(partial_path, "w") as tar:
             for index in chosen:
                 key = images.names[index].removesuffix(".png").replace("/", "_")
                 _add(tar, f"{key}.png", encoded(images, index))
                 _add(tar, f"{key}.cls", str(images.labels[index]).encode())
-        os.replace(partial_path, path)
     return len(chosen)
 
 

@@ -55,23 +55,26 @@ def _load(name: str, split: str) -> Any:
 
 
 def find_columns(features: Any, root: str, chosen: list[str]) -> tuple[str, str]:
-    """The names of the image column and the label column."""
+    """The names of the image column and the label column.
+
+    Raises InputError where there is none, or several and `chosen` names none of them.
+    """
     if unknown := [name for name in chosen if name not in features]:
         raise InputError(f"{root}: no column {unknown[0]!r}, but {', '.join(features)}")
     return _column(features, root, chosen, "Image"), _column(features, root, chosen, "ClassLabel")
 
 
 def _column(features: Any, root: str, chosen: list[str], kind: str) -> str:
-    found = [name for name, feature in features.items() if type(feature).__name__ == kind]
-    wanted = [name for name in found if name in chosen] or found
-    if not found:
+    names = [name for name, feature in features.items() if type(feature).__name__ == kind]
+    columns = [name for name in names if name in chosen] or names
+    if not columns:
         raise InputError(f"{root} has no {kind} column; its columns: {', '.join(features)}")
-    if len(wanted) > 1:
+    if len(columns) > 1:
         raise InputError(
-            f"{root} has several {kind} columns: {', '.join(wanted)}. Choose one, as in "
-            f"{root.partition('#')[0]}#{wanted[0]}"
+            f"{root} has several {kind} columns: {', '.join(columns)}. Choose one, as in "
+            f"{root.partition('#')[0]}#{columns[0]}"
         )
-    return wanted[0]
+    return columns[0]
 
 
 def still_encoded(dataset: Any, image: str) -> Any:

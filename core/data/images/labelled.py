@@ -39,7 +39,7 @@ class LabelledImages(Dataset):
     source: what was opened (equal sources are the same images); classes: names; labels: (N,)
     indices into them; names: (N,) the files' base names, or the index where there are no files.
     max_pixels: as `decode` has it. An image that cannot be read raises BadSample when it is asked
-    for.
+    for. Raises InputError where there is no image, or a label without a class.
     """
 
     def __init__(
@@ -79,7 +79,10 @@ class LabelledImages(Dataset):
         return {"image": image, "label": self.labels[index]}
 
     def relabelled(self, classes: Sequence[str]) -> LabelledImages:
-        """The same images, labelled by the positions of their classes' names in ``classes``."""
+        """The same images, labelled by the positions of their classes' names in ``classes``.
+
+        Raises InputError where one of them is not there.
+        """
         index = {name: i for i, name in enumerate(classes)}
         if missing := [name for name in self.classes if name not in index]:
             raise InputError(f"{self.source} has unknown classes: {some_of(missing)}")
@@ -93,5 +96,5 @@ class LabelledImages(Dataset):
 
 def some_of(names: Sequence[str], limit: int = 5) -> str:
     """The first few names, and how many follow."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + rest

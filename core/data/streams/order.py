@@ -76,6 +76,7 @@ class Order:
         self.lengths, self.seed, self.layouts = np.asarray(lengths, np.int64), seed, layouts
         steps = [(a, b.step - a.step) for a, b in pairwise(layouts)]
         self.given = [layout.given(count * layout.accumulate) for layout, count in steps]
+        # cumulative sizes by layout and epoch, each (lanes,); grows as epochs are asked for
         self._before = [[np.zeros(layout.lanes, np.int64)] for layout in layouts]
         self.pieces = lru_cache(16)(self._pieces)  # of an epoch, as a layout finds it
 
@@ -83,9 +84,11 @@ class Order:
         """The endless blocks of a lane of the last layout that has given so many samples."""
         s, epoch = len(self.layouts) - 1, 0
         size = self.layouts[s].buffer
+        # epochs that this lane has behind it, also those that earlier layouts gave (of size 0 now)
         while self.before(epoch + 1, s)[lane] <= given:
             epoch += 1
         while True:
+            # (n, 3) pieces of the lane, and how many of their samples it has given already
             own, done = self.range(lane, epoch, s), max(given - self.before(epoch, s)[lane], 0)
             for block in range(done // size, -(-_count(own) // size)):
                 first = block * size
@@ -105,6 +108,8 @@ class Order:
         """The lengths of the lanes' ranges: (lanes,)."""
         lanes = self.layouts[s].lanes
         whole, spare = divmod(self.total(epoch, s), lanes)
+        # `spare` lanes have one more, and other ones each epoch: lane l where (l + e) spare mod
+        # lanes < spare, which over `lanes` epochs gives every lane `spare` of them
         return whole + ((np.arange(lanes) + epoch) * spare % lanes < spare)  # each in its turn
 
     def before(self, epoch: int, s: int) -> np.ndarray:
@@ -119,15 +124,17 @@ class Order:
         return np.clip(self.before(epoch + 1, s) - self.given[s], 0, self.sizes(epoch, s))
 
     def _pieces(self, epoch: int, s: int) -> np.ndarray:
-        if s == 0:
+        """What layout s has to share out of an epoch, in the order of reading: (n, 3) pieces."""
+        if s == 0:  # nothing was read before: whole shards, shuffled
             shards = epoch_order(self.seed, epoch, len(self.lengths))
             shards = shards[self.lengths[shards] > 0]
             return np.stack([shards, np.zeros_like(shards), self.lengths[shards]], axis=1)
+        # what the lanes before left, lane after lane
         lanes = range(self.layouts[s - 1].lanes)
         return _merged(np.concatenate([self._unread(lane, epoch, s - 1) for lane in lanes]))
 
     def range(self, lane: int, epoch: int, s: int) -> np.ndarray:
-        """The pieces that a lane reads."""
+        """The pieces that a lane reads, (n, 3): its share of the layout's, one after the other."""
         sizes = self.sizes(epoch, s)
         first = int(sizes[:lane].sum())
         return _cut(self.pieces(epoch, s), first, first + int(sizes[lane]))
@@ -138,8 +145,10 @@ class Order:
         count = _count(own)
         block, inside = divmod(count - int(self.left(epoch, s)[lane]), size)
         first, stop = block * size, min((block + 1) * size, count)
-        if not inside:
+        if not inside:  # it stopped between two blocks
             return _cut(own, first, count)
+        # of a block that was begun, the places behind `inside` of its order; sorted, to be read in
+        # a row as before, one piece each until _merged joins neighbours
         order = self._shuffled(stop - first, epoch, s, lane, block)
         shard, index = _places(own, first + np.sort(order[inside:])).T
         rest = np.stack([shard, index, index + 1], axis=1)
@@ -147,6 +156,7 @@ class Order:
 
 
 def _count(pieces: np.ndarray) -> int:
+    """Samples in pieces (n, 3)."""
     return int((pieces[:, 2] - pieces[:, 1]).sum())
 
 
@@ -154,15 +164,15 @@ def _cut(pieces: np.ndarray, start: int, stop: int) -> np.ndarray:
     """The pieces of the positions start to stop of a sequence of pieces."""
     ends = np.cumsum(pieces[:, 2] - pieces[:, 1])
     begins = ends - (pieces[:, 2] - pieces[:, 1])
-    found = pieces.copy()
-    found[:, 1] += np.maximum(start - begins, 0)
-    found[:, 2] -= np.maximum(ends - stop, 0)
-    return found[found[:, 1] < found[:, 2]]
+    cut = pieces.copy()
+    cut[:, 1] += np.maximum(start - begins, 0)
+    cut[:, 2] -= np.maximum(ends - stop, 0)
+    return cut[cut[:, 1] < cut[:, 2]]  # those outside have turned inside out
 
 
 def _places(pieces: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """(shard, index) of positions in a sequence of pieces: (n, 2)."""
-    ends = np.cumsum(pieces[:, 2] - pieces[:, 1])
+    ends = np.cumsum(pieces[:, 2] - pieces[:, 1])  # (n,) positions behind each piece
     at = np.searchsorted(ends, positions, "right")
     return np.stack([pieces[at, 0], pieces[at, 2] - ends[at] + positions], axis=1)
 

@@ -117,10 +117,15 @@ def _by_name(folder: Path, split: str) -> list[str]:
     """The shards of a split, sorted; of the folder, where no split is asked for."""
     name = glob.escape(split)
     for pattern in (f"{name}-*.tar", f"{name}_*.tar") if split else ("*.tar",):
-        if paths := sorted(map(str, folder.glob(pattern))):
+        if paths := _visible(folder, pattern):
             return paths
     inner = folder / split
-    return sorted(map(str, inner.glob("*.tar"))) if inner.is_dir() and _only_tars(inner) else []
+    return _visible(inner, "*.tar") if inner.is_dir() and _only_tars(inner) else []
+
+
+def _visible(folder: Path, pattern: str) -> list[str]:
+    """Files of a pattern, sorted; a killed writer may have left a hidden part of one."""
+    return sorted(str(path) for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def _only_tars(folder: Path) -> bool:

@@ -9,13 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
+from apps.crossview.config import DataConfig
 from apps.crossview.data.maps import CITYSCAPES, CVUSA, Palette, one_hot, open_palette
-from apps.crossview.data.pairs import DataConfig, Pairs, class_ids
+from apps.crossview.data.pairs import Pairs, class_ids
 from apps.crossview.data.panels import panel_boxes
-from apps.crossview.data.splits import by_panorama, leak, panorama_of, read_list
+from apps.crossview.data.splits import panorama_of
 from apps.crossview.data.views import map_ids, map_input, views_of
 from core import InputError
 from core.data.loading import BadSample, seed_everything
+from tests.apps.crossview.test_splits import dayton
 
 REAL = os.environ.get("MIXER_TEST_DATA")
 real_data = pytest.mark.skipif(not REAL, reason="MIXER_TEST_DATA names no folder of real data")
@@ -244,6 +246,18 @@ def test_panels_are_mirrored_and_cropped_together(tmp_path):
     assert len(seen) > 4
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_resized_maps_hold_no_class_that_was_not_there(tmp_path, training):
+    """Between sky (0) and vegetation (3) lie no roads, at any size."""
+    (tmp_path / "train").mkdir()
+    rng = np.random.default_rng(0)
+    colours = np.array([CVUSA["sky"], CVUSA["vegetation"]], np.uint8)
+    panels = [photograph(rng), photograph(rng), *(colours[np.eye(SIDE, dtype=int)] for _ in "ag")]
+    Image.fromarray(np.concatenate(panels, 1)).save(tmp_path / "train/0.png")
+    pairs = Pairs(config(tmp_path, size=(20, 36), enlarge=1.3), "train", training=training)
+    assert set(pairs[0]["ground_map"].unique().tolist()) == {0, 3}
+
+
 def test_evaluation_neither_crops_nor_mirrors(tmp_path):
     panels = write_panels(tmp_path / "val/0.png")
     pairs = Pairs(config(tmp_path, enlarge=2.0), "val")
@@ -312,36 +326,7 @@ def test_settings_that_cannot_be(tmp_path, changes, words):
         Pairs(replace(config(tmp_path), **changes), "train")
 
 
-# ---- Dayton's split --------------------------------------------------------------------------
-
-
-def dayton(panos, crops):
-    return [f"p{p}-_.x{10 * c}.y400.a{37 * c - 180}.jpg" for p in range(panos) for c in crops]
-
-
-def test_panoramas_are_not_divided():
-    names = dayton(40, range(9))
-    train, test = by_panorama(names, 90, seed=1)
-    assert sorted(train + test) == sorted(names)
-    assert not {panorama_of(n) for n in train} & {panorama_of(n) for n in test}
-    assert abs(len(test) - 90) <= 9
-    assert by_panorama(names[::-1], 90, seed=1) == (train, test), "the lists' order is nothing"
-    assert by_panorama(names, 90, seed=2)[1] != test
-
-
-def test_the_leak_by_hand():
-    train = ["a.x1.y1.a10.jpg", "a.x2.y1.a-175.jpg", "b.x1.y1.a0.jpg"]
-    test = ["a.x9.y1.a15.jpg", "a.x9.y1.a170.jpg", "b.x2.y1.a100.jpg", "c.x1.y1.a0.jpg"]
-    found = leak(train, test)
-    assert found["shared"] == 3
-    assert found["share"] == 0.75
-    # 5 degrees; 15 across the half turn; 100; another panorama
-    assert [found[f"within {d}"] for d in (10, 20, 45)] == [0.25, 0.5, 0.5]
-
-
-def test_lists_with_lines_that_are_none(tmp_path):
-    (tmp_path / "l.txt").write_text(".\n..\na.x1.y1.a10.jpg\n\n")
-    assert read_list(tmp_path / "l.txt") == (["a.x1.y1.a10.jpg"], 2)
+# ---- Dayton's split: test_splits.py has it on names alone ------------------------------------
 
 
 def test_files_are_dealt_by_panorama(tmp_path):
@@ -375,27 +360,6 @@ def test_lists_say_who_is_where(tmp_path):
     (tmp_path / "lists/panorama_train.txt").write_text(names[0] + "\n")
     with pytest.raises(InputError, match="a folder with one list a side"):
         Pairs(given, "train")
-
-
-@real_data
-@pytest.mark.parametrize(
-    ("kind", "counts", "shared", "near"),
-    [
-        ("dayton", (55_000, 21_048, 0), 21_022, (35.5, 55.9, 83.3)),
-        ("dayton_ablation", (18_332, 7_015, 4), 6_952, None),
-    ],
-)
-def test_the_real_lists(kind, counts, shared, near):
-    folder = Path(REAL) / f"crossview/{kind}_lists"
-    (train, bad), (test, more) = (read_list(folder / f"{kind}_{s}.txt") for s in ("train", "test"))
-    assert (len(train), len(test), bad + more) == counts
-    found = leak(train, test)
-    assert found["shared"] == shared
-    if near:
-        assert [round(100 * found[f"within {d}"], 1) for d in (10, 20, 45)] == list(near)
-    fair = by_panorama([*train, *test], len(test))
-    assert leak(*fair)["shared"] == 0
-    assert abs(len(fair[1]) - len(test)) < 10
 
 
 @real_data

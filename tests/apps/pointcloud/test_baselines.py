@@ -18,8 +18,10 @@ from apps.pointcloud.evaluation.metrics import cloud_metrics
 from core.data.randomness import stream
 
 needs_open3d = pytest.mark.skipif(not has_open3d(), reason="Open3D cannot be imported here")
-METHODS = [pytest.param(method, id=name, marks=needs_open3d if name == "Poisson" else ())
-           for name, method in BASELINES.items()]  # fmt: skip
+METHODS = [
+    pytest.param(method, id=name, marks=needs_open3d if name == "Poisson" else ())
+    for name, method in BASELINES.items()
+]
 
 
 def sphere(count, seed):

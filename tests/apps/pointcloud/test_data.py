@@ -12,17 +12,17 @@ import pytest
 import torch
 from PIL import Image
 
+from apps.pointcloud.config import CorruptionConfig, DataConfig, EmbeddedConfig, PointCloudConfig
 from apps.pointcloud.data import rgbd, scenes
-from apps.pointcloud.data.clouds import drawn_side
-from apps.pointcloud.data.corruption import CorruptionConfig, corrupt
+from apps.pointcloud.data.cloud_set import drawn_side
+from apps.pointcloud.data.corruption import corrupt
 from apps.pointcloud.data.dataset import (
-    DataConfig,
     Reconstruction,
     collate,
-    embedded_clouds,
     open_clouds,
 )
 from apps.pointcloud.data.ply import write_ply
+from apps.pointcloud.data.source import CloudData, embedded_clouds
 from apps.pointcloud.evaluation import suites
 from apps.pointcloud.evaluation.suites import open_suite
 from apps.pointcloud.geometry.cloud import Cloud
@@ -30,6 +30,7 @@ from apps.pointcloud.solids import KINDS, make_shape, write_solids
 from core.data.loading import BadSample, EvalLoader, TrainLoader
 from core.data.randomness import stream
 from core.errors import InputError
+from core.training.session import Session
 
 PROTOCOL = Path(__file__).resolve().parents[3] / "docs" / "pointcloud_protocol.md"
 PLAIN = CorruptionConfig(points=64, noise=0, outliers=0, bias=0, holes=0)
@@ -73,11 +74,25 @@ def test_embedded_solids_are_a_shapenet_part_folder(solids):
 
 def test_embedded_clouds_are_written_once(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 1)  # other processes would take seconds to start
-    config = DataConfig(solids_train=1, solids_val=1)
-    clouds = embedded_clouds(config, "val", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    config, session = EmbeddedConfig(train=1, val=1, seed=3), Session()
+    clouds = embedded_clouds(session, config, "val")
     assert len(clouds) == len(KINDS)
-    assert len(embedded_clouds(config, "train", tmp_path)) == len(KINDS)
-    assert [p.name for p in tmp_path.iterdir()] == ["pointcloud-solids-1-1-seed0"]
+    assert len(embedded_clouds(session, config, "train")) == len(KINDS)
+    assert [p.name for p in (tmp_path / "data").iterdir()] == ["pointcloud-solids-1-1-seed3"]
+    record = json.loads((tmp_path / "data/pointcloud-solids-1-1-seed3/solids.json").read_text())
+    assert (record["seed"], record["train"], record["val"]) == (3, 1, 1)
+
+
+def test_a_run_trains_on_turned_clouds_and_validates_on_the_same_ones(solids):
+    data = DataConfig(root=str(solids), outputs=48, turn="any")
+    config = PointCloudConfig(data=data, corruption=CorruptionConfig(points=16))
+    clouds = CloudData(config, Session())
+    assert (clouds.train().turn, clouds.train().seed) == ("any", None)
+    first, again = clouds.val()[0], clouds.val()[0]
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert len(first["input"]) == 16
+    assert len(first["target"]) == 48
 
 
 def shapenet_lists(root, names):
@@ -289,10 +304,9 @@ def test_items_are_pure_functions_of_seed_and_index(solids):
     clouds = open_clouds(solids, "train")
     data = Reconstruction(clouds, CorruptionConfig(points=32), 100, seed=5)
     item = data[3]
-    assert {k: (tuple(v.shape), v.dtype) for k, v in item.items()} == {
-        "input": ((32, 3), torch.float32), "target": ((100, 3), torch.float32),
-        "normals": ((100, 3), torch.float32), "center": ((3,), torch.float32),
-        "scale": ((), torch.float32)}  # fmt: skip
+    shapes = {"input": (32, 3), "target": (100, 3), "normals": (100, 3), "center": (3,)}
+    assert {name: tuple(value.shape) for name, value in item.items()} == {**shapes, "scale": ()}
+    assert {value.dtype for value in item.values()} == {torch.float32}
     assert all(torch.equal(item[k], data[3][k]) for k in item)
     other = Reconstruction(clouds, CorruptionConfig(points=32), 100, seed=6)[3]
     assert not torch.equal(item["input"], other["input"])
@@ -379,11 +393,14 @@ def test_embedded_suites_have_the_protocols_hashes(name):
     assert open_suite(name).hashes() == recorded()[name]
 
 
-@pytest.mark.parametrize(("name", "file"), [
-    ("modelnet10", "modelnet10/points1024.npz"),
-    ("shapenet_sampled", "shapenet_sampled2048.npz"),
-    ("icl", "icl_livingroom1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("modelnet10", "modelnet10/points1024.npz"),
+        ("shapenet_sampled", "shapenet_sampled2048.npz"),
+        ("icl", "icl_livingroom1"),
+    ],
+)
 def test_real_suites_have_the_protocols_hashes(name, file):
     assert open_suite(name, real(file)).hashes() == recorded()[name]
 
@@ -424,8 +441,8 @@ def test_modelnet10_takes_ten_of_a_class(tmp_path):
 def test_scannet_meshes_are_scenes_in_metres(tmp_path):
     corners = np.array([[0, 0, 0], [5, 0, 0], [5, 4, 0], [0, 4, 0]], np.float32)
     path = tmp_path / "scene0000_00" / "scene0000_00_vh_clean_2.ply"
-    text = ["ply", "format ascii 1.0", "element vertex 4", *(f"property float {a}" for a in "xyz"),
-            "element face 2", "property list uchar int vertex_indices", "end_header"]  # fmt: skip
+    text = ["ply", "format ascii 1.0", "element vertex 4", *(f"property float {a}" for a in "xyz")]
+    text += ["element face 2", "property list uchar int vertex_indices", "end_header"]
     rows = [" ".join(map(str, corner)) for corner in corners.tolist()]
     put(path, "\n".join([*text, *rows, "3 0 1 2", "3 0 2 3", ""]))
     suite = open_suite("scannet", str(tmp_path))
@@ -474,8 +491,8 @@ def test_back_projection_undoes_projection():
 
 
 def log_text(poses):
-    blocks = [f"{i} {i} {i + 1}\n" + "\n".join(" ".join(map(str, r)) for r in p.tolist())
-              for i, p in enumerate(poses)]  # fmt: skip
+    rows = ["\n".join(" ".join(map(str, row)) for row in pose.tolist()) for pose in poses]
+    blocks = [f"{i} {i} {i + 1}\n{text}" for i, text in enumerate(rows)]
     return "\n".join(blocks) + "\n"
 
 
@@ -505,6 +522,10 @@ def test_trajectories_of_three_kinds(tmp_path):
     assert np.allclose(icl.poses[0], TURN)
     assert scannet.camera == rgbd.Camera(577, 578, 320, 240, 1000)
     assert icl.camera.per_metre == 5000
+    looks_ahead = rgbd.frame_points(icl, 1)  # pixels above the optical axis: there y goes up
+    assert np.allclose(looks_ahead[:, 2], 2000 / 5000)
+    assert (looks_ahead[:, 1] > 0).all()
+    assert (rgbd.frame_points(redwood, 0)[:, 1] < 0).all()
     assert icl.depths[0].name == "00001.png"
     assert rgbd.is_frames(tmp_path / "icl")
 

@@ -12,6 +12,7 @@ from apps.pointcloud.data import files
 from apps.pointcloud.data.files import find_clouds, read_cloud, read_mesh, write_cloud
 from apps.pointcloud.data.open3d_compat import has_open3d, open3d
 from apps.pointcloud.data.ply import read_ply, write_ply
+from apps.pointcloud.data.plystream import ply_stream
 from apps.pointcloud.geometry.cloud import Cloud, finite_cloud, make_cloud, size_warning, sphere_of
 from core.errors import InputError
 
@@ -31,9 +32,12 @@ def quiet(_line):
 
 def same(cloud, points=POINTS, normals=None, colours=None, tolerance=0.0):
     pairs = ((cloud.points, points), (cloud.normals, normals), (cloud.colours, colours))
-    return all((found is None) == (wanted is None) and
-               (wanted is None or np.allclose(found, wanted, atol=tolerance))
-               for found, wanted in pairs)  # fmt: skip
+    return all(
+        actual is expected
+        if actual is None or expected is None
+        else np.allclose(actual, expected, atol=tolerance)
+        for actual, expected in pairs
+    )
 
 
 # PLY
@@ -47,6 +51,30 @@ def test_ply_gives_back_what_was_written(tmp_path):
         assert same(again, cloud.points, cloud.normals, cloud.colours, 1e-7)
         assert faces.shape == (0, 3)
     assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_colours_a_little_outside_their_range_are_cut_and_not_wrapped(tmp_path, grown):
+    """Means and interpolations may leave 0..1 by a rounding; 256 as a byte would be 0."""
+    colours = np.array([[-0.01, 0.5, 1.004], [0, 1, 3]], np.float32)
+    cloud = make_cloud(np.eye(3)[:2], None, colours)
+    if grown:
+        with ply_stream(tmp_path / "a.ply", True, "x") as stream:
+            stream.add(cloud.points, cloud.colours)
+    else:
+        write_ply(tmp_path / "a.ply", cloud)
+    bytes_ = read_ply(tmp_path / "a.ply")[0].colours * 255
+    assert bytes_.round().tolist() == [[0, 128, 255], [0, 255, 255]]
+
+
+def test_a_very_dark_cloud_stays_dark(tmp_path):
+    """Bytes are divided by 255 however small they are; floats up to 1 are not."""
+    for kind, rows, expected in (("uchar", "1 0 1", 1 / 255), ("float", "1 0 1", 1.0)):
+        names = [f"property {kind} {name}" for name in ("red", "green", "blue")]
+        lines = ["element vertex 1", *(f"property float {axis}" for axis in "xyz"), *names]
+        (tmp_path / "a.ply").write_bytes(header("ascii", *lines) + f"0 0 0 {rows}\n".encode())
+        colours = read_ply(tmp_path / "a.ply")[0].colours
+        np.testing.assert_allclose(colours, [[expected, 0, expected]], rtol=1e-6)
 
 
 def header(order, *lines):
@@ -213,8 +241,8 @@ def test_off_and_its_quirks(tmp_path):
         assert np.array_equal(vertices, CUBE)
         assert faces.shape == (12, 3)
     whole = off_text()
-    for text, words in [(whole[:60], "truncated: "), (whole[:-20], "11|truncated.*5 of 6 faces"),
-                        ("OFF\nx y z\n", "damaged"), ("hello", "not an OFF file")]:  # fmt: skip
+    cases = [(whole[:60], "truncated: "), (whole[:-20], "11|truncated.*5 of 6 faces")]
+    for text, words in [*cases, ("OFF\nx y z\n", "damaged"), ("hello", "not an OFF file")]:
         (tmp_path / "a.off").write_text(text)
         with pytest.raises(InputError, match=words):
             read_mesh(tmp_path / "a.off")
@@ -278,7 +306,7 @@ import numpy as np
 from apps.pointcloud.evaluation import baselines
 from apps.pointcloud.evaluation import benchmark
 from apps.pointcloud.data import dataset as data
-from apps.pointcloud.prediction import pictures
+from apps.pointcloud.geometry import render
 from apps.pointcloud.data import rgbd
 from apps.pointcloud.data import scenes
 from apps.pointcloud.evaluation import suites
@@ -289,7 +317,7 @@ from core.errors import InputError
 cloud = read_cloud(sys.argv[1])
 write_cloud(sys.argv[2], cloud)
 moved = baselines.moving_least_squares(cloud.points, 50)
-assert moved.shape == (50, 3) and pictures.render(moved, size=32).shape == (32, 32, 3)
+assert moved.shape == (50, 3) and render.render(moved, size=32).shape == (32, 32, 3)
 for call in (lambda: read_cloud(sys.argv[3]), lambda: baselines.poisson(cloud.points, 50)):
     try:
         call()
@@ -353,8 +381,8 @@ def test_files_without_content(tmp_path):
     (tmp_path / "a.ply").touch()
     (tmp_path / "a.doc").write_text("x")
     write_ply(tmp_path / "b.ply", Cloud(np.zeros((0, 3), np.float32)))
-    for name, words in [("a.ply", "empty"), ("b.ply", "the cloud is empty"), ("c.ply", "missing"),
-                        ("a.doc", r"\.doc is not read; \.ply")]:  # fmt: skip
+    cases = [("a.ply", "empty"), ("b.ply", "the cloud is empty"), ("c.ply", "missing")]
+    for name, words in [*cases, ("a.doc", r"\.doc is not read; \.ply")]:
         with pytest.raises(InputError, match=words):
             read_cloud(tmp_path / name)
 

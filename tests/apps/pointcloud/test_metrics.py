@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from apps.pointcloud.data.open3d_compat import has_open3d, open3d
-from apps.pointcloud.evaluation.benchmark import evaluate, table
+from apps.pointcloud.evaluation.benchmark import item_metrics, table
 from apps.pointcloud.evaluation.metrics import cloud_metrics, mean_metrics
 from apps.pointcloud.evaluation.suites import Suite
-from apps.pointcloud.geometry.normals import estimate_normals, local_frames
+from apps.pointcloud.geometry.normals import estimate_normals, local_axes
 from core.errors import InputError
 
 TAUS = (0.05, 0.1, 0.2)
@@ -96,11 +96,11 @@ def test_normals_of_clouds_without_a_plane_are_unit_vectors():
         assert np.linalg.norm(estimate_normals(points), axis=1) == pytest.approx(1)
 
 
-def test_local_frames_follow_the_weights():
+def test_local_axes_follow_the_weights():
     flat = np.array([[[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 5.0]]])
     weights = np.array([[1, 1, 1, 1, 0.0]])
-    assert np.abs(local_frames(flat, weights)[0, :, 0]) == pytest.approx([0, 0, 1])
-    assert np.abs(local_frames(flat)[0, 2, 0]) < 0.9
+    assert np.abs(local_axes(flat, weights)[0, :, 0]) == pytest.approx([0, 0, 1])
+    assert np.abs(local_axes(flat)[0, 2, 0]) < 0.9
 
 
 def test_normal_consistency():
@@ -117,8 +117,8 @@ def items(outputs):
     rng = np.random.default_rng(3)
     for _ in range(2):
         target = rng.random((40, 3)).astype(np.float32)
-        yield {"input": torch.tensor(target[:5]), "target": torch.tensor(target),
-               "scale": torch.tensor(2.0), "center": torch.zeros(3)}  # fmt: skip
+        clouds = {"input": torch.tensor(target[:5]), "target": torch.tensor(target)}
+        yield {**clouds, "scale": torch.tensor(2.0), "center": torch.zeros(3)}
 
 
 def test_a_method_is_evaluated_in_the_suites_unit():
@@ -129,7 +129,7 @@ def test_a_method_is_evaluated_in_the_suites_unit():
         asked.append((len(points), count))
         return np.resize(points, (count, 3))
 
-    rows = evaluate(method, suite)
+    rows = [item_metrics(method, suite, item) for item in suite]
     assert asked == [(5, 40)] * 2
     for row, item in zip(rows, suite, strict=True):
         target = item["target"].numpy() * 2
@@ -137,9 +137,10 @@ def test_a_method_is_evaluated_in_the_suites_unit():
         assert row == pytest.approx(wanted, rel=1e-5)
     assert "normals" not in rows[0]
     with pytest.raises(InputError, match="5 points predicted, 40 are asked for"):
-        evaluate(lambda points, count: points, suite)
+        item_metrics(lambda points, count: points, suite, suite.items[0])
     few = Suite("toy", list(items(40)), TAUS, outputs=5)
-    assert evaluate(lambda points, count: points[:count], few)[0]["accuracy@0.05"] == 100
+    first = item_metrics(lambda points, count: points[:count], few, few.items[0])
+    assert first["accuracy@0.05"] == 100
 
 
 def test_means_and_the_table():
@@ -149,5 +150,5 @@ def test_means_and_the_table():
     lines = table({"input": means, "other": {"chamfer_l1": 0.0123}}).splitlines()
     assert lines[0] == "| method | CD-L1 1e-3 | normals |"
     assert lines[2] == "| input | 20.00 | 0.500 |"
-    assert lines[3] == "| other | 12.30 |  |"
+    assert lines[3] == "| other | 12.30 | - |"
     assert "CD-L1 mm" in table({"input": means}, metres=True)

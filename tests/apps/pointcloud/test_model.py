@@ -5,13 +5,15 @@ import math
 import pytest
 import torch
 
+from apps.pointcloud.config import LossConfig, ModelConfig
+from apps.pointcloud.geometry.resample import resample
 from apps.pointcloud.geometry.segments import cloud_sizes, pack, unpack
-from apps.pointcloud.geometry.voxelize import centres, occupied, voxelize
-from apps.pointcloud.models.losses import LossConfig, chamfer_distance, occupancy_loss, recon_losses
-from apps.pointcloud.models.network import ModelConfig, ReconNet, resample
+from apps.pointcloud.models.losses import chamfer_distance, occupancy_loss, recon_losses
+from apps.pointcloud.models.network import ReconNet
 from apps.pointcloud.models.operators import OPERATORS
 from apps.pointcloud.models.sparse import Hourglass
 from apps.pointcloud.models.sparse.hourglass import likely
+from apps.pointcloud.models.sparse.voxelize import centres, occupied, voxelize
 from core.errors import InputError
 
 SMALL = ModelConfig(
@@ -218,6 +220,22 @@ def test_chamfer_gradient():
     batches = torch.zeros(1, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
     chamfer_distance(point, batches[0], target, batches[1], 1).sum().backward()
     torch.testing.assert_close(point.grad, torch.tensor([[1.0, 0.0, 0.0]]))
+
+
+@pytest.mark.parametrize("length", [0.1, 0.25])
+def test_the_chamfer_loss_is_in_voxel_lengths(length):
+    """So that the two losses keep their proportion where voxels are chosen shorter."""
+    cloud, target = pack([sphere(30), sphere(40, 1)]), pack([sphere(50, 2), sphere(20, 3)])
+    level = {
+        "logits": torch.zeros(2),
+        "labels": torch.tensor([True, False]),
+        "batch": torch.arange(2),
+    }
+    output = {"points": cloud[0], "batch": cloud[1], "levels": [level]}
+    losses = recon_losses(output, *target, 2, length, LossConfig(occupancy=3.0, chamfer=0.5))
+    distance = chamfer_distance(*cloud, *target, 2)
+    torch.testing.assert_close(losses["chamfer"], 0.5 * distance / length)
+    torch.testing.assert_close(losses["occupancy"], torch.full((2,), 3 * math.log(2)))
 
 
 def test_occupancy_loss_by_hand():

@@ -10,8 +10,8 @@ from apps.pointcloud.geometry.segments import gather_sets, pack, segment_sum, un
 from apps.pointcloud.models.layers import BatchNorm
 from apps.pointcloud.models.operators import OPERATORS, create_operator
 from apps.pointcloud.models.operators.pointmixer import PointMixing
+from apps.pointcloud.models.operators.quadratic import quadratic_form
 from apps.pointcloud.models.operators.recon_transformer import amplification
-from apps.pointcloud.models.quadratic import quadratic_form
 from core import InputError
 
 C, K = 16, 6
@@ -282,7 +282,7 @@ def test_weights_sum_to_one_over_sets_and_inverse_sets():
 def test_the_quadratic_form_is_torchs_bilinear(monkeypatch):
     layer = nn.Bilinear(5, 5, 3).double()
     rows = torch.randn(4, 9, 5, dtype=torch.float64, requires_grad=True)
-    monkeypatch.setattr("apps.pointcloud.models.quadratic.CHUNK", {"cpu": 7})
+    monkeypatch.setattr("apps.pointcloud.models.operators.quadratic.CHUNK", {"cpu": 7})
     y, expected = quadratic_form(rows, layer.weight, layer.bias), layer(rows, rows)
     torch.testing.assert_close(y, expected)
     sought = (rows, layer.weight, layer.bias)

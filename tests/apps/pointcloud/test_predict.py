@@ -10,14 +10,16 @@ import torch
 from torch import nn
 
 from apps.pointcloud import predict
-from apps.pointcloud.config import debug
+from apps.pointcloud.config import ModelConfig
 from apps.pointcloud.data.files import read_cloud, write_cloud
 from apps.pointcloud.data.ply import read_ply
 from apps.pointcloud.data.plystream import ply_stream
+from apps.pointcloud.evaluation.inference import network_method, normalization_of, reconstruct_cloud
 from apps.pointcloud.geometry.cloud import make_cloud
 from apps.pointcloud.geometry.spacing import spacing_of, thinned
-from apps.pointcloud.models.network import ModelConfig, ReconNet
-from apps.pointcloud.prediction.tiles import Frame, frame_of, reconstruct_cloud, tile
+from apps.pointcloud.geometry.tiles import Normalization, tile
+from apps.pointcloud.models.network import ReconNet
+from apps.pointcloud.presets import debug
 from apps.pointcloud.solids import write_solids
 from apps.pointcloud.train import main as train_main
 from core import InputError
@@ -49,8 +51,8 @@ def plane(count, side, seed=0):
     return np.c_[rng.uniform(0, side, (count, 2)), 0.02 * rng.standard_normal(count)]
 
 
-def every(network, points, frame):
-    pieces = [made for made, _ in reconstruct_cloud(Session(), network, points, frame)]
+def every(network, points, normalization):
+    pieces = [made for made, _ in reconstruct_cloud(Session(), network, points, normalization)]
     return np.concatenate(pieces)
 
 
@@ -63,16 +65,30 @@ def in_order(points):
 
 def test_a_local_network_makes_the_same_of_tiles_as_of_the_whole():
     points = plane(4000, 7.0)
-    frame = Frame(np.array([3.0, 3.0, 0.3]), 1.0)
-    found = every(Echo(), points, frame)
+    normalization = Normalization(np.array([3.0, 3.0, 0.3]), 1.0)
+    found = every(Echo(), points, normalization)
     expected = np.concatenate([points, points + np.array([0, 0, 0.05])])
     assert len(found) == len(expected)  # nothing is lost, nothing comes twice
     np.testing.assert_allclose(in_order(found), in_order(expected), atol=2e-4)
 
 
+def test_a_point_on_the_border_of_two_tiles_comes_once():
+    points = np.stack(np.meshgrid(*[np.arange(0, 4, 0.25)] * 3), -1).reshape(-1, 3)
+    output = every(Echo(), points, Normalization(np.zeros(3), 1.0))
+    assert len(output) == 2 * len(points)
+    assert len(np.unique(output.round(3), axis=0)) == len(output)
+
+
+def test_points_made_in_a_tile_without_input_are_kept():
+    points = plane(4000, 7.0)
+    points[:, 2] = 0.97  # what is added, 0.05 above, lies in the next tiles up
+    output = every(Echo(), points, Normalization(np.array([3.0, 3.0, 0.0]), 1.0))
+    assert np.sum(output[:, 2] > 1) == len(points) == np.sum(output[:, 2] < 1)
+
+
 def test_tiles_hold_a_core_and_its_margin():
     points = plane(3000, 5.0, 1)
-    tiling = tile(points, CONFIG)
+    tiling = tile(points, CONFIG.voxel_length * 2**CONFIG.depth)
     assert (tiling.core, tiling.margin) == (1.0, 0.5)  # whole numbers of voxels of 1/2
     for number in range(len(tiling)):
         local, rows = tiling.around(number)
@@ -84,29 +100,29 @@ def test_tiles_hold_a_core_and_its_margin():
 
 def test_memory_is_bounded_by_the_tiles_that_go_together():
     network = Echo()
-    every(network, plane(60_000, 30.0), Frame(np.zeros(3), 1.0))
+    every(network, plane(60_000, 30.0), Normalization(np.zeros(3), 1.0))
     assert max(network.sizes) < 10_000
     assert len(network.sizes) > 6
 
 
 def test_a_cloud_as_large_as_a_training_shape_is_not_cut():
     network = Echo()
-    every(network, plane(500, 2.0), Frame(np.array([1.0, 1.0, 0.0]), 1.0))
+    every(network, plane(500, 2.0), Normalization(np.array([1.0, 1.0, 0.0]), 1.0))
     assert network.sizes == [500]
 
 
 def test_lonely_points_are_noise_beside_a_scene_and_kept_in_a_small_cloud():
     scene = np.concatenate([plane(4000, 7.0), [[3.0, 3.0, 50.0]]])
-    assert every(Echo(), scene, Frame(np.zeros(3), 1.0))[:, 2].max() < 1
+    assert every(Echo(), scene, Normalization(np.zeros(3), 1.0))[:, 2].max() < 1
     few = np.array([[0.0, 0, 0], [0.5, 0, 0]])
-    assert len(every(Echo(), few, Frame(np.zeros(3), 1.0))) == 4
+    assert len(every(Echo(), few, Normalization(np.zeros(3), 1.0))) == 4
 
 
 def test_the_result_moves_and_grows_with_the_cloud():
     points, network = plane(4000, 7.0), Echo(spacing=0.06)
-    found = every(network, points, frame_of(points, network))
+    found = every(network, points, normalization_of(points, network))
     shifted = points * 1000 + [5e5, -3e5, 100]
-    again = every(network, shifted, frame_of(shifted, network))
+    again = every(network, shifted, normalization_of(shifted, network))
     np.testing.assert_allclose(
         in_order((again - [5e5, -3e5, 100]) / 1000), in_order(found), atol=1e-4
     )
@@ -114,12 +130,13 @@ def test_the_result_moves_and_grows_with_the_cloud():
 
 def test_the_frame_is_that_of_the_spacing_that_was_learnt():
     points = plane(2000, 3.0)
-    frame = frame_of(points, Echo(spacing=0.1))
-    assert spacing_of(frame.into(points)) == pytest.approx(0.1)
-    np.testing.assert_allclose(frame.back(frame.into(points)), points)
-    assert np.linalg.norm(frame_of(points, Echo()).into(points), axis=1).max() == pytest.approx(1)
+    normalization = normalization_of(points, Echo(spacing=0.1))
+    assert spacing_of(normalization.apply(points)) == pytest.approx(0.1)
+    np.testing.assert_allclose(normalization.undo(normalization.apply(points)), points)
+    by_sphere = normalization_of(points, Echo()).apply(points)
+    assert np.linalg.norm(by_sphere, axis=1).max() == pytest.approx(1)
     with pytest.raises(InputError, match="at one place"):
-        frame_of(np.ones((9, 3)), Echo())
+        normalization_of(np.ones((9, 3)), Echo())
 
 
 def test_thinning_by_hand():
@@ -127,6 +144,17 @@ def test_thinning_by_hand():
     few = thinned(cloud, 1.0)
     np.testing.assert_allclose(few.points, [[0.2, 0, 0], [2.1, 0, 0]], atol=1e-6)
     np.testing.assert_allclose(few.colours, [[0.5, 0.5, 0], [0, 0, 1]])
+
+
+def test_a_scene_is_scaled_and_cut_for_the_network_and_a_shape_is_not():
+    points, network = plane(4000, 7.0).astype(np.float32), Echo(spacing=0.06)
+    scene, shape = (network_method(Session(), network, scenes) for scenes in (True, False))
+    both = [scene(points * unit, 500) / unit for unit in (1, 1000)]
+    np.testing.assert_allclose(in_order(both[0]), in_order(both[1]), atol=1e-3)
+    unit = normalization_of(points, network).unit
+    lift = [method(points, 8000)[:, 2].max() - points[:, 2].max() for method in (scene, shape)]
+    assert lift == pytest.approx([0.05 * unit, 0.05], abs=1e-3)
+    assert abs(unit - 1) > 0.1
 
 
 # ---- files that grow ---------------------------------------------------------------------------
@@ -220,6 +248,17 @@ def test_exactly_so_many_points(run, command, tmp_path):
     assert "--points is -1" in command(run, *words, -1).output
 
 
+def test_a_dense_scan_is_thinned_first(run, command, tmp_path):
+    write_cloud(tmp_path / "ball.ply", make_cloud(sphere(3000)))
+    words = ("--no-page", "--resolution", 0.2, "--output", tmp_path / "out")
+    assert command(run, tmp_path / "ball.ply", *words).returncode == 0
+    (record,) = json.loads((tmp_path / "out/predictions.json").read_text())
+    few = len(thinned(make_cloud(sphere(3000)), 0.2))
+    assert record["points_in"] == few < 1000
+    assert "thin" in record["seconds"]
+    assert "--resolution is -1" in command(run, "--resolution", -1).output
+
+
 def test_without_inputs_the_runs_own_clouds(run, command, tmp_path):
     done = command(run, "--count", 2, "--no-page", "--output", tmp_path / "out")
     assert done.returncode == 0, done.output
@@ -263,7 +302,7 @@ def test_what_cannot_be_reconstructed_is_named_and_the_rest_goes_on(
     (line,) = [line for line in done.output.splitlines() if line.startswith("left out:")]
     assert message in line
     assert str(path) in line
-    assert "1 of 2 clouds could not be reconstructed" in done.output
+    assert "1 of 2 clouds could not be used" in done.output
     assert (tmp_path / "out/good.ply").is_file()
     assert not (tmp_path / f"out/{kind}.ply").exists()
 
@@ -283,9 +322,8 @@ def test_doubtful_clouds_are_reconstructed_and_spoken_of(run, command, tmp_path)
         "a mesh of 1 triangles: 16384 points of its surface taken",
     ):
         assert part in done.output
-    assert {p.name for p in (tmp_path / "out").glob("*.ply")} == {
-        "nan.ply", "mm.ply", "far.ply", "mesh.ply",
-    }  # fmt: skip
+    names = {p.name for p in (tmp_path / "out").glob("*.ply")}
+    assert names == {"nan.ply", "mm.ply", "far.ply", "mesh.ply"}
 
 
 def test_a_run_that_is_none(command, tmp_path):

@@ -4,8 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from apps.pointcloud.prediction.pictures import View, error_colours, panels, render, save_picture
+from apps.pointcloud.evaluation.pictures import side_by_side
+from apps.pointcloud.geometry.cloud import make_cloud
+from apps.pointcloud.geometry.render import View, error_colours, render, view_of
 from apps.pointcloud.solids import KINDS, make_shape, room_scene, write_solids
 from apps.pointcloud.solids.primitives import (
     box,
@@ -16,7 +19,9 @@ from apps.pointcloud.solids.primitives import (
     tube,
     turned,
 )
+from apps.pointcloud.solids.sheet import contact_sheet
 from apps.pointcloud.solids.surfaces import place, sample, z_to
+from core.app.embedded import save_sheet
 from core.data.randomness import pick, stream, uniform, weighted_order, whole
 from core.errors import InputError
 
@@ -224,11 +229,12 @@ def test_points_that_look_away_are_left_out():
 
 
 def test_pictures_are_written(tmp_path):
-    pictures = [render(np.eye(3), size=48, colours=error_colours(np.arange(3.0), 2)) for _ in "ab"]
-    sheet_ = panels(pictures, ["before", "after"])
-    assert sheet_.size[0] == 96
-    path = save_picture(tmp_path / "new" / "a.png", sheet_)
+    cloud = make_cloud(np.eye(3), None, error_colours(np.arange(3.0), 2))
+    picture = side_by_side({"before": cloud, "after": cloud.at([0])}, view_of(cloud.points))
+    pixels = np.asarray(picture)
+    assert picture.size[0] == 640
+    inked = [(half < 200).any(2)[40:].sum() for half in np.split(pixels, 2, axis=1)]
+    assert inked[0] > 2 * inked[1] > 0  # three balls, and one of them as large
+    path = save_sheet(tmp_path / "solids.png", lambda: contact_sheet(0, 1, 32))
     assert path.read_bytes()[:4] == b"\x89PNG"
-    assert [p.name for p in path.parent.iterdir()] == ["a.png"]
-    with pytest.raises(InputError, match=r"written as \.png"):
-        save_picture(tmp_path / "a.jpg", sheet_)
+    assert Image.open(path).height >= 32 * len(KINDS)

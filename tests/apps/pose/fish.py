@@ -7,9 +7,12 @@ from PIL import Image, ImageDraw
 
 NAMES = ["mouth", "left_fin", "right_fin", "tail", "middle"]
 OUTLINE = {  # (along, across) in body lengths from the middle; y points down, so left is -across
-    "mouth": (0.5, 0), "left_fin": (0.1, -0.35), "right_fin": (0.1, 0.35), "tail": (-0.5, 0),
+    "mouth": (0.5, 0),
+    "left_fin": (0.1, -0.35),
+    "right_fin": (0.1, 0.35),
+    "tail": (-0.5, 0),
     "middle": (0, 0),
-}  # fmt: skip
+}
 COLORS = {"left_fin": (220, 60, 60), "right_fin": (60, 200, 60)}
 SIGMAS = "sigmas: [0.05, 0.08, 0.08, 0.08, 0.1]\n"
 
@@ -42,9 +45,11 @@ def make_fish(root, train=16, val=8, seed=0):
             picture = Image.new("RGB", (160, 120), tuple(rng.integers(120, 200, 3).tolist()))
             for place in rng.permutation([40, 120])[: rng.integers(1, 3)]:
                 points = draw_fish(
-                    ImageDraw.Draw(picture), np.array([place, 60]) + rng.uniform(-4, 4, 2),
-                    rng.uniform(45, 65), rng.uniform(-0.6, 0.6),
-                )  # fmt: skip
+                    ImageDraw.Draw(picture),
+                    np.array([place, 60]) + rng.uniform(-4, 4, 2),
+                    rng.uniform(45, 65),
+                    rng.uniform(-0.6, 0.6),
+                )
                 content["annotations"].append(annotation(len(content["annotations"]), i, points))
             picture.save(root / "images" / name)
         (root / f"{split}.json").write_text(json.dumps(content))
@@ -58,7 +63,10 @@ def category():
 def annotation(number, image, points):
     low, high = points.min(0) - 3, points.max(0) + 3
     return {
-        "id": number, "image_id": image, "category_id": 7, "iscrowd": 0,
+        "id": number,
+        "image_id": image,
+        "category_id": 7,
+        "iscrowd": 0,
         "bbox": [*low.tolist(), *(high - low).tolist()],
         "keypoints": [v for x, y in points.tolist() for v in (x, y, 2)],
-    }  # fmt: skip
+    }

@@ -14,16 +14,17 @@ from scipy.special import rel_entr, softmax
 from apps.pose import eval as pose_eval
 from apps.pose import predict as pose_predict
 from apps.pose import train as pose_train
-from apps.pose.config import EvalConfig, ModelConfig
+from apps.pose.config import EvalConfig, ModelConfig, PoseConfig
 from apps.pose.data.keypoints import COCO_NAMES, KeypointSet
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import predict_people
+from apps.pose.evaluation.protocol import check_truth, evaluate
 from apps.pose.models.losses import pose_losses
 from apps.pose.models.network import PoseNet
 from apps.pose.people import make_people
 from apps.pose.presets import PRESETS, debug
 from core import InputError, create_backbone
-from core.config import to_plain
+from core.config import cli, load_config, to_plain
 from core.training.folder import read_metrics
 from core.training.session import Session
 from tests.core import toy
@@ -32,9 +33,15 @@ from tests.core.launch import launch
 COCO = KeypointSet.of(list(COCO_NAMES))
 TINY = {"backbone": "mixer_c16_l1_p16", "image_size": (64, 48)}
 FILES = [
-    "--data.train-json", "annotations/train.json", "--data.train-images", "images/train",
-    "--data.val-json", "annotations/val.json", "--data.val-images", "images/val",
-]  # fmt: skip
+    "--data.train-json",
+    "annotations/train.json",
+    "--data.train-images",
+    "images/train",
+    "--data.val-json",
+    "annotations/val.json",
+    "--data.val-images",
+    "images/val",
+]
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +136,7 @@ def test_a_network_is_rebuilt_from_its_description():
 def test_an_untrained_network_scores_near_zero(people):
     data = data_of(people)
     net = PoseNet(ModelConfig(**TINY, sigma=3.0), COCO).eval()
-    metrics = pose_eval.evaluate(Session(), net, data, EvalConfig(4))
+    metrics = evaluate(Session(), net, data, data.val(), EvalConfig(4))
     assert 0 <= metrics["AP"] < 0.05
 
 
@@ -137,10 +144,13 @@ def data_of(root, **model):
     config = debug()
     config = replace(config, model=replace(config.model, **model))
     files = replace(
-        config.data, root=str(root),
-        train_json="annotations/train.json", train_images="images/train",
-        val_json="annotations/val.json", val_images="images/val",
-    )  # fmt: skip
+        config.data,
+        root=str(root),
+        train_json="annotations/train.json",
+        train_images="images/train",
+        val_json="annotations/val.json",
+        val_images="images/val",
+    )
     return PoseData(replace(config, data=files), Session())
 
 
@@ -183,7 +193,7 @@ def test_perfect_outputs_score_one(data):
     assert len(kept) >= 8
     content["annotations"] = [a for a in content["annotations"] if a["id"] in kept]
     source.val_json.write_text(json.dumps(content))
-    metrics = pose_eval.evaluate(Session(), Oracle(source), source, EvalConfig(len(kept)))
+    metrics = evaluate(Session(), Oracle(source), source, source.val(), EvalConfig(len(kept)))
     assert metrics["AP"] == pytest.approx(1.0)
 
 
@@ -191,7 +201,7 @@ def test_the_same_figures_on_one_and_two_processes(people, trained):
     """11 people, batches of 4."""
     lines = {}
     for processes in (1, 2):
-        words = [trained, "--batch-size", 4]
+        words = [trained, "--eval.batch-size", 4]
         done = launch(pose_eval.main, *words, processes=processes)
         assert done.returncode == 0, done.output
         lines[processes] = [x for x in done.output.splitlines() if x.startswith("  A")]
@@ -209,7 +219,7 @@ def test_every_person_once_in_order(people):
     data = data_of(people)
     net = PoseNet(ModelConfig(**TINY, sigma=3.0), COCO).eval()
     dataset = data.val()
-    found = predict_people(Session(), net, dataset, EvalConfig(4))
+    found = predict_people(Session(), net, dataset, EvalConfig(4), data.files)
     assert found.annotation.tolist() == [int(dataset[i]["annotation"]) for i in range(11)]
 
 
@@ -267,6 +277,55 @@ def test_a_missing_data_root(tmp_path):
     assert "nowhere is no folder" in complaint(done)
     again = train(tmp_path / "nowhere2", tmp_path / "run")
     assert "nowhere2 is no folder" in complaint(again), "a run that never began leaves no trap"
+
+
+def _lose_the_json(data):
+    (data / "annotations/val.json").unlink()
+
+
+def _lose_the_images(data):
+    shutil.rmtree(data / "images/val")
+
+
+def _move_a_keypoint_outside(data):
+    path = data / "annotations/val.json"
+    content = json.loads(path.read_text())
+    next(a for a in content["annotations"] if a["num_keypoints"])["keypoints"][:3] = [5000, 10, 2]
+    path.write_text(json.dumps(content))
+
+
+def _spoil_an_annotation(data):
+    path = data / "annotations/val.json"
+    content = json.loads(path.read_text())
+    content["annotations"].append({"id": 999, "image_id": 1, "category_id": 1, "keypoints": [1, 2]})
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_lose_the_json, "val.json"),
+        (_lose_the_images, "images/val is no folder"),
+        (_move_a_keypoint_outside, "val.json: annotation"),
+        (_spoil_an_annotation, "annotation 999"),
+    ],
+)
+def test_validation_data_are_opened_before_the_first_step(data, tmp_path, spoil, message):
+    """At the first evaluation the same would be said after hours of training."""
+    spoil(data)
+    assert message in complaint(train(data, tmp_path / "run"))
+    assert not list((tmp_path / "run").rglob("checkpoints/*"))
+    assert not [row for row in read_metrics(tmp_path / "run") if "loss" in row]
+
+
+def test_a_truth_that_no_metric_can_read_is_said_before_the_first_step(data, tmp_path):
+    """What only the metric looks at: CrowdPose's crowdIndex, MPII's heads."""
+    source = data_of(data)
+    check_truth(source)
+    for format, message in (("crowdpose", "no crowdIndex"), ("mpii", "holds no list of people")):
+        source.files = replace(source.files, format=format)
+        with pytest.raises(InputError, match=message):
+            check_truth(source)
 
 
 def test_a_json_without_keypoints(data, tmp_path):
@@ -339,3 +398,16 @@ def test_the_backbone_of_a_run_starts_another_network(trained):
     backbone = create_backbone("mixer_c32_l2_p16", (64, 48), weights=trained)
     saved = load_file(trained / "checkpoints/best/model.safetensors")
     assert torch.equal(backbone.stem.weight, saved["backbone.stem.weight"])
+
+
+def test_settings_that_have_moved(trained, tmp_path):
+    """A run of before opens; an option of before says what it is called now."""
+    plain = to_plain(debug())
+    people = plain.pop("embedded")
+    plain["data"].update({f"people_{name}": value for name, value in people.items()})
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(plain))
+    assert load_config(PoseConfig, path) == debug()
+    for old, new in (("people-train", "train"), ("people-val", "val"), ("people_seed", "seed")):
+        with pytest.raises(InputError, match=f"--data.{old} is now --embedded.{new}"):
+            cli(PRESETS, ["debug", f"--data.{old}", "3"])

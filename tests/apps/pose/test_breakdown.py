@@ -22,7 +22,7 @@ from apps.pose.evaluation.breakdown import (
 from apps.pose.evaluation.groups import groups_of
 from apps.pose.evaluation.metrics import coco_ap, complete_people
 from apps.pose.evaluation.report import coco_report, pck_report
-from apps.pose.evaluation.table import Table
+from core.tables import Table
 from tests.apps.pose.test_protocol import by_pycocotools, make_truth, simulate
 
 # Three keypoints with sigma 0.1; at area 10000 the similarity is exp(-d^2 / 800):
@@ -63,8 +63,10 @@ def test_swap_is_of_another_person():
     assert kinds([[400, 100], [350, 200], [150, 200]]) == ["swap", "swap", "good"]
     assert kinds([[100, 100], [450, 200], [150, 200]])[1] == "swap", "the other one's other hand"
     assert kinds([[400, 100], [350, 200], [150, 200]], people=(ANN,), areas=(1e4,)) == [
-        "miss", "miss", "good",
-    ]  # fmt: skip
+        "miss",
+        "miss",
+        "good",
+    ]
 
 
 def test_of_several_places_the_most_similar_counts():
@@ -92,10 +94,16 @@ def annotation(number, values, area=10000.0, image=1, **other):
     start = values[:, :2].min(0)
     box = [*start.tolist(), *(values[:, :2].max(0) - start).tolist()]
     return {
-        "id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "area": area, "bbox": box,
-        "num_keypoints": int((values[:, 2] > 0).sum()), "keypoints": values.ravel().tolist(),
+        "id": number,
+        "image_id": image,
+        "category_id": 1,
+        "iscrowd": 0,
+        "area": area,
+        "bbox": box,
+        "num_keypoints": int((values[:, 2] > 0).sum()),
+        "keypoints": values.ravel().tolist(),
         **other,
-    }  # fmt: skip
+    }
 
 
 def detection(points, score, image=1):
@@ -153,8 +161,10 @@ def test_putting_one_kind_right(scene):
     errors = break_down(content, results, SET)
     better = put_right(results, content, errors, "inversion")
     assert np.reshape(better[2]["keypoints"], (3, 3))[:, :2].tolist() == [
-        [100, 100], [50, 200], [150, 260],
-    ]  # fmt: skip
+        [100, 100],
+        [50, 200],
+        [150, 260],
+    ]
     assert [better[i] is results[i] for i in range(4)] == [True, True, False, True]
     assert results[2]["keypoints"][3:5] == [150, 200], "the input stays"
     for kind in KINDS[1:]:
@@ -177,9 +187,12 @@ def test_groups():
     far = [[0.0, 0, 2], [100, 0, 1], [0, 100, 0]]
     near = [[5.0, 0, 2], [105, 0, 2], [5, 100, 2]]
     content = [
-        annotation(1, far), annotation(2, near), annotation(3, near, image=2),
-        annotation(4, far, iscrowd=1), annotation(5, [[0.0, 0, 0]] * 3, bbox=[0, 0, 1, 1]),
-    ]  # fmt: skip
+        annotation(1, far),
+        annotation(2, near),
+        annotation(3, near, image=2),
+        annotation(4, far, iscrowd=1),
+        annotation(5, [[0.0, 0, 0]] * 3, bbox=[0, 0, 1, 1]),
+    ]
     groups = groups_of(complete_people(content, 3, use_area=True))
     assert groups["keypoints: 1-5"] == {1, 2, 3}
     assert groups["keypoints: 16+"] == set()

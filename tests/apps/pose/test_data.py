@@ -20,12 +20,14 @@ from apps.pose.config import AugmentConfig, ModelConfig
 from apps.pose.data import dataset as pose_data
 from apps.pose.data import mmpose_compat
 from apps.pose.data.annotations import ground_truth
-from apps.pose.data.codec import Decoder
 from apps.pose.data.dataset import PoseDataset, crop_box, read_image
 from apps.pose.data.keypoints import COCO_NAMES, COCO_SIGMAS, KeypointSet, read_json
-from apps.pose.prediction.drawing import draw_people, sheet
+from apps.pose.models.decoding import create_decoder, to_image
+from apps.pose.models.flip_test import flip_average
+from apps.pose.prediction.drawing import draw_people
 from core.data.loading import BadSample, seed_everything
 from core.errors import InputError
+from tests.apps.pose.oracle import decode, mmpose_codec
 
 NAMES = ["head", "left_hand", "right_hand", "left_knee", "right_knee", "left_foot", "right_foot"]
 SKELETON = [[1, 2], [1, 3], [4, 6], [5, 7]]
@@ -56,11 +58,16 @@ def make_people(folder, count=6, size=(320, 240)):
         content["images"].append(record)
         content["annotations"].append(
             {
-                "id": 10 + i, "image_id": i, "category_id": 1, "iscrowd": 0, "area": 4000.0,
-                "bbox": [int(x), int(y), 65, 105], "num_keypoints": len(NAMES),
+                "id": 10 + i,
+                "image_id": i,
+                "category_id": 1,
+                "iscrowd": 0,
+                "area": 4000.0,
+                "bbox": [int(x), int(y), 65, 105],
+                "num_keypoints": len(NAMES),
                 "keypoints": [v for a, b in points.tolist() for v in (a, b, 2)],
             }
-        )  # fmt: skip
+        )
     return content
 
 
@@ -218,11 +225,10 @@ def test_augmented_targets_stay_on_the_keypoints(people, model):
     keypoints, mirrored = KeypointSet.of(NAMES), 0
     augment = AugmentConfig(scale=(0.8, 1.2), half_body=0)
     data = dataset(people[0], model, augment=augment, train=True)
-    decoder = Decoder(model, keypoints.swap)
     for seed in range(24):
         seed_everything(seed)
         item = data[seed % len(data)]
-        points = decoder.in_crop(as_outputs({k: v[None] for k, v in item.items()}))[0][0]
+        points = decode(model, as_outputs({k: v[None] for k, v in item.items()}))[0][0]
         columns, rows = points.round().astype(int).T
         seen = item["weight"].bool().numpy() & (columns > 1) & (columns < 94)
         seen &= (rows > 1) & (rows < 126)
@@ -242,8 +248,8 @@ def test_targets_decode_to_the_keypoints(people, model):
     folder, content = people
     data, still = dataset(folder, model, train=True), dataset(folder, model)
     batch = default_collate([{**still[i], **data[i]} for i in range(len(data))])
-    decoder = Decoder(model, KeypointSet.of(NAMES).swap)
-    found, scores = decoder(as_outputs(batch), batch["center"], batch["scale"])
+    points, scores = create_decoder(model)(as_outputs(batch))
+    found = to_image(points, batch["center"], batch["scale"], model.image_size).numpy()
     truth, _ = ground_truth(content, batch["annotation"], len(NAMES))
     pixels = batch["scale"][:, :1, None].numpy() / model.image_size[1]  # image per crop pixel
     assert np.abs((found - truth[..., :2]) / pixels).max() < 0.5
@@ -264,26 +270,28 @@ def test_to_image_inverts_the_affine(udp):
     crop = points @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
     if udp:  # UDPHeatmap.decode gives points in units of W/(W-1) crop pixels
         crop = crop / [95, 127] * [96, 128]
-    found = Decoder(model, tuple(range(5))).to_image(crop, center, scale)
+    tensors = (torch.from_numpy(values).float() for values in (crop, center, scale))
+    found = to_image(*tensors, model.image_size).numpy()
     assert np.abs(found - points).max() < 1e-3
 
 
 @HEADS
 def test_flip_test_of_a_mirrored_target_is_the_target(model):
     keypoints = KeypointSet.of(NAMES)
-    decoder = Decoder(model, keypoints.swap)
+    codec = mmpose_codec(model)
     # Away from the right border, whose last bin nothing can be moved into.
     points = np.random.default_rng(2).integers(40, 140, (1, 7, 2)).astype(np.float32) / 2
     flipped = points[:, list(keypoints.swap)].copy()
     flipped[..., 0] = 95 - flipped[..., 0]
 
     def encode(points):
-        target = decoder.codec.encode(points, np.ones((1, 7), dtype=np.float32))
+        target = codec.encode(points, np.ones((1, 7), dtype=np.float32))
         if model is HEATMAP:
             return {"heatmap": torch.from_numpy(target["heatmaps"])[None]}
         return {axis: torch.from_numpy(target[f"keypoint_{axis}_labels"]) for axis in "xy"}
 
-    expected, mean = encode(points), decoder.average(encode(points), encode(flipped))
+    expected = encode(points)
+    mean = flip_average(encode(points), encode(flipped), model, keypoints.swap)
     for name, value in expected.items():
         # UDP rounds a keypoint to a heatmap pixel, the other way for some mirrored ones.
         assert torch.allclose(mean[name], value, atol=1e-6 if model is SIMCC else 1e-4)
@@ -294,10 +302,9 @@ def test_untrained_outputs_decode_to_finite_numbers():
         (SIMCC, {"x": (2, 7, 192), "y": (2, 7, 256)}),
         (HEATMAP, {"heatmap": (2, 7, 32, 24)}),
     ]:
-        decoder, middle = Decoder(model, tuple(range(7))), torch.full((2, 2), 100.0)
         for fill in (torch.zeros, torch.randn, lambda *s: -torch.ones(*s)):
             outputs = {name: fill(*shape).bfloat16() for name, shape in shapes.items()}
-            found, scores = decoder(outputs, middle, middle)
+            found, scores = decode(model, outputs)
             assert np.isfinite(found).all()
             assert np.isfinite(scores).all()
 
@@ -400,9 +407,15 @@ def test_counts_and_who_is_left_out(people):
     save(folder, content)
     data = dataset(folder)
     assert data.counts == {
-        "images": 6, "annotations": 6, "crowds": 1, "unlabelled": 2, "people": 2,
-        "no_keypoints_or_box": 1, "outside_points": 0, "boxes_without_area": 1,
-    }  # fmt: skip
+        "images": 6,
+        "annotations": 6,
+        "crowds": 1,
+        "unlabelled": 2,
+        "people": 2,
+        "no_keypoints_or_box": 1,
+        "outside_points": 0,
+        "boxes_without_area": 1,
+    }
     assert [int(data[i]["annotation"]) for i in range(2)] == [14, 15]
 
 
@@ -442,10 +455,9 @@ def test_drawing(people):
     truth, _ = ground_truth(read_json(folder / "people.json"), [10], 7)
     grey = np.full((240, 320, 3), 50, dtype=np.uint8)
     drawn = draw_people(grey, truth[..., :2], truth[..., 2], keypoints)
-    (_, left, right), size = truth[0, :3, :2].astype(int), drawn.shape
+    _, left, right = truth[0, :3, :2].astype(int)
     assert drawn[left[1], left[0]].tolist() == [0, 255, 0]
     assert drawn[right[1], right[0]].tolist() == [255, 128, 0]
     assert (grey == 50).all()
     assert (draw_people(grey, truth[..., :2], 0 * truth[..., 2], keypoints) == 50).all()
     assert (draw_people(grey, truth[:0, :, :2], truth[:0, :, 2], keypoints) == 50).all()
-    assert sheet([drawn, grey, drawn], 2, gap=4).shape == (2 * (size[0] + 4) + 4, 2 * 324 + 4, 3)

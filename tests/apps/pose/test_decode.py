@@ -11,8 +11,10 @@ import torch
 pytest.importorskip("mmpose")
 
 from apps.pose.config import ModelConfig
-from apps.pose.data.codec import Decoder, between_bins, codec_config
+from apps.pose.data.codec import codec_config
+from apps.pose.models.flip_test import flip_average, unflip
 from core.errors import InputError
+from tests.apps.pose.oracle import between_bins, decode, mmpose_codec, mmpose_decode
 
 WIDTH, HEIGHT = 192, 256
 SIMCC = ModelConfig(image_size=(HEIGHT, WIDTH), head="simcc", simcc_split=2.0, sigma=6.0)
@@ -25,10 +27,6 @@ def centres(low=0.0, seed=0, count=8):
     rng = np.random.default_rng(seed)
     high = np.array([WIDTH, HEIGHT]) - 1 - low
     return rng.uniform(low, high, (count, KEYPOINTS, 2))
-
-
-def decoder(model):
-    return Decoder(model, tuple(range(KEYPOINTS)))
 
 
 def simcc_outputs(points, model, noise=0.0, seed=1):
@@ -45,7 +43,7 @@ def simcc_outputs(points, model, noise=0.0, seed=1):
 
 def simcc_errors(points, model, noise=0.0):
     """Pixels, by axis."""
-    found, scores = decoder(model).in_crop(simcc_outputs(points, model, noise))
+    found, scores = decode(model, simcc_outputs(points, model, noise))
     assert np.isfinite(found).all()
     assert ((scores > 0) & (scores <= 1)).all()
     return np.abs(found - points)
@@ -90,15 +88,17 @@ def test_between_bins_is_mmpose_s_refinement_away_from_the_ends(noise):
     x, y = (outputs[axis].softmax(-1).numpy() for axis in "xy")
     options = {"input_size": (WIDTH, HEIGHT), "sigma": 6.0, "simcc_split_ratio": 2.0}
     expected, _ = SimCCLabel(**options, use_dark=True).decode(x.copy(), y.copy())
-    found = np.stack([between_bins(axis, 6.0) for axis in (x, y)], -1) / 2
+    found, _ = decode(replace(SIMCC, simcc_dark=True), outputs)
     assert np.abs(found - expected).max() < (0.001 if noise == 0 else 0.1)
+    in_float64 = np.stack([between_bins(axis, 6.0) for axis in (x, y)], -1) / 2
+    assert np.abs(found - in_float64).max() < 1e-3
 
 
 def test_dark_takes_flat_and_narrow_outputs():
     model = replace(SIMCC, simcc_dark=True)
     for outputs in (torch.zeros, lambda *shape: 50 * torch.eye(shape[-1])[: shape[1]][None]):
         x, y = outputs(1, KEYPOINTS, 2 * WIDTH), outputs(1, KEYPOINTS, 2 * HEIGHT)
-        found, _ = decoder(model).in_crop({"x": x, "y": y})
+        found, _ = decode(model, {"x": x, "y": y})
         assert np.isfinite(found).all()
         assert (found >= 0).all()
         assert (found <= [WIDTH, HEIGHT]).all()
@@ -118,8 +118,8 @@ def heatmap_outputs(points, model, noise=0.0):
 
 
 def heatmap_errors(points, model, noise=0.0):
-    """Crop pixels, by axis. UDP's codec gives W/(W-1) of them (`Decoder.to_image`)."""
-    found, _ = decoder(model).in_crop(heatmap_outputs(points, model, noise))
+    """Crop pixels, by axis. UDP's codec gives W/(W-1) of them (`to_image`)."""
+    found, _ = decode(model, heatmap_outputs(points, model, noise))
     if model.heatmap_codec == "udp":
         found = found * (np.array([WIDTH, HEIGHT]) - 1) / [WIDTH, HEIGHT]
     return np.abs(found - points)
@@ -150,9 +150,9 @@ def test_targets_and_decoding_agree(codec):
     """What the codec makes of keypoints decodes to them; msra rounds both ways."""
     model = replace(HEATMAP, heatmap_codec=codec)
     points = centres(30, count=1).astype(np.float32)
-    target = decoder(model).codec.encode(points, np.ones((1, KEYPOINTS), dtype=np.float32))
+    target = mmpose_codec(model).encode(points, np.ones((1, KEYPOINTS), dtype=np.float32))
     maps = {"heatmap": torch.from_numpy(target["heatmaps"])[None]}
-    found, _ = decoder(model).in_crop(maps)
+    found, _ = decode(model, maps)
     if codec == "udp":
         found = found * (np.array([WIDTH, HEIGHT]) - 1) / [WIDTH, HEIGHT]
     errors = np.abs(found - points)
@@ -165,9 +165,9 @@ def test_the_flip_test_s_shift(codec, off):
     model = replace(HEATMAP, heatmap_codec=codec)
     points = 4.0 * np.random.default_rng(4).integers(10, 35, (1, KEYPOINTS, 2))
     mirrored = np.stack([WIDTH - 1 - points[..., 0], points[..., 1]], -1)
-    decode = decoder(model)
-    mean = decode.average(heatmap_outputs(points, model), heatmap_outputs(mirrored, model))
-    found, _ = decode.in_crop(mean)
+    swap = tuple(range(KEYPOINTS))
+    both = heatmap_outputs(points, model), heatmap_outputs(mirrored, model)
+    found, _ = decode(model, flip_average(*both, model, swap))
     if codec == "udp":
         found = found * (np.array([WIDTH, HEIGHT]) - 1) / [WIDTH, HEIGHT]
     shift = found[..., 0] - points[..., 0]
@@ -185,3 +185,73 @@ def test_codecs_are_mmpose_s():
     assert codec_config(SIMCC)["type"].__name__ == "SimCCLabel"
     with pytest.raises(InputError, match="multiples of 4"):
         codec_config(replace(HEATMAP, image_size=(255, 192)))
+
+
+# ---- ours against mmpose's, for every head and codec --------------------------------------------
+
+HEADS = {
+    "simcc": SIMCC,
+    "simcc of 1 bin": replace(SIMCC, simcc_split=1.0, sigma=3.0),
+    "simcc dark": replace(SIMCC, simcc_dark=True),
+    **{codec: replace(HEATMAP, heatmap_codec=codec) for codec in ("udp", "dark", "msra")},
+    "udp of sigma 3": replace(HEATMAP, sigma=3.0),
+}
+SWAP = tuple(i ^ 1 for i in range(KEYPOINTS))  # 0 and 1, 2 and 3, ...
+
+
+def outputs_of(model, points, noise):
+    """What a network that is right but for noise would answer."""
+    make = simcc_outputs if model.head == "simcc" else heatmap_outputs
+    return make(points, model, noise)
+
+
+def apart(model, outputs):
+    """Largest differences from mmpose: pixels of the crop, scores."""
+    (points, scores), (expected, expected_scores) = (
+        decode(model, outputs),
+        mmpose_decode(model, outputs),
+    )
+    return np.abs(points - expected).max(), np.abs(scores - expected_scores).max()
+
+
+@pytest.mark.parametrize("model", HEADS.values(), ids=HEADS)
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+@pytest.mark.parametrize("low", [0.0, 30.0], ids=["to the border", "inside"])
+def test_decoding_is_mmpose_s(model, noise, low):
+    pixels, score = apart(model, outputs_of(model, centres(low), noise))
+    assert pixels < 1e-3
+    assert score < 1e-6
+
+
+@pytest.mark.parametrize("model", HEADS.values(), ids=HEADS)
+def test_the_flip_test_is_mmpose_s(model):
+    """The same exchange, mirror and (heatmaps without UDP) shift; then the same mean is decoded."""
+    from mmpose.models.utils.tta import flip_heatmaps, flip_vectors
+
+    outputs, of_flipped = (outputs_of(model, centres(30, seed), 0.02) for seed in (1, 2))
+    ours = unflip(of_flipped, model, SWAP)
+    if model.head == "simcc":
+        x, y = flip_vectors(of_flipped["x"], of_flipped["y"], SWAP)
+        back = round(model.simcc_split - 1)  # mmpose leaves the axis half a bin off (`unflip`)
+        assert torch.equal(ours["x"][..., : x.shape[-1] - back], x[..., back:])
+        assert torch.equal(ours["y"], y)
+    else:
+        shift = model.heatmap_codec != "udp"
+        assert torch.equal(
+            ours["heatmap"], flip_heatmaps(of_flipped["heatmap"], SWAP, shift_heatmap=shift)
+        )
+    mean = flip_average(outputs, of_flipped, model, SWAP)
+    for name, values in mean.items():
+        torch.testing.assert_close(values, (outputs[name] + ours[name]) / 2)
+    assert apart(model, mean)[0] < 1e-3
+
+
+@pytest.mark.parametrize("model", HEADS.values(), ids=HEADS)
+def test_autocast_takes_no_digit_from_decoding(model):
+    """Predictions are decoded in the precision of the session, which may be bfloat16."""
+    outputs = outputs_of(model, centres(30), 0.0)
+    points, scores = decode(model, outputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        again, scores_again = decode(model, outputs)
+    np.testing.assert_array_equal(again, points)
+    np.testing.assert_array_equal(scores_again, scores)

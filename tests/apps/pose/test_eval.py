@@ -68,10 +68,12 @@ def test_a_report(run, people, evaluate):
     ):
         assert words in printed
     results = json.loads((run / "results-step-00000001-ground-truth-boxes.json").read_text())
-    about = json.loads((run / "eval-step-00000001-ground-truth-boxes.json").read_text())
+    about = json.loads((run / "eval.json").read_text())
+    assert [*about][:5] == ["what", "data", "network", "figures", "commit"]
     truth = people / "annotations/val.json"
-    assert about["metrics"] == coco_ap(truth, results, COCO_SIGMAS)
-    assert (about["json"], about["flip_test"]) == (str(truth), False)
+    assert about["figures"] == coco_ap(truth, results, COCO_SIGMAS)
+    assert (about["data"], about["flip_test"]) == (str(truth), False)
+    assert about["what"] == str(run / "checkpoints/step-00000001")
     titles = [table["title"] for table in about["tables"]]
     assert titles == ["Keypoints", "Errors", "Occlusion of keypoints", "People"]
     assert not list(run.glob(".*"))
@@ -98,9 +100,9 @@ def test_a_test_set_without_annotations(run, people, evaluate, tmp_path):
     ("words", "message"),
     [
         (["--images-json", "image_info.json"], "give --boxes too"),
-        (["--data.format", "lsp"], "--data: format is 'lsp', expected one of coco, crowdpose"),
+        (["--model.image-size", "64", "64"], "--model.image_size: the network is the one that was"),
+        (["--batch-size", "4"], "--batch-size is now --eval.batch-size"),
         (["--data.val-json", "none.json"], "none.json: No such file or directory: check the path"),
-        (["--data.outside", "drop"], "--data: outside is 'drop', expected one of error, ignore"),
     ],
 )
 def test_errors(evaluate, words, message):
@@ -108,3 +110,44 @@ def test_errors(evaluate, words, message):
     assert status == 2
     assert message in printed
     assert len(printed.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "known"),
+    [("--data.format", "lsp", "crowdpose"), ("--data.outside", "drop", "ignore")],
+)
+def test_words_that_a_setting_does_not_take(evaluate, name, word, known):
+    status, printed = evaluate(name, word)
+    assert status == 2
+    for part in (name, word, known):
+        assert part in printed
+
+
+def test_the_flip_test_is_told_by_either_name_and_not_by_the_run(run, evaluate, people, tmp_path):
+    """The run's own setting is how it watches itself."""
+    settings = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(settings.replace("flip_test: false", "flip_test: true"))
+    words = ["--data.val-json", "annotations/val.json", "--output", tmp_path / "out"]
+    figures = {}
+    for option in ((), ("--flip-test",), ("--eval.flip-test",)):
+        status, printed = evaluate(*words, *option)
+        assert status == 0, printed
+        record = json.loads((tmp_path / "out/eval.json").read_text())
+        assert record["flip_test"] == bool(option)
+        (results,) = (tmp_path / "out").glob("results-*.json")
+        figures[option] = results.read_text()
+    assert figures[()] != figures[("--flip-test",)] == figures[("--eval.flip-test",)]
+    assert not list(run.glob("*.json"))
+
+
+def test_decoding_can_be_another_than_in_training(run, evaluate, tmp_path):
+    """`simcc_dark` is about decoding alone: places between bins."""
+    words = ["--data.val-json", "annotations/val.json", "--output", tmp_path]
+    places = []
+    for option in ((), ("--model.simcc-dark",)):
+        status, printed = evaluate(*words, *option)
+        assert status == 0, printed
+        (results,) = tmp_path.glob("results-*.json")
+        places.append([r["keypoints"] for r in json.loads(results.read_text())])
+    moved = np.abs(np.subtract(*places))
+    assert 0 < moved.max() < 30

@@ -15,18 +15,23 @@ pytest.importorskip("mmpose")
 from apps.pose.config import AugmentConfig, DataConfig, ModelConfig, PoseConfig
 from apps.pose.data.formats import keypoint_set
 from apps.pose.data.keypoints import COCO_NAMES, COCO_SIGMAS
-from apps.pose.data.mpii import PARTS, head_sizes, mpii_truth, pckh, read_mpii
+from apps.pose.data.mpii import head_sizes, mpii_truth, read_mpii
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import People
 from apps.pose.evaluation.metrics import coco_ap, coco_results, crowd_ap
-from apps.pose.evaluation.protocol import measure, tables
+from apps.pose.evaluation.pck import PARTS, pckh
+from apps.pose.evaluation.protocol import compute_metrics, report_tables
 from core.errors import InputError
 from core.training.session import Session
 
 MODEL = ModelConfig("mixer_c16_l1_p16", (64, 48), sigma=3.0)
 STILL = AugmentConfig(flip=0, half_body=0, scale=(1, 1), rotation=0, shift=0)
-FILES = {"train_json": "val.json", "train_images": "images", "val_json": "val.json",
-         "val_images": "images"}  # fmt: skip
+FILES = {
+    "train_json": "val.json",
+    "train_images": "images",
+    "val_json": "val.json",
+    "val_images": "images",
+}
 COCO_LIKE = pytest.mark.parametrize("format", ["crowdpose", "ochuman", "aic"])
 
 
@@ -49,10 +54,14 @@ def write_coco_like(root, format):
             points = rng.uniform(20, 140, (count, 2)).round(1)
             visible = rng.integers(1, 3, count)
             person = {
-                "id": 10 * i + k, "image_id": 100 + i, "category_id": 1, "iscrowd": 0,
-                "bbox": [18.0, 18.0, 124.0, 124.0], "num_keypoints": count,
+                "id": 10 * i + k,
+                "image_id": 100 + i,
+                "category_id": 1,
+                "iscrowd": 0,
+                "bbox": [18.0, 18.0, 124.0, 124.0],
+                "num_keypoints": count,
                 "keypoints": np.c_[points, visible].ravel().tolist(),
-            }  # fmt: skip
+            }
             content["annotations"].append(
                 person | ({"area": 5000.0} if format == "ochuman" else {})
             )
@@ -65,7 +74,7 @@ def write_coco_like(root, format):
 def perfect(data, noise=0.0):
     """`People` who are where they are annotated, up to noise."""
     rng = np.random.default_rng(1)
-    truth = data.truth()["annotations"]
+    truth = data.truth["annotations"]
     points = np.array([np.reshape(a["keypoints"], (-1, 3))[:, :2] for a in truth])
     count = len(truth)
     return People(
@@ -112,7 +121,7 @@ def test_coco_like_people(tmp_path, format):
     item = data.train()[0]
     assert item["weight"].sum() == len(data.keypoints)
     assert item["target_x"].shape == (len(data.keypoints), 96)
-    assert data.truth()["annotations"] == content["annotations"]
+    assert data.truth["annotations"] == content["annotations"]
 
 
 @COCO_LIKE
@@ -120,10 +129,10 @@ def test_coco_like_metrics(tmp_path, format):
     write_coco_like(tmp_path, format)
     data = opened(tmp_path, format)
     people = perfect(data)
-    assert measure(data, people, results_of(people))["AP"] == 1
+    assert compute_metrics(data, people, results_of(people))["AP"] == 1
     people = perfect(data, noise={"crowdpose": 12, "ochuman": 4, "aic": 2}[format])
     results = results_of(people)
-    found, truth, sigmas = measure(data, people, results), data.truth(), data.keypoints.sigmas
+    found, truth, sigmas = compute_metrics(data, people, results), data.truth, data.keypoints.sigmas
     assert 0 < found["AP"] < 1
     if format == "crowdpose":
         assert found == crowd_ap(truth, results, sigmas)
@@ -134,7 +143,7 @@ def test_coco_like_metrics(tmp_path, format):
         annotation["area"] = 0.53 * 124 * 124
     if format != "ochuman":
         assert coco_ap(truth, results, sigmas)["AP"] == found["AP"]
-    report = {table.title: table for table in tables(data, people, results)}
+    report = {table.title: table for table in report_tables(data, people, results)}
     assert [row[0] for row in report["Keypoints"].rows[:-1]] == list(data.keypoints.names)
     gain = {row[0]: row[3] for row in report["Errors"].rows}
     assert max(gain.values()) > 0
@@ -172,10 +181,13 @@ def write_mpii(root, people=5):
         joints[i] = -1
         records.append(
             {
-                "image": f"0{i}5.jpg", "center": [120.0, 115.0], "scale": 0.9,
-                "joints": joints.tolist(), "joints_vis": visible.tolist(),
+                "image": f"0{i}5.jpg",
+                "center": [120.0, 115.0],
+                "scale": 0.9,
+                "joints": joints.tolist(),
+                "joints_vis": visible.tolist(),
             }
-        )  # fmt: skip
+        )
     (root / "val.json").write_text(json.dumps(records))
     corners = np.stack([np.full((2, people), 10.0), 10.0 + rng.uniform(20, 60, (2, people))])
     savemat(root / "heads.mat", {"headboxes_src": corners})
@@ -235,13 +247,13 @@ def test_pckh_is_mmpose_s(mpii):
         found = {"keypoints": people.keypoints[i : i + 1]}
         metric.process([], [{"gt_instances": truth, "pred_instances": found}])
     expected = metric.compute_metrics(metric.results)
-    ours = measure(data, people, [])
+    ours = compute_metrics(data, people, [])
     assert 0.2 < ours["PCKh@0.5"] < 0.9
     assert ours["PCKh@0.5"] == pytest.approx(expected["PCK"] / 100)
     assert ours["PCKh@0.1"] == pytest.approx(expected["PCK@0.1"] / 100)
     for part in PARTS:
         assert ours[part] == pytest.approx(expected[f"{part} PCK"] / 100)
-    (table,) = tables(data, people, [])
+    (table,) = report_tables(data, people, [])
     assert dict(zip(table.columns, table.rows[6], strict=True))["part"] == "not counted"
     assert table.rows[9][2] == pytest.approx(ours["Head"])
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 pytest.importorskip("mmpose")
 
+from apps.pose.config import DataConfig
 from apps.pose.data.keypoints import COCO_NAMES, COCO_SIGMAS, KeypointSet
 from apps.pose.evaluation.metrics import (
     AP_NAMES,
-    box_size,
     coco_ap,
     coco_results,
-    pck,
-    torso_length,
 )
+from apps.pose.evaluation.pck import TORSO, box_size, find_parts, pck, torso_length
+from apps.pose.evaluation.protocol import compute_metrics
 from core.errors import InputError
 
 SIGMAS = {17: COCO_SIGMAS, 5: (0.03, 0.05, 0.05, 0.1, 0.08)}
@@ -38,12 +39,16 @@ def make_truth(count, people=90, seed=0):
         values = np.c_[points, labelled] * (labelled > 0)[:, None]
         annotations.append(
             {
-                "id": i + 1, "image_id": int(rng.integers(25)), "category_id": 1,
-                "iscrowd": int(i % 13 == 5), "area": float(0.6 * size * size),
+                "id": i + 1,
+                "image_id": int(rng.integers(25)),
+                "category_id": 1,
+                "iscrowd": int(i % 13 == 5),
+                "area": float(0.6 * size * size),
                 "bbox": [*corner.tolist(), float(size), float(size)],
-                "num_keypoints": int((labelled > 0).sum()), "keypoints": values.ravel().tolist(),
+                "num_keypoints": int((labelled > 0).sum()),
+                "keypoints": values.ravel().tolist(),
             }
-        )  # fmt: skip
+        )
     images = [{"id": i, "width": 640, "height": 640, "file_name": f"{i}.jpg"} for i in range(25)]
     names = [f"k{i}" for i in range(count)]
     categories = [{"id": 1, "name": "person", "keypoints": names, "skeleton": []}]
@@ -195,3 +200,33 @@ def test_torso_pair_must_exist():
     assert torso_length(truth, coco, flic).tolist() == [0]
     with pytest.raises(InputError, match="'left_shoulder'"):
         torso_length(truth[:, :2], KeypointSet.of(["a", "b"]))
+
+
+SPELLINGS = ["left_hip", "left-hip", "Left Hip", "LEFT_HIP", "leftHip", "L_hip", "hip.l", "LHip"]
+
+
+@pytest.mark.parametrize("hip", SPELLINGS)
+def test_the_torso_is_found_however_it_is_spelt(hip):
+    """Also by the protocol, which leaves the torso's PCK out where there is none."""
+    swapped = {"left": "right", "Left": "Right", "LEFT": "RIGHT", "L": "R", "hip.l": "hip.r"}
+    start = next(word for word in ("left", "Left", "LEFT", "hip.l", "L") if hip.startswith(word))
+    right = swapped[start] + hip[len(start) :]
+    shoulder = hip.replace("hip", "shoulder").replace("Hip", "Shoulder").replace("HIP", "SHOULDER")
+    keypoints = KeypointSet.of(["nose", shoulder, right])
+    assert find_parts(keypoints.names, TORSO) == [1, 2]
+    truth = np.array([[[5, 5, 2], [0, 0, 2], [30, 40, 2]]])
+    assert torso_length(truth, keypoints).tolist() == [50]
+    data = SimpleNamespace(
+        keypoints=keypoints,
+        files=DataConfig(),
+        truth={"annotations": [{"id": 3, "keypoints": truth.ravel(), "bbox": [0, 0, 30, 40]}]},
+    )
+    people = SimpleNamespace(keypoints=truth[..., :2] + 9.0, annotation=np.array([3]))
+    metrics = compute_metrics(data, people, [])
+    assert metrics == {"PCK@0.2 torso": 0.0, "PCK@0.2 box": 0.0}  # 12.7 of 10 and of 8 pixels
+    people = SimpleNamespace(keypoints=truth[..., :2] + 6.5, annotation=np.array([3]))
+    assert compute_metrics(data, people, []) == {"PCK@0.2 torso": 1.0, "PCK@0.2 box": 0.0}
+
+
+def test_no_torso_without_its_keypoints():
+    assert find_parts(["left_shoulder", "right_shoulder", "hips"], TORSO) == [0, None]

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from apps.pose import compare
 from apps.pose.config import ModelConfig
 from apps.pose.data.keypoints import KeypointSet
-from apps.pose.models.levels import level_maps, measure
+from apps.pose.models.levels import level_maps, level_shapes
 from apps.pose.models.mlp_pose import (
     DILATIONS,
     GridMixer,
@@ -257,7 +257,7 @@ def test_an_hrnet_gives_its_branches_as_for_pose(tmp_path):
 def test_measuring_leaves_the_backbone_alone():
     backbone = create_backbone("timm:resnet10t", (64, 32)).train()
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
-    shapes, unused = measure(backbone, (1, 4))
+    shapes, unused = level_shapes(backbone, (1, 4))
     assert (shapes, unused) == ([(64, 16, 8), (512, 2, 1)], [])
     assert backbone.training
     assert all(p.device.type == "cpu" for p in backbone.parameters())
@@ -365,10 +365,13 @@ def base(tmp_path_factory):
     backbone = create_backbone(config.model.backbone, (64, 64))
     weights = save_backbone(backbone, root.parent / "weights")
     data = replace(
-        config.data, root=str(root),
-        train_json="annotations/train.json", train_images="images/train",
-        val_json="annotations/val.json", val_images="images/val",
-    )  # fmt: skip
+        config.data,
+        root=str(root),
+        train_json="annotations/train.json",
+        train_images="images/train",
+        val_json="annotations/val.json",
+        val_images="images/val",
+    )
     model = replace(config.model, weights=str(weights), mixer_depth=1, mixer_width=8)
     return replace(config, data=data, model=model)
 
@@ -429,7 +432,7 @@ def test_a_comparison_goes_on_where_it_stopped(base, tmp_path, capsys):
     again = [(run / "checkpoints/last/model.safetensors").stat().st_mtime_ns for run in runs]
     assert times == again
     record = json.loads((tmp_path / "out/compare.json").read_text())
-    assert record["scores"] == first
+    assert record["scores"] == {"AP": first}
     assert first.keys() == {"mixer_c32_l2_p16"}
     stored = load_file(runs[0] / "checkpoints/last/model.safetensors")
     millions = sum(value.numel() for value in stored.values()) / 1e6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +149,43 @@ def test_the_runner_trains_resumes_and_predicts(people, tmp_path):
     assert found.pred_instances.keypoints.shape == (1, 17, 2)
 
 
+NAMES = """
+import sys
+import apps.pose
+
+assert "mmpose" not in sys.modules, "importing the app took the library with it"
+
+from mmengine.config import Config
+
+first, second = sys.argv[1:]
+parts = ["", ".backbone", ".neck", ".weights"]
+modules = [name + part for name in (first, second) for part in parts]
+open("config.py", "w").write(f"custom_imports = dict(imports={modules})")
+Config.fromfile("config.py")
+
+from mmpose.registry import MODELS
+
+model = {"type": "MixerBackbone", "name": "mixer_c16_l1_p16", "input_size": (32, 32)}
+for part in parts:
+    assert sys.modules[first + part] is sys.modules[second + part], part
+assert isinstance(MODELS.build(model), sys.modules[first].MixerBackbone)
+"""
+OLD, NEW = "apps.pose.mmpose", "apps.pose.mmpose_plugin"
+
+
+@pytest.mark.parametrize("names", [(OLD, NEW), (NEW, OLD)], ids=["old first", "new first"])
+def test_configs_import_it_by_its_name_and_by_the_old_one(names, tmp_path):
+    """Either name gives the same modules: a class that is registered twice is an error."""
+    done = subprocess.run(
+        [sys.executable, "-c", NAMES, *names],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_is_installed_is_not_replaced(monkeypatch):
     names = ["mmcv.ops", "mmdet", "mmdet.utils", "xtcocotools"]
     names += [f"xtcocotools.{name}" for name in ("coco", "cocoeval", "mask")]
@@ -240,9 +278,13 @@ def randomized(model):
 
 LEVELS = {"levels": (0, 1), "fuse": True, "mixer_depth": 1, "mixer_width": 16}
 NECK = {
-    "type": "MLPPoseNeck", "in_channels": (32, 32), "strides": (16, 16), "input_size": (192, 256),
-    "depth": 1, "width": 16,
-}  # fmt: skip
+    "type": "MLPPoseNeck",
+    "in_channels": (32, 32),
+    "strides": (16, 16),
+    "input_size": (192, 256),
+    "depth": 1,
+    "width": 16,
+}
 
 
 @pytest.mark.parametrize(
@@ -264,9 +306,12 @@ def test_a_run_gives_the_same_outputs_in_mmpose(tmp_path, changes, model):
     cfg = config(MIXER)
     if changes.get("head") == "heatmap":
         cfg.model.head = {
-            "type": "HeatmapHead", "in_channels": 32, "out_channels": 17,
-            "deconv_out_channels": (256, 256), "deconv_kernel_sizes": (4, 4),
-        }  # fmt: skip
+            "type": "HeatmapHead",
+            "in_channels": 32,
+            "out_channels": 17,
+            "deconv_out_channels": (256, 256),
+            "deconv_kernel_sizes": (4, 4),
+        }
     else:
         cfg.merge_from_dict({f"model.{key}": value for key, value in model.items()})
         if "maps" in cfg.model.head:

@@ -19,7 +19,7 @@ from apps.pose.data.keypoints import KeypointSet, read_json
 from apps.pose.data.sigmas import estimate
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import predict_people
-from apps.pose.evaluation.metrics import box_size, pck
+from apps.pose.evaluation.pck import box_size, pck
 from apps.pose.models.network import PoseNet
 from apps.pose.models.start import start_from
 from apps.pose.presets import debug
@@ -46,10 +46,27 @@ def trained(fish, tmp_path_factory):
     """A run that has seen enough of them."""
     run = tmp_path_factory.mktemp("runs") / "fish"
     done = launch(
-        pose_train.main, "debug", "--data.root", fish, *WORDS, "--run.folder", run,
-        "--run.steps", 120, "--run.batch-size", 16, "--run.log-every", 40,
-        "--run.best", "PCK@0.2 box", "--model.image-size", 64, 64, "--model.simcc-maps", 4,
-    )  # fmt: skip
+        pose_train.main,
+        "debug",
+        "--data.root",
+        fish,
+        *WORDS,
+        "--run.folder",
+        run,
+        "--run.steps",
+        120,
+        "--run.batch-size",
+        16,
+        "--run.log-every",
+        40,
+        "--run.best",
+        "PCK@0.2 box",
+        "--model.image-size",
+        64,
+        64,
+        "--model.simcc-maps",
+        4,
+    )
     assert done.returncode == 0, done.output
     return run
 
@@ -62,8 +79,8 @@ def data_of(root, **files):
 
 def correct(network, data):
     """Share of each keypoint found within 0.2 of the box."""
-    people = predict_people(Session(), network, data.val(), EvalConfig(8))
-    truth, boxes = ground_truth(data.truth(), people.annotation, len(data.keypoints))
+    people = predict_people(Session(), network, data.val(), EvalConfig(8), data.files)
+    truth, boxes = ground_truth(data.truth, people.annotation, len(data.keypoints))
     return pck(people.keypoints, truth, box_size(boxes))["per_keypoint"]
 
 

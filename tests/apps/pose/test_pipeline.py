@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.pose.prediction.pipeline import MOST_FRAMES, Clock, Frame, ahead, grouped, mapped
+from apps.pose.prediction.pipeline import MOST_FRAMES, Clock, Frame, grouped, mapped, prefetch
 
 
 def frames(count, side):
@@ -22,8 +22,8 @@ def _no_thread_is_left():
 
 
 def test_items_come_in_order():
-    assert list(ahead(ahead(range(50)))) == list(range(50))
-    assert list(ahead([])) == []
+    assert list(prefetch(prefetch(range(50)))) == list(range(50))
+    assert list(prefetch([])) == []
 
 
 def test_the_thread_works_while_the_other_does():
@@ -37,7 +37,7 @@ def test_the_thread_works_while_the_other_does():
                 wanted.set()
             yield i
 
-    stream = ahead(items())
+    stream = prefetch(items())
     assert next(stream) == 0
     assert wanted.wait(5), "one in the queue, one in the making"
     time.sleep(0.05)
@@ -50,7 +50,7 @@ def test_errors_arrive_where_the_items_would():
         yield 1
         raise KeyError("lost")
 
-    stream = ahead(ahead(items()))
+    stream = prefetch(prefetch(items()))
     assert next(stream) == 1
     with pytest.raises(KeyError, match="lost"):
         next(stream)
@@ -66,7 +66,7 @@ def test_closing_ends_all_threads_and_closes_the_source():
         finally:
             closed.set()
 
-    stream = ahead(ahead(endless()))
+    stream = prefetch(prefetch(endless()))
     next(stream)
     stream.close()
     assert closed.is_set()

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from apps.pose import predict as pose_predict
+from apps.pose.people import make_people
 from apps.pose.people.film import draw_film
 from apps.pose.prediction import video
 from apps.pose.prediction.boxes import BoxFile, usable, whole_image
@@ -55,9 +56,9 @@ def predict(command):
     return partial(command, pose_predict.main)
 
 
-def stages(boxes, told=None, **options):
-    told = [] if told is None else told
-    return Stages(boxes, centres, SIMCC, COCO, told.append, **options)
+def stages(boxes, lines=None, **options):
+    lines = [] if lines is None else lines
+    return Stages(boxes, centres, SIMCC, COCO, lines.append, **options)
 
 
 def read(path):
@@ -121,7 +122,7 @@ def test_bad_inputs_are_named_and_the_others_go_on(predict, run, films, tmp_path
     shutil.copy(films / "walk.mp4", folder)
     done = predict(run, folder, folder / "notes.xyz", "--output", tmp_path / "out")
     assert done.returncode == 2, done.output
-    assert "error: 6 of 8 inputs could not be read to their end" in done.output
+    assert "error: 6 of 8 inputs could not be used" in done.output
     for name in ("half.jpg", "text.png", "text.mp4", "notes.xyz", "empty.webm"):
         (line,) = [x for x in done.output.splitlines() if f"{name}:" in x]
         assert line.startswith("left out"), line
@@ -143,7 +144,7 @@ def test_nothing_can_be_read(predict, run, tmp_path):
     (tmp_path / "a.jpg").write_text("text")
     done = predict(run, tmp_path / "a.jpg", "--output", tmp_path / "out")
     assert done.returncode == 2
-    assert "1 of 1 inputs could not be read" in done.output
+    assert "1 of 1 inputs could not be used" in done.output
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -240,14 +241,14 @@ def test_unusable_boxes():
     assert "not finite" in wrong[2]
 
 
-def test_unusable_boxes_are_told_of_a_few_times():
-    told, kept = [], Kept()
-    work = stages(lambda frames: [[([500, 0, 5, 5], 1.0)] for _ in frames], told)
+def test_unusable_boxes_are_reported_a_few_times():
+    lines, kept = [], Kept()
+    work = stages(lambda frames: [[([500, 0, 5, 5], 1.0)] for _ in frames], lines)
     assert len(list(work(numbered(20), kept))) == 20
     work.report_unusable()
-    assert len(told) == 4
-    assert told[0].startswith("left out: a.mp4 frame 0: box [500, 0, 5, 5] lies outside")
-    assert "17 more boxes" in told[3]
+    assert len(lines) == 4
+    assert lines[0].startswith("left out: a.mp4 frame 0: box [500, 0, 5, 5] lies outside")
+    assert "17 more boxes" in lines[3]
 
 
 def test_a_failing_network_ends_the_work_and_leaves_no_file(tmp_path):
@@ -481,3 +482,40 @@ def test_a_film_is_a_pure_function_and_its_people_move():
     assert all((a[0] == b[0]).all() and a[1] == b[1] for a, b in zip(one, two, strict=True))
     boxes = [labels[0]["bbox"] for _, labels in one if labels]
     assert len({tuple(box) for box in boxes}) > 10
+
+
+def test_whose_the_records_are(predict, run, films, tmp_path):
+    """The id in a picture's name, its place among the images without one; a video's frames."""
+    names = ["000000000785.jpg", "plain.jpg", "val_42.png"]
+    for name in names:
+        Image.new("RGB", (40, 60), (9, 99, 200)).save(tmp_path / name)
+    inputs = [tmp_path / name for name in names]
+    done = predict(run, *inputs, films / "walk.mp4", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.output
+    records = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert {r["file_name"]: r["image_id"] for r in records} == dict(
+        zip(names, (785, 1, 42), strict=True)
+    )
+    assert not any("frame" in r for r in records)
+    of_video = json.loads((tmp_path / "out/walk.json").read_text())
+    assert [(r["image_id"], r["frame"]) for r in of_video] == [(n, n) for n in range(12)]
+
+
+def test_predictions_lie_in_the_run_and_are_spread_over_the_data(predict, tmp_path):
+    """Without inputs and --output."""
+    run = make_run(tmp_path / "run", network())
+    people = make_people(tmp_path / "people", 1, 5, seed=5, workers=1)
+    settings = (run / "config.yaml").read_text()
+    files = {
+        "root: ''": f"root: {people}",
+        "person_keypoints_val2017": "val",
+        "val_images: val2017": "val_images: images/val",
+    }
+    for old, new in files.items():
+        assert old in settings
+        settings = settings.replace(old, new)
+    (run / "config.yaml").write_text(settings)
+    done = predict(run, "--count", 3)
+    assert done.returncode == 0, done.output
+    pictures = sorted(p.stem for p in (run / "predictions").glob("*.png"))
+    assert pictures == ["000000", "000002", "000004", "sheet"]

@@ -18,8 +18,8 @@ import pytest
 pytest.importorskip("mmpose")
 
 from apps.pose.data.keypoints import COCO_NAMES, COCO_SIGMAS
-from apps.pose.eval import server_files
 from apps.pose.evaluation.metrics import AP_NAMES, coco_ap, coco_results, crowd_ap
+from apps.pose.evaluation.server import write_server_files
 from core.errors import InputError
 
 SIGMAS = np.array(COCO_SIGMAS)
@@ -36,10 +36,15 @@ def person(number, image, area, rng, kind="person"):
     points = corner + rng.uniform(0, side, (17, 2))
     values = np.c_[points, labels] * (labels > 0)[:, None]
     return {
-        "id": number, "image_id": image, "category_id": 1, "iscrowd": int(kind == "crowd"),
-        "area": area, "bbox": [*corner.tolist(), side, side],
-        "num_keypoints": int((labels > 0).sum()), "keypoints": values.ravel().tolist(),
-    }  # fmt: skip
+        "id": number,
+        "image_id": image,
+        "category_id": 1,
+        "iscrowd": int(kind == "crowd"),
+        "area": area,
+        "bbox": [*corner.tolist(), side, side],
+        "num_keypoints": int((labels > 0).sum()),
+        "keypoints": values.ravel().tolist(),
+    }
 
 
 def make_truth(seed, count=120, images=12):
@@ -278,7 +283,7 @@ def test_files_for_the_server(tmp_path):
     truth = make_truth(0)
     results = simulate(truth, 1)
     images = tmp_path / "image_info_test-dev2017.json"
-    listing, zipped = server_files(results, images, tmp_path, "my run_1")
+    listing, zipped = write_server_files(results, images, tmp_path, "my run_1")
     stem = "person_keypoints_test-dev2017_my-run-1_results"
     assert (listing.name, zipped.name) == (f"{stem}.json", f"{stem}.zip")
     assert re.fullmatch(r"person_keypoints_test-dev2017_[^_]+_results\.json", listing.name)

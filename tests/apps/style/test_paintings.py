@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections import Counter
 
@@ -19,7 +20,7 @@ from apps.style.paintings import (
     write_paintings,
 )
 from apps.style.paintings.hands import ARTISTS
-from apps.style.paintings.scene import draw_scene, kind_of
+from apps.style.paintings.scenes.scene import draw_scene, kind_of
 from apps.style.paintings.styles import artist_for, artist_of, file_name
 from core.errors import InputError
 
@@ -163,11 +164,11 @@ def test_a_file_holds_the_painting(root):
 
 
 def test_the_second_call_does_nothing(root, monkeypatch):
-    monkeypatch.setattr(dataset, "_put", lambda *_: pytest.fail("something was written again"))
+    monkeypatch.setattr(dataset, "paint", lambda *_: pytest.fail("something was painted again"))
     assert write_paintings(root, TRAIN, VAL, SEED, SIZE, workers=1) == root
 
 
-def test_it_goes_on_where_it_stopped(root, tmp_path, monkeypatch):
+def test_what_was_interrupted_leaves_nothing(root, tmp_path, monkeypatch):
     painted, by_hand = [], dataset.paint
 
     def dies(*key):
@@ -180,17 +181,33 @@ def test_it_goes_on_where_it_stopped(root, tmp_path, monkeypatch):
     cut = tmp_path / "cut"
     with pytest.raises(KeyboardInterrupt):
         write_paintings(cut, TRAIN, VAL, SEED, SIZE, workers=1)
-    assert not (cut / "Style").exists()
+    assert not list(tmp_path.iterdir())
     write_paintings(cut, TRAIN, VAL, SEED, SIZE, workers=1)
     assert contents(cut) == contents(root)
-    assert len(painted) == len(STYLES) * (TRAIN + VAL) + 1  # only what died is painted twice
+
+
+def test_paintings_of_an_older_version_are_taken_as_they_are(root, tmp_path):
+    """They have their settings in yaml, written first; the list of classes was written last."""
+    old = tmp_path / "old"
+    shutil.copytree(root, old)
+    (old / "paintings.json").unlink()
+    record = f"version: 1\nseed: {SEED}\ntrain: {TRAIN}\nval: {VAL}\nsize: {SIZE}\n"
+    (old / "paintings.yaml").write_text(record)
+    before = contents(old)
+    assert write_paintings(old, TRAIN, VAL, SEED, SIZE, workers=1) == old
+    assert contents(old) == before
+    with pytest.raises(InputError, match="something else"):
+        write_paintings(old, TRAIN, VAL, SEED + 1, SIZE, workers=1)
+    (old / "Style/style_class.txt").unlink()  # half of a set
+    with pytest.raises(InputError, match="choose another folder"):
+        write_paintings(old, TRAIN, VAL, SEED, SIZE, workers=1)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seed": SEED + 1}, "painted with seed 7, not 8"),
-        ({"size": 96}, "painted with size 48, not 96"),
+        ({"seed": SEED + 1}, "'seed': 7.* wanted .*'seed': 8"),
+        ({"size": 96}, "'size': 48.* wanted .*'size': 96"),
         ({"train": 0}, "train 0"),
         ({"size": 8}, "size 8"),
         ({"workers": 0}, "workers 0"),
@@ -211,19 +228,30 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path):
     assert contents(tmp_path) == {"mine.txt": b"mine"}
 
 
-def test_a_process_that_begins_a_moment_later_joins_in(root, tmp_path):
-    (tmp_path / ".paintings.yaml.1234abcd.partial").write_text("version")
-    write_paintings(tmp_path, TRAIN, VAL, SEED, SIZE, workers=1)
-    assert contents(root).items() <= contents(tmp_path).items()
+def test_another_process_may_be_first(root, tmp_path, monkeypatch):
+    place, by_hand = tmp_path / "set", dataset.paint
+
+    def overtaken(*key):
+        if not place.exists():
+            shutil.copytree(root, place)
+        return by_hand(*key)
+
+    monkeypatch.setattr(dataset, "paint", overtaken)
+    assert write_paintings(place, TRAIN, VAL, SEED, SIZE, workers=1) == place
+    assert contents(tmp_path) == {f"set/{name}": data for name, data in contents(root).items()}
 
 
 def test_a_sheet_shows_the_paintings():
+    """A row for each style, its name on the left; a column is as wide as its scene."""
     picture = np.asarray(contact_sheet(SEED, 2, 32))
-    image = by_its_artist(STYLES[0], 0, 32)
-    top, left = 20 - image.shape[0] // 2, 40 + (32 - image.shape[1]) // 2
-    assert picture.shape == (12 * 36 + 4, 40 + 72, 3)
-    assert np.array_equal(picture[top:, left:][: image.shape[0], : image.shape[1]], image)
-    assert picture[:36, :40].min() < 100  # the name
+    first, second = (by_its_artist(STYLES[0], number, 32) for number in (0, 1))
+    height = max(first.shape[0], second.shape[0])
+    assert picture.shape[0] == 12 * (height + 4) + 4
+    right, top = picture.shape[1] - 4 - second.shape[1], 4 + (height - second.shape[0]) // 2
+    assert np.array_equal(picture[top:, right:][: second.shape[0], : second.shape[1]], second)
+    left, top = right - 4 - first.shape[1], 4 + (height - first.shape[0]) // 2
+    assert np.array_equal(picture[top:, left:][: first.shape[0], : first.shape[1]], first)
+    assert picture[: 4 + height, :left].min() < 100  # the name
 
 
 def test_two_processes_make_the_same_files(root, tmp_path):
@@ -245,7 +273,8 @@ def test_the_sheet_command(tmp_path, monkeypatch, capsys):
     command = ["paintings", "sheet", "--out", str(out), "--columns", "1", "--size", "32"]
     monkeypatch.setattr(sys, "argv", command)
     __main__.main()
-    assert Image.open(out).size == (76, 436)
+    with Image.open(out) as picture:
+        assert (picture.mode, picture.size) == ("P", contact_sheet(0, 1, 32).size)
     with pytest.raises(SystemExit) as stopped:
         __main__.main()
     assert stopped.value.code == 2

@@ -15,7 +15,7 @@ from core import InputError
 from core.data.fractals import FractalImages, FractalsConfig
 from core.data.fractals import __main__ as draw_fractals
 from core.data.fractals import writer as writing
-from core.data.fractals.sheet import fractal_sheet
+from core.data.fractals.sheet import class_rows, fractal_sheet, rule_rows
 from core.data.fractals.writer import Written, write
 from core.data.sources import open_images
 
@@ -112,6 +112,19 @@ def test_a_sheet_puts_images_side_by_side():
     assert (picture[:4, 6:] == (0, 0, 100)).all()
     assert (picture[6:, :4] == (0, 0, 100)).all()
     assert (picture[6:, 6:] == 255).all()
+
+
+def test_what_a_sheet_shows():
+    config = replace(DATA, rule="fractaldb", first=3)
+    images = FractalImages(config)
+    rows = class_rows(config, 2, 2)  # of three classes, their first instances
+    assert [len(row) for row in rows] == [2, 1]
+    for label, image in enumerate([*rows[0], *rows[1]]):
+        np.testing.assert_array_equal(image, images.render(label, 3))
+    by_rule = rule_rows(config, 3)
+    assert len(by_rule) == 6
+    for instance, image in enumerate(by_rule[2]):  # many instances of one class
+        np.testing.assert_array_equal(image, images.render(0, instance))
 
 
 def run(*words):

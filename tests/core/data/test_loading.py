@@ -95,6 +95,14 @@ def test_bad_samples_are_replaced_counted_and_named():
     ]
 
 
+def test_a_substitute_has_the_randomness_of_the_sample_it_stands_for():
+    """Not that of the sample it is, which the epoch shows as well."""
+    bad = take(TrainLoader(Numbers(10, bad={3}), 10, skip_bad=1), 1)[0]
+    good = take(TrainLoader(Numbers(10), 10), 1)[0]
+    torch.testing.assert_close(bad["noise"], good["noise"], rtol=0, atol=0)
+    assert bad["value"].tolist() == [4 if i == 3 else i for i in good["value"].tolist()]
+
+
 def test_too_many_bad_samples_stop_with_a_name():
     with pytest.raises(InputError, match=r"\d.jpg: truncated.*2 bad sample.*1 allowed"):
         take(TrainLoader(Numbers(10, bad={3, 6}), 5, skip_bad=1), 4)

@@ -17,11 +17,10 @@ from core.evaluation.classification import (
     evaluate_classifier,
     imagenet_synsets,
     matched_classes,
-    read_real_labels,
-    real_accuracy,
     top_predictions,
 )
 from core.evaluation.common import BackboneConfig
+from core.evaluation.real_labels import read_real_labels, real_accuracy
 from core.models.classifier import Classifier
 from core.training.session import Session
 from tests.core.data.test_images import noise
@@ -99,9 +98,11 @@ def test_hand_computed_accuracy():
     assert result["per_class"] == {"c0": 0.5, "c1": 1.0, "c6": 0.0}
 
 
-def test_top5_needs_more_than_5_classes():
-    result = evaluate_classifier(Session(), Preset(3), Carried(torch.eye(3), [0, 1, 0]))
-    assert "top5" not in result
+@pytest.mark.parametrize("classes", [3, 5, 6])
+def test_top5_needs_more_than_5_classes(classes):
+    data = Carried(torch.eye(classes)[:3], [0, 1, 0])
+    result = evaluate_classifier(Session(), Preset(classes), data)
+    assert ("top5" in result) == (classes > 5)
     assert result["top1"] == pytest.approx(2 / 3)
 
 
@@ -221,6 +222,19 @@ def config_of(tmp_path, **changes):
     run = write_folder(tmp_path / "run", taught(data.root, wrong=(1, 5)))
     config = classification.Config(BackboneConfig(weights=str(run)), data)
     return replace(config, out=str(tmp_path / "out"), **changes)
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+def test_the_transform_is_the_one_asked_for(tmp_path, monkeypatch, antialias):
+    asked, make = [], classification.eval_transform
+    monkeypatch.setattr(
+        classification, "eval_transform", lambda *args: (asked.append(args), make(*args))[1]
+    )
+    config = config_of(tmp_path, protocol="short-side", antialias=antialias)
+    classification.run(config, Session())
+    assert [(args[0], tuple(args[1]), args[3]) for args in asked] == [
+        ("short-side", (16, 24), antialias)
+    ]
 
 
 def test_run_prints_and_writes(tmp_path, capsys):

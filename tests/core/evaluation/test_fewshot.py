@@ -1,6 +1,7 @@
 """Few-shot probe: the normal equations as oracle, the draw of examples, features of processes."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ from PIL import Image
 from core.data.images.labelled import ImagesConfig
 from core.data.loading import BadSample
 from core.errors import InputError
-from core.evaluation.common import BackboneConfig
+from core.evaluation import fewshot
+from core.evaluation.common import BackboneConfig, EvalConfig
 from core.evaluation.features import pooled_features
 from core.evaluation.fewshot import Config, draw_examples, fewshot_accuracy, fit_probe, pool_of, run
 from core.models.backbone import create_backbone
@@ -146,6 +148,7 @@ def test_pool():
     assert [i for i in pool if labels[i] == 1] == [50, 51, 52]
     assert pool == sorted(pool) == pool_of(labels, 5)
     assert max(pool_of(labels, 20)) > 55  # from everywhere, not the first ones
+    assert pool_of([0] * 10, 4) == [2, 4, 6, 7]  # figures once measured stay what they are
 
 
 def test_features_are_token_means_in_order():
@@ -157,6 +160,30 @@ def test_features_are_token_means_in_order():
         torch.testing.assert_close(features, mixer(data.images).mean(1))
         flipped, _ = pooled_features(Session(), mixer, data, 3, shuffle=lambda x: x.flip(3))
         torch.testing.assert_close(flipped, mixer(data.images.flip(3)).mean(1))
+
+
+def test_features_are_those_of_evaluation():
+    mixer = small_mixer().train()
+    pooled_features(Session(), mixer, Images(), 7)
+    assert not mixer.training
+
+
+def test_the_precision_is_the_session_s_and_the_mean_is_in_float32(monkeypatch):
+    session, seen = Session(), []
+
+    class Spied(torch.nn.Module):
+        def forward(self, images):
+            seen.append((images @ images).dtype)
+            tokens = torch.ones(len(images), 300, 2, dtype=torch.bfloat16)
+            tokens[:, 0] = 2  # a mean of 1.0033, which bfloat16 does not have
+            return tokens
+
+    monkeypatch.setattr(
+        session.accelerator, "autocast", lambda: torch.autocast("cpu", torch.bfloat16)
+    )
+    features, _ = pooled_features(session, Spied(), Images(), 7)
+    assert seen == [torch.bfloat16]
+    torch.testing.assert_close(features, torch.full((7, 2), 301 / 300))
 
 
 def test_features_without_the_bad_image():
@@ -190,6 +217,64 @@ def test_run(tmp_path, capsys):
     assert record["rows"][2]["mean"] > 0.7  # random features tell three colours apart
     assert json.loads((tmp_path / "out" / "fewshot.json").read_text())["rows"] == record["rows"]
     assert f"{100 * record['rows'][3]['mean']:.2f}%" in capsys.readouterr().out
+
+
+def test_test_images_are_labelled_by_the_classes_of_train(tmp_path):
+    """Without the first class on the test side, its labels begin with the second."""
+    coloured_images(tmp_path / "train", 6)
+    coloured_images(tmp_path / "val", 5, seed=1)
+    everything = run(colour_config(tmp_path, shots=(6,), seeds=1), Session())["rows"][0]["mean"]
+    shutil.rmtree(tmp_path / "val" / "blue")
+    rest = run(colour_config(tmp_path, shots=(6,), seeds=1), Session())["rows"][0]["mean"]
+    assert everything > 0.8
+    assert rest > 0.8
+
+
+def test_each_seed_draws_its_own_examples():
+    x, generator = torch.randn(60, 3), torch.Generator().manual_seed(0)
+    y = torch.randint(2, (60,), generator=generator)
+    sets = [x[:40], y[:40], x[40:], y[40:]]
+    (row,) = fewshot._rows(sets, 2, [1.0], 4, ["a", "b"])
+    by_seed = [fewshot_accuracy(*sets, 2, [1.0], seed, ["a", "b"])[0] for seed in range(4)]
+    assert row["accuracies"] == by_seed
+    assert len(set(by_seed)) > 1
+    assert (row["mean"], row["min"]) == (pytest.approx(sum(by_seed) / 4), min(by_seed))
+    assert row["max"] == max(by_seed)
+
+
+def test_each_split_is_read_as_it_says(tmp_path, monkeypatch):
+    coloured_images(tmp_path / "train", 4)
+    coloured_images(tmp_path / "val", 4, seed=1)
+    asked, read = [], fewshot.pooled_features
+    monkeypatch.setattr(
+        fewshot,
+        "pooled_features",
+        lambda session, network, images, batch, workers, **options: (
+            asked.append((len(images), batch, workers, options["skip_bad"])),
+            read(session, network, images, batch, **options),
+        )[1],
+    )
+    train = ImagesConfig(str(tmp_path), "train", skip_bad=3, workers=1)
+    test = ImagesConfig(str(tmp_path), "val", skip_bad=4, workers=2)
+    config = colour_config(tmp_path, train=train, test=test, pool=4, shots=(1,))
+    run(replace(config, eval=EvalConfig(batch_size=5)), Session())
+    assert asked == [(12, 5, 1, 3), (12, 5, 2, 4)]
+
+
+def test_only_the_pool_has_features(tmp_path, monkeypatch):
+    coloured_images(tmp_path / "train", 6)
+    coloured_images(tmp_path / "val", 2, seed=1)
+    sizes, read = [], fewshot.pooled_features
+    monkeypatch.setattr(
+        fewshot,
+        "pooled_features",
+        lambda session, network, images, *args, **options: (
+            sizes.append(len(images)),
+            read(session, network, images, *args, **options),
+        )[1],
+    )
+    run(colour_config(tmp_path, shots=(2,), pool=3), Session())
+    assert sizes == [3 * 3, 3 * 2]
 
 
 def test_run_complains(tmp_path):

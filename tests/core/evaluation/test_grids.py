@@ -1,6 +1,7 @@
 """The table of image sizes and resizing methods."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +10,14 @@ from PIL import Image
 
 from core import InputError
 from core.data.images.labelled import ImagesConfig
+from core.data.sources import open_images
+from core.evaluation.classification import matched_classes
 from core.evaluation.common import BackboneConfig, EvalConfig
-from core.evaluation.grids import Config, agreement, run
+from core.evaluation.grids import Config, agreement, run, size_rows
 from core.models.classifier import Classifier
 from core.models.sharing import save_backbone
 from core.training.session import Session
+from tests.core.models.test_classifier import write_folder
 from tests.core.models.test_resize import tiny
 
 
@@ -79,6 +83,30 @@ def test_a_classifier_has_accuracies_and_any_size_needs_no_resizing(images, tmp_
     assert [row["method"] for row in found] == ["own", "own"]
     # 7 of 15 images, evenly spaced: 0 2 5 7 9 12 14, of which 5 7 9 are of the second class
     assert [row["top1"] for row in found] == pytest.approx([3 / 7, 3 / 7])
+    assert found[0]["agreement"] == pytest.approx(1)
+    assert found[1]["agreement"] < 0.999  # of other pixels
+
+
+def test_rows_begin_with_the_weights_own_grid_whatever_came_before(images, tmp_path):
+    weights = save_backbone(tiny(image_size=16, patch_size=4), tmp_path / "m")
+    both = measured(weights, images, tmp_path, sizes=(32, 24), methods=("pi",))
+    alone = measured(weights, images, tmp_path, sizes=(24,), methods=("pi",))
+    assert both[1] == alone[0]
+
+
+def test_classes_are_those_of_the_classifier_and_bad_images_are_left_out(images, tmp_path):
+    classifier = Classifier(tiny(image_size=16, patch_size=4), 3, ["c", "b", "a"])
+    with torch.no_grad():
+        classifier.head.bias[0] = 1.0  # says "c" of every image
+    (images / "a" / "0.png").write_bytes(b"broken")
+    data = ImagesConfig(str(images), workers=0, skip_bad=1)
+    config = Config(data=data, protocol="direct", sizes=(16,), out=str(tmp_path / "results"))
+    dataset = matched_classes(open_images(str(images), ""), classifier)
+    (row,) = size_rows(config, Session(), classifier, dataset)
+    assert row["top1"] == pytest.approx(5 / 14)
+    write_folder(tmp_path / "run", classifier)
+    config = replace(config, model=BackboneConfig(weights=str(tmp_path / "run")))
+    assert run(config, Session())["rows"] == [row]
 
 
 def test_others_have_nothing_to_resize(images, tmp_path):

@@ -11,6 +11,7 @@ from core.errors import InputError
 from core.evaluation.common import BackboneConfig
 from core.evaluation.mixing import (
     Config,
+    _pair_figures,
     run,
     token_mixing_weights,
 )
@@ -137,6 +138,18 @@ def test_run(tmp_path):
         assert picture.mode == "RGB"
     with pytest.raises(InputError, match="units is -1"):
         run(Config(config.model, units=-1, out=str(tmp_path)), Session())
+
+
+def test_figures_of_a_pair():
+    """The cosine of its units, and the mean of their frequencies."""
+    low, high = waves((1, 8), 1, 3)
+    mixed = -low + 0.2 * high
+    figures = _pair_figures(4, np.stack([low, mixed]), (1, 8))
+    assert figures["block"] == 4
+    assert figures["cosines"] == pytest.approx([-1 / 1.04**0.5])
+    frequencies = mean_frequency(np.stack([low, mixed]), (1, 8))
+    assert frequencies[0] < frequencies[1]
+    assert figures["frequencies"] == pytest.approx([frequencies.mean()])
 
 
 def test_the_strongest_units_are_shown(tmp_path):

@@ -10,12 +10,16 @@ from PIL import Image
 
 from core.data.images.labelled import ImagesConfig
 from core.errors import InputError
+from core.evaluation import shuffle
 from core.evaluation.common import BackboneConfig
 from core.evaluation.shuffle import (
     UNDONE,
     Config,
+    accuracies,
     conditions,
+    example_sheet,
     model_config,
+    plot,
     random_permutations,
     run,
     shuffle_patches,
@@ -127,6 +131,67 @@ def test_conditions_of_another_patch_have_nothing_to_undo():
     network = mixer(image_size=(8, 12), patch_size=(4, 4))
     assert list(conditions(network, (4, 4), 0)) == ["original", "patches", UNDONE, "pixels"]
     assert list(conditions(network, (2, 2), 0)) == ["original", "patches", "pixels"]
+
+
+def test_what_is_done_to_the_images():
+    network, images = mixer(), torch.randn(2, 3, 8, 12)
+    pairs = conditions(network, (4, 3), 5)
+    order, pixels, everywhere = random_permutations(5, (8, 12), (4, 3))
+    assert pairs["original"] == (network, None)
+    for name, expected in {
+        "patches": shuffle_patches(images, (4, 3), order, pixels),
+        UNDONE: shuffle_patches(images, (4, 3), order, pixels),
+        "pixels": shuffle_pixels(images, everywhere),
+    }.items():
+        assert torch.equal(pairs[name][1](images), expected)
+    assert pairs["pixels"][0] is network
+    assert pairs[UNDONE][0] is not network
+
+
+def test_the_examples_are_the_images_and_their_shuffles(tmp_path):
+    levels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    (tmp_path / "val" / "a").mkdir(parents=True)
+    for i, pixels in enumerate(levels):
+        Image.fromarray(pixels).save(tmp_path / "val" / "a" / f"{i}.png")
+    network = mixer(image_size=8, patch_size=4)
+    config = Config(patch=4, seed=2, protocol="direct", test=ImagesConfig(str(tmp_path), "val"))
+    page = np.asarray(example_sheet(config, network))
+    scale, top = 128 // 8, 22 + 4  # a title and a margin
+    rows = [page[top + i * (22 + 136) :, 4:][:128:scale] for i in range(3)]
+    cells = [[row[:, x : x + 128 : scale] for x in (0, 132)] for row in rows]  # (8, 8, 3) each
+    images = torch.from_numpy(levels).permute(0, 3, 1, 2).float()
+    order, pixels, everywhere = random_permutations(2, (8, 8), (4, 4))
+    expected = [images, shuffle_patches(images, (4, 4), order, pixels)]
+    expected.append(shuffle_pixels(images, everywhere))
+    for drawn, wanted in zip(cells, expected, strict=True):
+        np.testing.assert_array_equal(np.stack(drawn), wanted.permute(0, 2, 3, 1))
+
+
+def test_bars_have_the_range_of_the_seeds(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    figures = []
+    monkeypatch.setattr(shuffle, "save_figure", lambda path, figure: figures.append(figure))
+    results = {"m": {"original": {"mean": 0.5, "min": 0.4, "max": 0.8}}, "n": {}}
+    plot(results, 5, tmp_path / "a.png")
+    (axes,) = figures[0].axes
+    ((bar,),) = axes.containers[1:] if len(axes.containers) > 1 else axes.containers
+    assert bar.get_height() == pytest.approx(50)
+    low, high = axes.containers[0].lines[2][0].get_segments()[0][:, 1]
+    assert (low, high) == (pytest.approx(40), pytest.approx(80))
+    assert axes.get_ylabel() == "linear 5-shot top-1 (%)"
+
+
+def test_changes_are_relative_to_the_original(tmp_path, monkeypatch, capsys):
+    means = iter([0.8, 0.8, 0.4])
+    monkeypatch.setattr(
+        shuffle.fewshot,
+        "probe_rows",
+        lambda *_: [{"mean": (mean := next(means)), "min": mean, "max": mean}],
+    )
+    network = mixer(image_size=8, patch_size=2)
+    accuracies(Config(patch=4), Session(), BackboneConfig("m"), network)
+    changes = [line.rpartition(", ")[2] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert changes == ["+0.0%", "-50.0%"]
 
 
 def test_models_by_name_weights_and_folder(tmp_path):

@@ -8,6 +8,7 @@ import torch
 
 from core import InputError, create_backbone
 from core.evaluation import suite
+from core.evaluation.transfer_suites import AVG5, VTAB, Suite, Task
 from core.models.classifier import Classifier
 from core.training.session import Session
 from tests.core.data.test_images import noise
@@ -30,8 +31,8 @@ def write_run(path, classes, says=0):
 
 @pytest.fixture
 def small_suite(monkeypatch):
-    tasks = {"cats": suite.Task(2, "val", "g"), "dogs": suite.Task(3), "emus": suite.Task(4)}
-    small = suite.Suite("small", tasks, ("how it is tuned",))
+    tasks = {"cats": Task(2, "val", "g"), "dogs": Task(3), "emus": Task(4)}
+    small = Suite("small", tasks, ("how it is tuned",))
     monkeypatch.setitem(suite.SUITES, "avg5", small)
     return small
 
@@ -44,8 +45,8 @@ def whole_suite(tmp_path, small, names):
 
 
 def test_the_suites_are_the_published_ones():
-    assert list(suite.AVG5.tasks) == ["imagenet", "cifar10", "cifar100", "pets", "flowers102"]
-    groups = [task.group for task in suite.VTAB.tasks.values()]
+    assert list(AVG5.tasks) == ["imagenet", "cifar10", "cifar100", "pets", "flowers102"]
+    groups = [task.group for task in VTAB.tasks.values()]
     counts = [groups.count(name) for name in ("natural", "specialized", "structured")]
     assert counts == [7, 4, 8]
 
@@ -102,6 +103,33 @@ def test_a_yaml_file_and_the_command_line(tmp_path, small_suite):
     entries = suite.read_entries(config)
     assert entries["cats"] == suite.Entry("hub:me/cats", "validation", ("runs/cats",))
     assert entries["dogs"] == suite.Entry("dogs", "", ("a", "b"))
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+def test_a_set_is_read_as_it_is_said(tmp_path, small_suite, monkeypatch, antialias):
+    """The split of the yaml file, unreadable images that are allowed, and the transform."""
+    for split in ("val", "other"):
+        write_set(tmp_path / "data" / split, 2)
+    noise(8, 8).save(tmp_path / "data/other/class001/1.png")
+    (tmp_path / "data/other/class001/0.png").write_bytes(b"broken")
+    run = write_run(tmp_path / "run", 2)
+    (tmp_path / "sets.yaml").write_text(
+        f"cats: {{data: {tmp_path / 'data'}, split: other, runs: [{run}]}}\n"
+    )
+    asked, make = [], suite.eval_transform
+    monkeypatch.setattr(suite, "eval_transform", lambda *a: (asked.append(a), make(*a))[1])
+    config = suite.Config(
+        tasks=str(tmp_path / "sets.yaml"),
+        skip_bad=1,
+        workers=0,
+        protocol="direct",
+        antialias=antialias,
+        out=str(tmp_path / "out"),
+    )
+    row = suite.run(config, Session())["tasks"]["cats"]
+    assert (row["images"], row["unreadable"], row["top1"]) == (2, 1, 0.5)
+    assert asked[-1][0] == "direct"
+    assert asked[-1][3] == antialias
 
 
 @pytest.mark.parametrize(

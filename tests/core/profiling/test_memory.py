@@ -11,7 +11,7 @@ from core.eval import main
 from core.models.classifier import create_classifier
 from core.profiling.activations import peak_bytes
 from core.profiling.cost import parameters, resident_bytes
-from core.profiling.memory import GIB, STATE, Config, row, state_bytes
+from core.profiling.memory import GIB, STATE, Config, gathered_bytes, row, state_bytes
 from core.training.optim import OptimConfig, create_optimizer
 
 P = 59_880_472  # Mixer-B/16 with a head of 1,000 classes, as the official models_test.py has it
@@ -38,6 +38,21 @@ def test_state_by_hand(mixer_b16):
     sums = [sum(totals(mixer_b16, zero)[:3]) for zero in ("zero1", "zero2", "zero3")]
     assert sums == [4 * P + 12 * P // 8, 2 * P + 14 * P // 8, 16 * P // 8]
     assert sum(totals(mixer_b16, "fsdp2")[:3]) == 16 * P // 8
+
+
+def test_shares_are_those_of_the_fullest_gpu(mixer_b16):
+    share = P // 7 + 1
+    assert P % 7
+    assert totals(mixer_b16, "fsdp2", gpus=7)[:3] == [4 * share, 4 * share, 8 * share]
+
+
+def test_of_one_block_there_is_no_second_to_gather():
+    with torch.device("meta"):
+        network = create_classifier("mixer_c16_l1_p8", 16, 10)
+        three = create_classifier("mixer_c16_l3_p8", 16, 10)
+    assert gathered_bytes(network, 2) == 2 * 2 * parameters(network)
+    block = parameters(network.backbone.blocks[0])
+    assert gathered_bytes(three, 4) == 2 * 4 * (parameters(three) - block)
 
 
 @pytest.mark.parametrize("name", STATE)
@@ -70,6 +85,8 @@ def test_bf16_and_checkpointing_use_the_activations_of_their_kind(mixer_b16):
     assert found == peak_bytes(checkpointed, 1000, batch, 2, 4)
     found = row(replace(B16, precision="fp32"), "mixer_b16", "fsdp2", False).activations
     assert found == peak_bytes(config, 1000, batch, 4, 4)
+    found = row(B16, "mixer_b16", "zero2", False).activations  # DeepSpeed's norms in bfloat16
+    assert found == peak_bytes(config, 1000, batch, 2, 2)
 
 
 def test_the_command_prints_three_digits_and_writes_json(tmp_path, capsys):

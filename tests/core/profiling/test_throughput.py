@@ -1,6 +1,7 @@
 """Turns, ratios and rows on clocks of our own; the command on tiny models."""
 
 import csv
+import gc
 import json
 
 import pytest
@@ -9,13 +10,13 @@ from torch import nn
 
 from core.errors import InputError
 from core.eval import main
-from core.profiling import timing as measure
+from core.profiling import plots, timing
 from core.profiling.cost import resident_bytes
 from core.profiling.plots import measured_points
-from core.profiling.rows import Entry, Row, rows_table, summary
+from core.profiling.rows import Entry, Row, add_memory, open_entry, rows_table, summary
 from core.profiling.subjects import Setting, best_batch, fp32_products, open_subject
 from core.profiling.subjects import split_options as split
-from core.profiling.throughput import Config, run, settings
+from core.profiling.throughput import Config, _write, run, settings
 from core.profiling.timing import Work, interleave, percentile, ratios, spread
 from core.training.session import Session
 
@@ -72,6 +73,18 @@ def test_ratios_are_taken_round_by_round():
     ratio = ratios(ours, theirs)
     assert (ratio.median, ratio.low, ratio.high) == (2.0, 1.0, 2.0)
     assert spread(ours.rates).median / spread(theirs.rates).median == 2.0
+
+
+def test_rounds_are_not_interrupted_by_the_garbage_collector():
+    clock, collecting = Clock(), []
+
+    def call():
+        clock.now += 1.0
+        collecting.append(gc.isenabled())
+
+    interleave([Work("a", call, 1)], repeats=2, seconds=1.0, clock=clock)
+    assert collecting == [True] * 3 + [False] * 2
+    assert gc.isenabled()
 
 
 def test_single_calls_are_timed_one_by_one():
@@ -142,6 +155,20 @@ def test_rows_where_the_reference_fails():
     _, other = summary(Setting(), [], entries, "base")["rows"]
     assert (other.images_per_second, other.ratio, other.share_of_peak) == (3.0, None, None)
     assert "no peak" in str(rows_table(summary(Setting(), [], entries, "base")))
+
+
+def test_a_training_row_has_the_macs_of_training_and_the_memory_of_its_batch():
+    entries = [
+        open_entry("mixer_c16_l1_p8", Setting(mode), (16, 24), CPU, Clock(), batch_size=3)
+        for mode in ("inference", "train")
+    ]
+    inference, train = (entry.row.macs for entry in entries)
+    assert 2 * inference < train <= 3 * inference
+    asked = []
+    entries[0].subject.memory = lambda batch: asked.append(batch) or 2**21
+    add_memory(entries[0])
+    assert asked == [3]
+    assert entries[0].row.peak_memory_mib == 2
 
 
 class Steps:
@@ -235,8 +262,8 @@ def test_every_combination_is_a_setting():
 
 @pytest.fixture
 def small_products(monkeypatch):
-    monkeypatch.setattr(measure, "SQUARES", {"cpu": (32,)})
-    monkeypatch.setattr(measure, "MIXER_IMAGES", {"cpu": 1})
+    monkeypatch.setattr(timing, "SQUARES", {"cpu": (32,)})
+    monkeypatch.setattr(timing, "MIXER_IMAGES", {"cpu": 1})
 
 
 def test_command(tmp_path, small_products, capsys):
@@ -310,6 +337,30 @@ def test_measured_speeds_meet_reported_accuracies():
         Row("timm:vit_base_patch16_224", "inference", "eager", "fp32", images_per_second=3.0),
     ]
     assert measured_points(rows) == [("JFT-300M", "Mixer-S/32", 68.70, 7.0)]
+
+
+def test_the_best_speed_of_an_architecture_stands_for_it():
+    rates = {"mixer_s32": 7.0, "mixer_s32,gelu=exact": 5.0}
+    rows = [
+        Row(name, "inference", "eager", "fp32", images_per_second=rate)
+        for name, rate in rates.items()
+    ]
+    for order in (rows, rows[::-1]):
+        assert measured_points(order) == [("JFT-300M", "Mixer-S/32", 68.70, 7.0)]
+
+
+@pytest.mark.parametrize("size", [224, 192])
+def test_accuracies_are_those_of_224_pixels(tmp_path, monkeypatch, size):
+    pytest.importorskip("matplotlib")
+    drawn, draw = [], plots.plot_accuracy
+    monkeypatch.setattr(
+        plots, "plot_accuracy", lambda rows, *args: (drawn.append(rows), draw(rows, *args))[1]
+    )
+    row = Row("mixer_s32", "inference", "eager", "fp32", images_per_second=7.0)
+    row.images_per_second_low = row.images_per_second_high = 7.0
+    record = {"config": Config(image_size=(size, size)), "machine": {"device": "a device"}}
+    _write(str(tmp_path), {**record, "settings": [{"rows": [row]}]})
+    assert drawn == [[row] if size == 224 else []]
 
 
 @pytest.mark.parametrize(

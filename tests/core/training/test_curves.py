@@ -80,6 +80,30 @@ def test_several_runs_over_one_another(tmp_path, figures):
     assert names == [str(run) for run in runs], "both are called x"
 
 
+@pytest.mark.parametrize(
+    ("losses", "scale"),
+    [
+        ([8.0, 1.0], "linear"),
+        ([11.0, 1.0], "log"),
+        ([11.0, -1.0], "linear"),
+        ([1.0, 0.0], "linear"),
+    ],
+)
+def test_losses_are_logarithmic_where_they_span_ten_times(tmp_path, figures, losses, scale):
+    rows = [{"step": i, "loss": loss} for i, loss in enumerate(losses, 1)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    draw_curves(tmp_path)
+    assert figures[0].axes[0].get_yscale() == scale
+
+
+def test_more_runs_than_colours_differ_by_their_lines(tmp_path, figures):
+    draw_curves([record(tmp_path / str(i)) for i in range(9)], tmp_path / "all.png")
+    lines = figures[0].legends[0].get_lines()
+    styles = [(line.get_color(), line.get_linestyle()) for line in lines]
+    assert len(set(styles)) == 9
+    assert [style for _, style in styles] == ["-"] * 7 + ["--"] * 2
+
+
 def said(capsys, monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["curves.py", *map(str, words)])
     command.main()

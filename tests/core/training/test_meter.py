@@ -16,7 +16,7 @@ from tests.core.toy import ToyData, toy_config
 
 
 class Clock:
-    """A clock that stands still unless it is told."""
+    """A clock that stands still unless it is moved."""
 
     now = 100.0
 
@@ -66,6 +66,7 @@ def test_of_several_processes_it_is_the_mean(clock):
     session = SimpleNamespace(device="cpu", world=2, sum=lambda values: values + other)
     row = measured(clock, session, 1).read()
     assert row["waiting"] == pytest.approx((2 + 4) / 2 / 6)
+    assert row["images_per_second"] == pytest.approx(2 * 8 / 6)
     assert row["loss"] == 1.0
 
 

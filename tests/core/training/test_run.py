@@ -118,10 +118,8 @@ def test_two_networks_with_two_optimizers_equal_plain_torch(tmp_path):
         opt_g.step(), opt_g.zero_grad()
 
     g2, d2 = pair()
-    generator, critic, a, b = run.prepare(
-        generator=g2, critic=d2, of_generator=create_optimizer(sgd, g2),
-        of_critic=create_optimizer(sgd, d2),
-    )  # fmt: skip
+    a, b = create_optimizer(sgd, g2), create_optimizer(sgd, d2)
+    generator, critic, a, b = run.prepare(generator=g2, critic=d2, of_generator=a, of_critic=b)
     for batch in run.steps(loader):
         run.backward(critic_loss(critic, batch["y"], generator(batch["x"])))
         run.step(b)
@@ -171,6 +169,16 @@ def test_cosine_by_hand():
     schedule = ScheduleConfig("cosine", warmup=0, final=0.1)
     assert lr_factor(schedule, 50, 100) == pytest.approx(0.55)
     assert lr_factor(schedule, 25, 100) == pytest.approx(0.1 + 0.45 * (1 + math.sqrt(0.5)))
+
+
+@pytest.mark.parametrize("name", ["cosine", "linear"])
+def test_a_held_rate_stays_at_its_peak_and_then_falls(name):
+    schedule = ScheduleConfig(name, warmup=0.1, hold=0.5)
+    rates = [lr_factor(schedule, step, 100) for step in range(100)]
+    assert rates[10:51] == [1.0] * 41
+    assert rates[51:] == sorted(rates[51:], reverse=True)
+    assert rates[51] < 1
+    assert rates[75] == pytest.approx(0.5)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
@@ -298,6 +306,24 @@ def test_best_and_last_checkpoints(tmp_path):
     assert step_of(tmp_path / "run/checkpoints/best") == 2
     assert step_of(tmp_path / "run/checkpoints/last") == 5
     assert find_checkpoint(tmp_path / "run").name == "step-00000002"
+
+
+@pytest.mark.parametrize(("best_is", "first"), [("max", 2), ("min", 3)])
+def test_the_best_is_the_largest_or_the_smallest_and_of_equals_the_earlier(
+    tmp_path, best_is, first
+):
+    options = {"save_every": 1, "best": "score", "best_is": best_is}
+    config = toy_config(tmp_path / "run", steps=5, **options)
+    run = Run(config.run, config)
+    loader, net = run.loader(ToyData(config)), ToyNet()
+    model, optimizer = run.prepare(model=net, optimizer=create_optimizer(config.optim, net))
+    for batch in run.steps(loader):
+        run.backward(*toy_losses(model(batch["x"]), batch, True))
+        run.step(optimizer)
+        run.log({"score": [0.5, 0.9, 0.1, 0.9, 0.1][run.done - 1]})
+        run.save()
+    run.finish()
+    assert find_checkpoint(tmp_path / "run").name == f"step-{first:08d}"
 
 
 def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path):

@@ -44,5 +44,6 @@ class PointTransformerOperator(nn.Module):
 
     def weights(self, features: Tensor, encoding: Tensor, index: Tensor) -> Tensor:
         """The attention (N, k, C), which sums to 1 over the neighbours."""
+        # (N, 1, C) - (N, k, C)
         relation = self.query(features)[:, None] - gather_sets(self.key(features), index)
         return self.score(relation + encoding).softmax(1)

@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from apps.pointcloud.geometry.segments import gather_sets, segment_softmax, segment_sum
 from apps.pointcloud.models.layers import linear_norm_relu, linear_of_pairs, relative_positions
-from apps.pointcloud.models.quadratic import quadratic_form
+from apps.pointcloud.models.operators.quadratic import quadratic_form
 from core.errors import InputError
 
 Form = Literal["concatenate", "add"]
@@ -89,12 +89,15 @@ class IntraSetMixing(nn.Module):
         hidden = self.delta.hidden(offsets)  # (N, k, 3)
         weights = self.weights(features, offsets, hidden, index)  # (N, k, C/share)
         values = gather_sets(self.value(features), index) + self.delta.linear(hidden)
+        # (N, k, share, C/share) * (N, k, 1, C/share): one weight serves `share` channels
         return (values.unflatten(2, (self.share, -1)) * weights[:, :, None]).flatten(2)
 
     def weights(self, features: Tensor, offsets: Tensor, hidden: Tensor, index: Tensor) -> Tensor:
         """softmax_j(s_ij): (N, k, C/share), which sums to 1 over k."""
         mixed = F.relu(linear_of_pairs(self.first, features, offsets, index))  # (N, k, W)
-        mixed = quadratic_form(mixed, self.bilinear.weight, self.bilinear.bias)
+        mixed = quadratic_form(mixed, self.bilinear.weight, self.bilinear.bias)  # (N, k, W)
+        # The release adds up delta's C channels in groups, those W apart. Its last layer is linear,
+        # so the sum goes into the weights: delta (N, k, C) is not needed for it.
         summed = self.delta.linear_then(hidden, self._sum_of_groups(hidden))
         return self.score(torch.cat([mixed, summed], 2)).softmax(1)
 
@@ -119,11 +122,13 @@ class InterSetMixing(nn.Module):
         weights = self.weights(terms, offsets, index)  # (N*k, C/share)
         values = self.value(terms).flatten(0, 1)
         values = F.relu(values) if self.form == "concatenate" else values
-        gathered = segment_sum(weights * values, index.flatten(), len(terms))
+        # rows (i, j) summed by their member j: the inverse sets, without ever listing them
+        gathered = segment_sum(weights * values, index.flatten(), len(terms))  # (N, C/share)
         return terms.sum(1) + gathered.repeat(1, self.share)
 
     def weights(self, terms: Tensor, offsets: Tensor, index: Tensor) -> Tensor:
         """softmax_i(t_ij): rows (N*k, C/share), which sum to 1 over the rows of each member j."""
+        # W [delta; y] is two products, of which delta's goes through its own last layer as well
         of_delta = of_terms = self.score.weight
         if self.form == "concatenate":
             of_delta, of_terms = self.score.weight.chunk(2, 1)

@@ -3,7 +3,7 @@
 Legend: V voxels, C channels, s stride, D depth.
 
 Down: a residual block, then a strided convolution, D times. At the bottom the voxels are dilated by
-one, so that what lies between known places can be filled. Up: all children of the kept voxels,
+one, so that what lies between known places can be filled. Up: all children of the voxels that stay,
 joined with the voxels that went down at that stride (features summed, as in Newell et al. 2016,
 arXiv 1603.06937), a residual block, one occupancy logit each; what is unlikely is pruned before the
 next finer level, so that the number of voxels stays that of a surface.
@@ -53,11 +53,13 @@ class Hourglass(nn.Module):
         """targets: the truly occupied voxels at stride 1; in training."""
         skips = []
         for encode, down in zip(self.encode, self.down, strict=True):
-            skips.append(encode(voxels))
+            skips.append(encode(voxels))  # stride 2^i, C (i + 1) channels
             voxels = down(skips[-1])
+        # stride 2^D: dilation adds voxels here, where one step reaches 2^D fine voxels far
         voxels, level = self.occupancy[-1](self.bottom(voxels), targets)
         levels = [level]
         for i in reversed(range(len(skips))):
+            # 8 children of each, among them empty ones; the skip adds what was seen at this stride
             voxels = self.decode[i](join(self.up[i](voxels), skips[i]))
             voxels, level = self.occupancy[i](voxels, targets)
             levels.append(level)
@@ -74,13 +76,14 @@ class Occupancy(nn.Module):
         nn.init.constant_(self.logit.bias, -1.0)  # an untrained network adds no voxel of its own
 
     def forward(self, voxels: Voxels, targets: Sites | None) -> tuple[Voxels, Level]:
+        """(V, C) -> those that stay, and what is said of all V candidates."""
         logits = self.logit(voxels.features).squeeze(1).float()
         level = {"logits": logits, "batch": voxels.batch}
-        kept = likely(logits.detach(), voxels.batch)
+        staying = likely(logits.detach(), voxels.batch)  # (V,) bool
         if targets is not None:
             level["labels"] = at_stride(targets, voxels.stride).find(voxels.sites) >= 0
-            kept = kept | level["labels"]
-        return voxels.prune(kept), level
+            staying = staying | level["labels"]  # why: see "Pruning" above
+        return voxels.prune(staying), level
 
 
 class ConvNorm(nn.Module):

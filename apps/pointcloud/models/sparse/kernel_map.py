@@ -45,12 +45,12 @@ def kernel_range(kernel: int) -> range:
 def kernel_map(keys: Tensor, anchors: Tensor, kernel: int) -> KernelMap:
     """The map from inputs, sorted keys (V,), to outputs whose kernels stand at anchors (W,)."""
     size = tile_size(keys.device)
-    found = [
-        (cell, places, outputs + start * size)
-        for start, tile in enumerate(anchors.split(size))
-        for cell, places, outputs in _pairs_of_tile(keys, tile, kernel)
+    runs = [
+        (cell, places, rows + number * size)  # rows of the tile as rows of all outputs
+        for number, tile in enumerate(anchors.split(size))
+        for cell, places, rows in _pairs_of_tile(keys, tile, kernel)
     ]
-    cells, places, outputs = zip(*found, strict=True) if found else ((), (), ())
+    cells, places, outputs = zip(*runs, strict=True) if runs else ((), (), ())
     return KernelMap(
         _joined(places, keys), _joined(outputs, keys), _runs(cells, places), len(anchors)
     )
@@ -65,14 +65,16 @@ def _pairs_of_tile(
     keys: Tensor, anchors: Tensor, kernel: int
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """(cell, places in keys, rows of anchors) of each cell that meets anything."""
-    padded = torch.cat([keys, keys.new_full((1,), -1)])
+    padded = torch.cat([keys, keys.new_full((1,), -1)])  # a search beyond the last key meets -1
     steps = kernel_range(kernel)
     columns = [(x, y) for x in steps for y in steps]
     for column, (x, y) in enumerate(columns):
-        wanted = anchors + key_offset(x, y, steps[0])
-        places = torch.searchsorted(keys, wanted)
-        for z in range(kernel):  # keys along z are consecutive: one search finds the column
-            met = padded[places] == wanted + z
+        lowest = anchors + key_offset(x, y, steps[0])  # (W,) keys of the column's first cell
+        places = torch.searchsorted(keys, lowest)  # (W,) of the first key that is no smaller
+        # Keys along z are consecutive numbers, so that one search serves the whole column: where a
+        # cell is occupied, the key of the next one comes right behind it, if that is there at all.
+        for z in range(kernel):
+            met = padded[places] == lowest + z
             rows = met.nonzero().squeeze(1)
             if len(rows):
                 yield column * kernel + z, places[rows], rows

@@ -25,6 +25,7 @@ def pack_keys(coords: Tensor) -> Tensor:
     Raises InputError for coordinates beyond LIMIT and for clouds beyond CLOUDS.
     """
     _check(coords)
+    # 17 bits an axis, shifted to start at 0: keys sort as (batch, x, y, z) rows do
     batch, x, y, z = coords.unbind(1)
     key = (batch << AXIS_BITS) | (x + HALF)
     key = (key << AXIS_BITS) | (y + HALF)
@@ -34,6 +35,7 @@ def pack_keys(coords: Tensor) -> Tensor:
 def unpack_keys(keys: Tensor) -> Tensor:
     """keys (V,) -> coords (V, 4) [batch, x, y, z]."""
     mask = (1 << AXIS_BITS) - 1
+    # x, y, z from the highest bits down; the batch is what is left above them
     axes = [((keys >> shift) & mask) - HALF for shift in (2 * AXIS_BITS, AXIS_BITS, 0)]
     return torch.stack([keys >> (3 * AXIS_BITS), *axes], 1)
 

@@ -99,9 +99,9 @@ class _Convolution(torch.autograd.Function):
     def forward(ctx, features: Tensor, weight: Tensor, pairs: KernelMap) -> Tensor:
         ctx.save_for_backward(features, weight)
         ctx.pairs = pairs
-        out = _zeros((pairs.count, weight.shape[2]), features)
-        for cell, start, stop in pairs.runs:
-            inputs, outputs = pairs.rows(start, stop)
+        out = _zeros((pairs.count, weight.shape[2]), features)  # (W, D)
+        for cell, start, stop in pairs.runs:  # p pairs, of which no two add to one output
+            inputs, outputs = pairs.rows(start, stop)  # (p,) each
             out.index_add_(
                 0, outputs, (features.index_select(0, inputs) @ weight[cell]).to(out.dtype)
             )
@@ -110,9 +110,11 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         (features, weight), pairs = ctx.saved_tensors, ctx.pairs
+        # y[o] += x[i] W_k for each pair (i, o): dW_k = sum of x[i]^T dy[o], dx[i] += dy[o] W_k^T
         of_features, of_weight = _zeros(features.shape, features), _zeros(weight.shape, weight)
         for cell, start, stop in pairs.runs:
             inputs, outputs = pairs.rows(start, stop)
+            # (p, C) and (p, D)
             rows, above = features.index_select(0, inputs), gradient.index_select(0, outputs)
             of_weight[cell] += rows.t() @ above
             of_features.index_add_(0, inputs, (above @ weight[cell].t()).to(of_features.dtype))

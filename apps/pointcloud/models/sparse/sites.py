@@ -84,8 +84,11 @@ class Sites:
 
         outputs: these sites, `coarse` or `dilated`.
         """
+        # by identity: layers of one resolution pass the same object, and equal keys need not be
+        # compared
         name = id(outputs), kernel  # what is named lives as long as the sites do
         if name not in self._maps:
+            # where the kernel stands, in this grid: a coarse voxel's first child
             scale = torch.tensor([1, *3 * [outputs.stride // self.stride]])
             anchors = pack_keys(outputs.coords * scale.to(self.keys.device))
             self._maps[name] = kernel_map(self.keys, anchors, kernel)
@@ -93,7 +96,7 @@ class Sites:
 
     def find(self, others: Sites) -> Tensor:
         """The place of each of `others` among these, or -1: (V',) int64."""
-        padded = torch.cat([self.keys, self.keys.new_full((1,), -1)])
+        padded = torch.cat([self.keys, self.keys.new_full((1,), -1)])  # no key is -1
         places = torch.searchsorted(self.keys, others.keys)
         return torch.where(padded[places] == others.keys, places, -1)
 

@@ -29,6 +29,7 @@ class Voxels:
 
         Raises InputError where a voxel comes twice or coordinates do not fit into a key.
         """
+        # rows go with their keys, whatever order they came in
         keys, order = pack_keys(coords).sort()
         if bool((keys[1:] == keys[:-1]).any()):
             raise InputError("a voxel comes twice; average its features first (voxelize does)")
@@ -69,6 +70,7 @@ def join(a: Voxels, b: Voxels) -> Voxels:
     """
     if a.stride != b.stride:
         raise InputError(f"voxels of strides {a.stride} and {b.stride} cannot be joined")
+    # the usual case up the hourglass: the skip's voxels are among the children of the coarse ones
     sites = a.sites
     if bool((sites.find(b.sites) < 0).any()):  # else a holds b, and keeps its kernel maps
         sites = Sites(torch.cat([a.sites.keys, b.sites.keys]).unique(), a.stride)

@@ -1,0 +1,61 @@
+"""The presets of training: names, and functions whose docstring says what to expect."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from apps.pointcloud.config import DataConfig, ModelConfig, PointCloudConfig
+from core.training.run import RunConfig
+
+
+def demo() -> PointCloudConfig:
+    """Embedded solids, PointMixer: half the input's Chamfer L1 (0.041), 35 minutes on a core."""
+    return PointCloudConfig(
+        data=DataConfig(outputs=4096),
+        model=ModelConfig(voxel_length=1 / 12, hourglasses=1, depth=2, points=8),
+        run=RunConfig(
+            "runs/pointcloud/demo",
+            steps=3600,
+            batch_size=4,
+            eval_every=900,
+            save_every=300,
+            best="chamfer_l1",
+            best_is="min",
+        ),
+    )
+
+
+def debug() -> PointCloudConfig:
+    """A few embedded solids and 2 steps: does everything run? Seconds on any machine."""
+    base = demo()
+    run = replace(base.run, folder="runs/pointcloud/debug", steps=2, batch_size=2, log_every=1)
+    return replace(
+        base,
+        data=replace(base.data, outputs=256, workers=0),
+        embedded=replace(base.embedded, train=1, val=1),
+        corruption=replace(base.corruption, points=64),
+        model=replace(base.model, voxel_length=1 / 8, channels=16, depth=1, blocks=1),
+        run=replace(run, eval_every=0, save_every=0, trackers=()),
+    )
+
+
+def solids_small() -> PointCloudConfig:
+    """Embedded solids, for comparisons: Chamfer L1 0.047 in about 5 minutes on a core."""
+    base = demo()
+    run = replace(base.run, folder="runs/pointcloud/solids_small", steps=600)
+    return replace(base, run=replace(run, eval_every=0, save_every=200))
+
+
+def modelnet10_small() -> PointCloudConfig:
+    """ModelNet10's clouds, 256 points to 1,024: L1 0.091, 5 minutes. Set --data.root to its npz."""
+    base = solids_small()
+    return replace(
+        base,
+        data=replace(base.data, outputs=1024),
+        corruption=replace(base.corruption, points=256),
+        model=replace(base.model, voxel_length=1 / 8),
+        run=replace(base.run, folder="runs/pointcloud/modelnet10_small"),
+    )
+
+
+PRESETS = {make.__name__: make for make in (demo, debug, solids_small, modelnet10_small)}

@@ -1,0 +1,1 @@
+"""What there is to paint: outlines, moods, kinds of scenes, and a scene as fields of pixels."""
