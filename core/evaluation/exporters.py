@@ -4,9 +4,9 @@ Every writer makes its file in a hidden folder beside the path, opens it again, 
 then gives it its name; nothing is overwritten.
 
 int8 is onnxruntime's dynamic quantization: weights of matrix products in int8 with a scale for each
-column, activations in uint8 with a scale found at run time. Products of two activations, token
-mixing where the exporter writes it as one, and convolutions stay float32: convolutions in int8
-lost more of the features and were slower than in float32.
+column, activations in uint8 with a scale found at run time. Products of two activations and
+convolutions stay float32: convolutions in int8 lost more of the features and were slower than in
+float32.
 """
 
 from __future__ import annotations
