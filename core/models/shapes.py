@@ -28,15 +28,18 @@ def config_from(kind: type, values: dict):
 
     timm's words for the same are taken: `in_chans`, and `num_classes=0`.
     """
-    known = f"the fields of {kind.__name__} are {', '.join(field.name for field in fields(kind))}"
     try:
-        return kind(**_in_our_words(values, known))
+        return kind(**_in_our_words(values))
     except TypeError as error:
-        raise InputError(f"{error}; {known}") from error
+        known = ", ".join(field.name for field in fields(kind))
+        timms = [word for word in TIMMS_OTHERS if word in values]
+        hints = [f"{word}: timm's word; here it is {TIMMS_OTHERS[word]}" for word in timms]
+        fields_of = f"the fields of {kind.__name__} are {known}"
+        raise InputError("; ".join([str(error), *hints, fields_of])) from error
 
 
-def _in_our_words(values: dict, known: str) -> dict:
-    """Fields by our names, where timm has another for the same; InputError where it has not."""
+def _in_our_words(values: dict) -> dict:
+    """Fields by our names, where timm has another for the same."""
     ours = dict(values)
     if ours.pop("num_classes", 0):
         raise InputError(
@@ -46,9 +49,6 @@ def _in_our_words(values: dict, known: str) -> dict:
     if "in_chans" in ours and ours.setdefault("in_channels", ours["in_chans"]) != ours["in_chans"]:
         raise InputError("in_channels and in_chans are one thing here, and differ: give one")
     ours.pop("in_chans", None)
-    for theirs, field in TIMMS_OTHERS.items():
-        if theirs in ours:
-            raise InputError(f"{theirs!r}: timm's word; here it is {field}; {known}")
     return ours
 
 
