@@ -1,11 +1,11 @@
 """Pictures in four turns: item i is picture i // 4, turned i % 4 quarters against the clock."""
 
 import numpy as np
-from apps.upright.config import DataConfig
 from PIL import Image
 from torch.utils.data import Dataset
 
-from core.data.images.labelled import decode, find_images
+from apps.upright.config import DataConfig
+from core.data.images.files import decode, find_images
 
 TURNS = ["0", "90", "180", "270"]  # degrees, the classes
 

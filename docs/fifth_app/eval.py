@@ -2,7 +2,6 @@
 
 from apps.upright.config import UprightConfig
 from apps.upright.data import Turned
-
 from core.app.commands import Report, Words, evaluation_command
 from core.config import entry_point
 from core.data.transforms import eval_transform

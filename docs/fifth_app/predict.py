@@ -3,13 +3,13 @@
 from functools import partial
 
 import torch
+
 from apps.upright.config import UprightConfig
 from apps.upright.data import TURNS, Turned
-
 from core.app.predicting import Item, output_folder, predict_each, prediction_parser
 from core.app.runs import reopen
 from core.config import entry_point
-from core.data.images.labelled import decode, find_images
+from core.data.images.files import decode, find_images
 from core.data.samples import evenly_spaced
 from core.data.transforms import eval_transform
 from core.models.classifier import Classifier

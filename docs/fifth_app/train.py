@@ -3,7 +3,6 @@
 from apps.upright.config import PRESETS, UprightConfig
 from apps.upright.data import TURNS, Turned
 from apps.upright.eval import evaluate
-
 from core.config import cli, entry_point
 from core.data.transforms import eval_transform
 from core.models.network import build_classifier

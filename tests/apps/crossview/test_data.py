@@ -246,6 +246,18 @@ def test_panels_are_mirrored_and_cropped_together(tmp_path):
     assert len(seen) > 4
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_resized_maps_hold_no_class_that_was_not_there(tmp_path, training):
+    """Between sky (0) and vegetation (3) lie no roads, at any size."""
+    (tmp_path / "train").mkdir()
+    rng = np.random.default_rng(0)
+    colours = np.array([CVUSA["sky"], CVUSA["vegetation"]], np.uint8)
+    panels = [photograph(rng), photograph(rng), *(colours[np.eye(SIDE, dtype=int)] for _ in "ag")]
+    Image.fromarray(np.concatenate(panels, 1)).save(tmp_path / "train/0.png")
+    pairs = Pairs(config(tmp_path, size=(20, 36), enlarge=1.3), "train", training=training)
+    assert set(pairs[0]["ground_map"].unique().tolist()) == {0, 3}
+
+
 def test_evaluation_neither_crops_nor_mirrors(tmp_path):
     panels = write_panels(tmp_path / "val/0.png")
     pairs = Pairs(config(tmp_path, enlarge=2.0), "val")

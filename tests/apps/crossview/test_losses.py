@@ -104,6 +104,9 @@ def test_no_uncertainty_makes_a_loss_infinite(output):
     truth = output["image"].clone()
     losses = pixel_losses(output, truth, output["map"], LossConfig())
     assert all(loss.isfinite().all() for loss in losses.values())
+    output["uncertainty"] = torch.full((2, 1, H, W), 1e-3)
+    for name, loss in pixel_losses(output, truth, output["map"], LossConfig()).items():
+        torch.testing.assert_close(losses[name], loss)
 
 
 def test_each_sample_has_its_own_loss(output):

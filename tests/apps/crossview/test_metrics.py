@@ -103,6 +103,14 @@ def test_equal_images_are_perfect(images):
     assert found["psnr"].eq(100).all()
 
 
+def test_what_is_beyond_white_and_black_counts_as_white_and_black():
+    real = torch.rand(2, 3, 48, 48)
+    made = 3 * torch.rand(2, 3, 48, 48) - 1
+    beyond, within = image_metrics(made, real), image_metrics(made.clamp(0, 1), real)
+    for name, values in within.items():
+        torch.testing.assert_close(beyond[name], values)
+
+
 def test_small_images_have_no_vif():
     assert "vif" not in image_metrics(torch.rand(1, 3, 40, 64), torch.rand(1, 3, 40, 64))
 

@@ -138,6 +138,29 @@ def test_selection_is_a_mean_of_candidates():
     assert ((output["uncertainty"] > 0) & (output["uncertainty"] < 1)).all()
 
 
+@pytest.mark.parametrize("name", ["crossmlp", "selectiongan", "mixer"])
+def test_which_map_is_drawn_from_which_image(name):
+    """The last map from the last image; SelectionGAN's first from the coarse one."""
+    network = generator(name, selection=True).eval()
+    output = drawn(network)
+    torch.testing.assert_close(output["map_final"], network.draw_map(output["image"]))
+    same = output["map"].allclose(network.draw_map(output["coarse"]))
+    assert same == (name == "selectiongan")
+
+
+@pytest.mark.parametrize("name", ["crossmlp", "mixer"])
+@pytest.mark.parametrize("which", ["source", "target_map"])
+def test_what_is_seen_in_one_corner_reaches_the_other(name, which):
+    """Through the mixed tokens, of image and map alike: convolutions do not go so far."""
+    network = generator(name, (128, 128), blocks=1).eval()
+    inputs = {"source": torch.rand(1, 3, 128, 128), "target_map": torch.rand(1, 5, 128, 128)}
+    before = network.first(**inputs)["coarse"]
+    inputs[which] = inputs[which].clone()
+    inputs[which][..., :8, :8] *= -1
+    after = network.first(**inputs)["coarse"]
+    assert (after - before)[..., -8:, -8:].abs().max() > 0
+
+
 # ---- any size, every parameter ---------------------------------------------------------------
 
 

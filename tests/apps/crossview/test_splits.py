@@ -45,7 +45,7 @@ def test_headings_lie_on_a_circle():
     """Against all pairs: the shorter way round, whatever the signs and however far apart."""
     rng = np.random.default_rng(0)
     for _ in range(40):
-        train, test = rng.integers(-180, 181, 4), rng.integers(-180, 181, 5)
+        train, test = rng.integers(-180, 360, 4), rng.integers(-180, 360, 5)
         names = [[f"p.x1.y1.a{heading}.jpg" for heading in side] for side in (train, test)]
         near = []
         for heading in test:

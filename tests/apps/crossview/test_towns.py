@@ -122,6 +122,15 @@ def test_a_panorama_wraps_around_and_has_the_heading_in_its_middle():
     assert len(ahead) == pytest.approx(2 * half, abs=1.5)
 
 
+def test_what_is_to_the_right_is_right_of_the_middle_of_a_panorama():
+    """A house to the east: at 3/4 for who looks north, in the middle for who looks east."""
+    for heading, middle in ((0.0, 96), (0.5 * np.pi, 64), (np.pi, 32)):
+        town = scene([house(15, -3, 20, 3, 5)], heading=heading)
+        street = render(town, 32, panorama=True)[1]
+        columns = np.flatnonzero((street.classes == BUILDING).any(0))
+        assert columns.min() + columns.max() + 1 == pytest.approx(2 * middle, abs=1)
+
+
 def test_the_camera_sees_what_the_panorama_sees():
     """The same town in both: the middle columns hold the same classes from top to bottom."""
     town = town_scene(0, "train", 1)
