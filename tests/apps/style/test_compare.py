@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from apps.style import compare
-from apps.style.presets import BALANCING, COMPARISONS, OPTIMIZERS
+from apps.style.presets import BALANCING, COMPARISONS, OPTIMIZERS, balanced
 from core.data.augment import AugmentConfig
 from core.data.images.files import decode
 from core.training.folder import read_metrics
@@ -93,3 +93,23 @@ def test_the_six_optimizers_are_those_of_torch():
     assert not any(made[name].defaults["nesterov"] for name in ("mgd", "sgd"))
     assert made["rmsprop"].defaults["alpha"] == 0.99
     assert not any(g["weight_decay"] for o in made.values() for g in o.param_groups)
+
+
+def test_a_cell_is_the_base_with_its_own_backbone_optimizer_and_seed(tmp_path):
+    config = replace(COMPARISONS["debug"](), out=str(tmp_path))
+    run = compare.one_run(config, "vit_c16_l2_p8", "rmsprop", 5)
+    assert run.model == replace(config.base.model, backbone="vit_c16_l2_p8")
+    assert run.optim == OPTIMIZERS["rmsprop"]
+    assert (run.run.seed, run.run.resume) == (5, True)
+    assert run.run.folder == str(tmp_path / "vit_c16_l2_p8/rmsprop-5")
+    same = replace(run, model=config.base.model, optim=config.base.optim, run=config.base.run)
+    assert same == config.base
+
+
+def test_ways_of_balancing_are_what_their_names_say():
+    base = COMPARISONS["debug"]().base
+    for way in ("plain", "weighted", "logit_adjusted", "focal"):
+        assert balanced(base, way).loss.name == way
+    assert balanced(base, "square_root").sampling == "square_root"
+    assert balanced(base, "label_smoothing").augment.label_smoothing == 0.1
+    assert balanced(base, "mixup").augment.mixup == 0.2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from apps.style.paintings import (
     styles,
     write_paintings,
 )
-from apps.style.paintings.hands import ARTISTS
+from apps.style.paintings.hands import ARTISTS, Hand
 from apps.style.paintings.scenes.scene import draw_scene, kind_of
 from apps.style.paintings.styles import artist_for, artist_of, file_name
 from core.errors import InputError
@@ -279,3 +280,24 @@ def test_the_sheet_command(tmp_path, monkeypatch, capsys):
         __main__.main()
     assert stopped.value.code == 2
     assert f"{out} exists already" in capsys.readouterr().err
+
+
+def test_each_painting_has_chance_of_its_own(monkeypatch):
+    """Of the same style and artist, over the same scene: another number is another canvas."""
+    scene = draw_scene(SEED, 0, SIZE)
+    monkeypatch.setattr(styles, "draw_scene", lambda *key: scene)
+    paintings = [paint(SEED, "Impressionism", 1, number, SIZE) for number in (0, 1)]
+    assert not np.array_equal(*paintings)
+
+
+def test_a_hand_changes_what_the_artist_sees():
+    plain = Hand("a", 0.0, 1.0, 1.0, np.ones(3, np.float32), 1.0, 0.0, 0.1, 0.5)
+    colour = np.array([[0.2, 0.5, 0.8], [0.4, 0.4, 0.4]], np.float32)
+    np.testing.assert_allclose(plain.sees(colour), colour, atol=1e-6)
+    np.testing.assert_allclose(replace(plain, gamma=2.0).sees(colour), colour**2, atol=1e-6)
+    tinted = replace(plain, tint=np.array([1, 0.5, 1], np.float32)).sees(colour)
+    np.testing.assert_allclose(tinted, colour * (1, 0.5, 1), atol=1e-6)
+    grey = replace(plain, chroma=0.0).sees(colour)
+    assert np.ptp(grey, axis=1).max() < 1e-6
+    turned = replace(plain, hue=120.0).sees(colour)  # the channels in a circle
+    np.testing.assert_allclose(turned, colour[:, [1, 2, 0]], atol=1e-5)

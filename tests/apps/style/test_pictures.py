@@ -5,10 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from apps.style.evaluation import pictures
 from apps.style.evaluation.explanation import explained, heat
-from apps.style.evaluation.metrics import (
-    confusion_matrix,
-)
+from apps.style.evaluation.metrics import confusion_matrix
 from apps.style.evaluation.pictures import confident_mistakes, confusion_picture, mistakes_sheet
 
 
@@ -85,3 +84,30 @@ def test_an_explanation_shows_painting_heat_and_shares():
     longest = 548 - 274 - 70
     assert bars[280 + 8] == pytest.approx(0.75 * longest, abs=1)
     assert bars[280 + 28] == pytest.approx(0.25 * longest, abs=1)
+
+
+def test_a_confusion_picture_has_shares_of_the_true_class(tmp_path, monkeypatch):
+    """Rows are divided by their own totals, which stand beside their names."""
+    figures = []
+    monkeypatch.setattr(pictures, "save_figure", lambda path, figure: figures.append(figure))
+    confusion = np.array([[3, 1, 0], [0, 0, 0], [10, 0, 30]])
+    confusion_picture(tmp_path / "c.png", confusion, ["a", "b_c", "d"])
+    axes = figures[0].axes[0]
+    shares = np.ma.filled(axes.images[0].get_array(), np.nan)
+    np.testing.assert_equal(shares, [[75, 25, 0], [np.nan] * 3, [25, 0, 75]])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a  4", "b c  0", "d  40"]
+    assert [text.get_text() for text in axes.texts] == ["75", "25", "25", "75"]
+
+
+def test_a_mistake_says_what_is_right_and_what_was_said(tmp_path, monkeypatch):
+    lines = []
+
+    def caption(picture, words, *rest, **options):
+        lines.append(list(words))
+        return picture
+
+    monkeypatch.setattr(pictures, "caption", caption)
+    probabilities = np.array([[0.2, 0.7, 0.1], [0.1, 0.1, 0.8]])
+    options = (lambda i: Image.new("RGB", (8, 8)), probabilities, np.array([0, 1]))
+    mistakes_sheet(tmp_path / "m.png", *options, ["Pop_Art", "Cubism", "Fauvism"])
+    assert lines == [["true: Cubism", "said: Fauvism 80%"], ["true: Pop Art", "said: Cubism 70%"]]

@@ -9,19 +9,24 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from apps.style import eval as style_eval
 from apps.style import train as style_train
-from apps.style.config import DataConfig, LossConfig
+from apps.style.config import DataConfig, EmbeddedConfig, LossConfig, StyleConfig
 from apps.style.data.dataset import open_paintings
 from apps.style.data.sampling import SquareRoot
+from apps.style.data.source import StyleData
 from apps.style.presets import PRESETS
+from core.config import load_config
 from core.data.augment import AugmentConfig
 from core.data.loading import TrainLoader
 from core.data.streams.labelled import LabelledStream
+from core.models.network import build_classifier
 from core.training.folder import read_metrics
 from core.training.optim import OptimConfig
-from tests.apps.style.helpers import CLASSES, TRAIN, config_of, listed, write_csv
+from core.training.session import Session
+from tests.apps.style.helpers import CLASSES, TRAIN, complaint, config_of, listed, write_csv
 from tests.core.data.stream_toy import write_parquet
 from tests.core.launch import launch
 
@@ -82,11 +87,13 @@ def test_the_first_loss_of_a_run_by_hand(unequal, tmp_path, name, sampling):
 
 def test_labels_are_smoothed_in_a_run(unequal, tmp_path):
     """Of a share s of each target every class has s / 3, with its own weight."""
-    augment, changes = AugmentConfig(label_smoothing=0.3), {"batch_size": 3, "steps": 1}
+    augment, changes = AugmentConfig(label_smoothing=0.3), {"batch_size": 2, "steps": 1}
     loss = LossConfig("weighted")
     config = config_of(tmp_path / "run", data=unequal, augment=augment, loss=loss, **changes)
     weights = 6 / (3 * torch.tensor([3.0, 2.0, 1.0]))
-    expected = math.log(3) * (0.7 * weights[first_labels(config, "plain")] + 0.3 * weights.mean())
+    own = weights[first_labels(config, "plain")]
+    assert own.mean() != pytest.approx(float(weights.mean()))  # else smoothing changes nothing
+    expected = math.log(3) * (0.7 * own + 0.3 * weights.mean())
     style_train.train(config)
     rows = [row for row in read_metrics(tmp_path / "run") if "loss" in row]
     assert rows[0]["loss"] == pytest.approx(float(expected.mean()), rel=1e-4)
@@ -144,3 +151,41 @@ def test_two_processes_train_on_every_row_of_a_stream_once_an_epoch(tmp_path):
     trained = {line.split()[1] for lines in train for line in lines}
     assert not val & trained
     assert len(val | trained) == 30
+
+
+def test_a_run_samples_as_it_is_told(unequal, tmp_path):
+    for sampling in ("plain", "square_root"):
+        config = config_of(tmp_path, data=unequal, sampling=sampling)
+        data = StyleData(config, Session())
+        images = data.open("train")
+        prepared = data.train(images, build_classifier(config.model, images.classes))
+        assert isinstance(prepared, SquareRoot) == (sampling == "square_root")
+        assert images.transform is None  # what was opened stays as it is
+
+
+OLD = {
+    "paintings": {"train": 5, "val": 2, "seed": 3, "size": 48},
+    "model": {"name": "mixer_c16_l2_p8", "image_size": [32]},
+    "eval_batch": 7,
+}
+
+
+def test_configurations_of_old_runs_open(tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(OLD))
+    config = load_config(StyleConfig, tmp_path / "config.yaml")
+    assert config.embedded == EmbeddedConfig(5, 2, 3, 48)
+    assert (config.model.backbone, config.eval.batch_size) == ("mixer_c16_l2_p8", 7)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        *((f"paintings.{name}", f"embedded.{name}") for name in ("train", "val", "seed", "size")),
+        ("model.name", "model.backbone"),
+        ("eval-batch", "eval.batch-size"),
+    ],
+)
+def test_old_options_say_their_new_names(tmp_path, command, old, new):
+    words = ["debug", "--run.folder", tmp_path / "run", f"--{old}", 3]
+    assert complaint(command(style_train.main, *words)) == f"error: --{old} is now --{new}"
+    assert not (tmp_path / "run").exists()
