@@ -158,8 +158,12 @@ def memory(batch: int, size: int) -> None:
             fakes = {name: critic(source, image.detach()) for name, image in images.items()}
             losses |= discriminator_losses(critic(source, target), fakes, output)
     count = sum(p.numel() for m in (generator, critic) for p in m.parameters())
-    parts = {"weights": 4 * count, "gradients": 4 * count, "Adam": 8 * count,
-             "kept for the backward passes": sum(seen.values())}  # fmt: skip
+    parts = {
+        "weights": 4 * count,
+        "gradients": 4 * count,
+        "Adam": 8 * count,
+        "kept for the backward passes": sum(seen.values()),
+    }
     for name, value in parts.items():
         print(f"{name:30} {value / 2**30:6.2f} GiB")
     print(f"{'sum':30} {sum(parts.values()) / 2**30:6.2f} GiB at batch {batch}, {size}x{size}")

@@ -98,6 +98,7 @@ class Table:
 
     def _numeric(self) -> set[int]:
         """The columns that have a number in any row."""
+        # By the values and not by what is written: "12 (10 to 14)" is a word, and reads left.
         cells = ((c, value) for row in self.rows for c, value in enumerate(row))
         return {c for c, v in cells if isinstance(v, Real) and not isinstance(v, bool)}
 
@@ -117,7 +118,8 @@ def best(values: Sequence[Any], smaller: bool = False) -> list[int]:
 
 
 def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
-    """Characters of each column; the last cell of a row that is short does not count."""
+    """Characters of each column."""
+    # The last cell of a short row does not count: a long reason would push all others apart.
     count = max(map(len, lines), default=0)
     counted = [line if len(line) == count else line[:-1] for line in lines]
     columns = ([line[c] for line in counted if c < len(line)] for c in range(count))

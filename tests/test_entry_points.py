@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def test_nothing_beside_a_script_has_the_name_of_a_library(folder):
     names = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
     names -= {"__init__", "__main__", "__pycache__"}
     assert "train" in names
-    elsewhere = [entry for entry in sys.path if not Path(entry).resolve().is_relative_to(ROOT)]
+    # not sys.path, to which other tests may have added folders
+    elsewhere = [sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")]
     libraries = {name: PathFinder.find_spec(name, elsewhere) for name in names}
     taken = {name: spec.origin for name, spec in libraries.items() if spec}
     assert not taken

@@ -21,9 +21,10 @@ APPS = sorted(path.parent.name for path in ROOT.glob("apps/*/train.py"))
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def run(folder, *words):
-    """A command in ``folder``, as a user types it; returns what it printed."""
+def run(folder, *words, path=""):
+    """A command in ``folder``, as a user types it; returns what it printed. path: PYTHONPATH."""
     environment = {**os.environ, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "2"}
+    environment |= {"PYTHONPATH": path} if path else {}
     done = subprocess.run(
         [str(word) for word in words],
         cwd=folder,
@@ -95,20 +96,24 @@ def test_there_are_apps():
 
 @pytest.mark.parametrize("app", APPS)
 def test_train_resume_evaluate_predict(app, tmp_path):
-    scripts = ROOT / "apps" / app
+    check_app(ROOT / "apps" / app, tmp_path)
+
+
+def check_app(scripts, tmp_path, path=""):
+    """All that is asked of an app, whose entry points lie in the folder ``scripts``."""
     accelerate = Path(sys.executable).with_name("accelerate")
     train = [accelerate, "launch", scripts / "train.py", "debug", "--run.folder", "run"]
     folder = tmp_path / "run"
-    run(tmp_path, *train, "--run.steps", 2)
+    run(tmp_path, *train, "--run.steps", 2, path=path)
     assert step_of(find_checkpoint(folder, "last")) == 2
-    run(tmp_path, *train, "--run.steps", 4, "--run.resume")
+    run(tmp_path, *train, "--run.steps", 4, "--run.resume", path=path)
     assert step_of(find_checkpoint(folder, "last")) == 4
     assert [r["step"] for r in read_metrics(folder) if "loss" in r] == [1, 2, 3, 4]
     assert not (folder / "eval.json").exists()
     assert not (folder / "predictions").exists()
-    run(tmp_path, sys.executable, scripts / "eval.py", "run")
+    run(tmp_path, sys.executable, scripts / "eval.py", "run", path=path)
     check_evaluation(folder)
-    run(tmp_path, sys.executable, scripts / "predict.py", "run", "--count", 2)
+    run(tmp_path, sys.executable, scripts / "predict.py", "run", "--count", 2, path=path)
     check_predictions(folder / "predictions", 2)
 
 

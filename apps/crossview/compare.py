@@ -29,13 +29,14 @@ from apps.crossview.models.network import Generator, draw_views
 from apps.crossview.presets import debug as debug_run
 from apps.crossview.presets import towns_small
 from apps.crossview.train import train
+from core.app.commands import comparison_command
 from core.app.comparing import Figures, Metric, check_lists, remembered, report, train_all
 from core.app.runs import reopen
-from core.config import cli, did_you_mean, entry_point
+from core.config import did_you_mean, entry_point
 from core.errors import InputError
 from core.pictures.sheets import save_image
 from core.training.run import Run
-from core.training.session import Session, end_processes
+from core.training.session import Session
 
 ROWS = ("crossmlp", "selectiongan", "pix2pix", "xfork", "xseq", "mixer", "mixer-pretrained")
 METRICS = (
@@ -152,8 +153,7 @@ def grid(session: Session, config: CompareConfig) -> Image.Image:
 
 @entry_point
 def main() -> None:
-    compare(cli(PRESETS))
-    end_processes()
+    comparison_command(compare, PRESETS)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ from apps.crossview.models.losses import (
 )
 from apps.crossview.models.network import build_generator
 from apps.crossview.presets import PRESETS
-from core.config import cli, entry_point
-from core.training.curves import report_curves
+from core.app.commands import training_command
+from core.config import entry_point
 from core.training.optim import create_optimizer
 from core.training.run import Run
 
@@ -107,8 +107,7 @@ def frozen(network: nn.Module) -> Iterator[None]:
 
 @entry_point
 def main() -> None:
-    run = train(cli(PRESETS))
-    report_curves(run.session, [run.folder])
+    training_command(train, PRESETS)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from apps.pointcloud.models.operators import OPERATORS
 from apps.pointcloud.presets import debug as debug_run
 from apps.pointcloud.presets import modelnet10_small, solids_small
 from apps.pointcloud.train import train
+from core.app.commands import comparison_command
 from core.app.comparing import (
     Figures,
     Metric,
@@ -32,10 +33,9 @@ from core.app.comparing import (
     train_all,
 )
 from core.app.runs import reopen
-from core.config import cli, did_you_mean, entry_point
+from core.config import did_you_mean, entry_point
 from core.errors import InputError
 from core.training.run import Run
-from core.training.session import end_processes
 
 CHAMFER = Metric("chamfer_l1", 1000.0, "1e-3 radii (scenes: mm)", lower=True, title="Chamfer L1")
 
@@ -134,8 +134,7 @@ def f1_tables(suites: Sequence[Suite], seeds: Sequence[int], figures: Figures) -
 
 @entry_point
 def main() -> None:
-    compare(cli(PRESETS))
-    end_processes()
+    comparison_command(compare, PRESETS)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from apps.pointcloud.models.losses import recon_losses
 from apps.pointcloud.models.network import ReconNet
 from apps.pointcloud.models.operators.core_mixer import load_channel_mixing
 from apps.pointcloud.presets import PRESETS
-from core.config import cli, entry_point
-from core.training.curves import report_curves
+from core.app.commands import training_command
+from core.config import entry_point
 from core.training.optim import create_optimizer
 from core.training.run import Run
 
@@ -61,8 +61,7 @@ def build_network(config: PointCloudConfig) -> ReconNet:
 
 @entry_point
 def main() -> None:
-    run = train(cli(PRESETS))
-    report_curves(run.session, [run.folder])
+    training_command(train, PRESETS)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ from apps.pose.models.network import PoseNet
 from apps.pose.presets import debug as debug_run
 from apps.pose.presets import lsp_mlp_pose_small, people_mlp_pose
 from apps.pose.train import train
+from core.app.commands import comparison_command
 from core.app.comparing import Scores, check_lists, report, scores_of, train_all
 from core.checkpoints import find_checkpoint, read_info
-from core.config import cli, did_you_mean, entry_point
+from core.config import did_you_mean, entry_point
 from core.errors import InputError
 from core.training.run import Run
-from core.training.session import end_processes
 
 PARTS = {
     "fuse": "the intra-level fuse module",
@@ -153,8 +153,7 @@ def size_note(config: CompareConfig, backbone: str) -> str:
 
 @entry_point
 def main() -> None:
-    compare(cli(PRESETS))
-    end_processes()
+    comparison_command(compare, PRESETS)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from apps.pose.models.losses import pose_losses
 from apps.pose.models.network import PoseNet
 from apps.pose.models.start import start_from
 from apps.pose.presets import PRESETS
-from core.config import cli, entry_point
+from core.app.commands import training_command
+from core.config import entry_point
 from core.training.optim import create_optimizer
 from core.training.run import Run
 
@@ -45,7 +46,7 @@ def train(config: PoseConfig, keep_processes: bool = False) -> Run:
 
 @entry_point
 def main() -> None:
-    train(cli(PRESETS))
+    training_command(train, PRESETS)
 
 
 if __name__ == "__main__":

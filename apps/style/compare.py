@@ -14,12 +14,12 @@ from pathlib import Path
 from apps.style.config import CompareConfig, StyleConfig
 from apps.style.presets import BALANCING, COMPARISONS, OPTIMIZERS, balanced
 from apps.style.train import train
+from core.app.commands import comparison_command
 from core.app.comparing import Metric, Scores, check_lists, report, scores_of, train_all
-from core.config import cli, did_you_mean, entry_point
+from core.config import did_you_mean, entry_point
 from core.errors import InputError
 from core.models.backbone import create_backbone
 from core.training.run import Run
-from core.training.session import end_processes
 
 
 def compare(config: CompareConfig) -> Scores:
@@ -67,8 +67,7 @@ def one_run(config: CompareConfig, model: str, row: str, seed: int) -> StyleConf
 
 @entry_point
 def main() -> None:
-    compare(cli(COMPARISONS))
-    end_processes()
+    comparison_command(compare, COMPARISONS)
 
 
 if __name__ == "__main__":

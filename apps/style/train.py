@@ -10,10 +10,10 @@ from apps.style.data.source import StyleData
 from apps.style.eval import evaluate
 from apps.style.losses import style_losses
 from apps.style.presets import PRESETS
-from core.config import cli, entry_point
+from core.app.commands import training_command
+from core.config import entry_point
 from core.data.augment import mix
 from core.models.network import build_classifier
-from core.training.curves import report_curves
 from core.training.optim import create_optimizer
 from core.training.run import Run
 
@@ -48,8 +48,7 @@ def train(config: StyleConfig, keep_processes: bool = False) -> Run:
 
 @entry_point
 def main() -> None:
-    run = train(cli(PRESETS))
-    report_curves(run.session, [run.folder])
+    training_command(train, PRESETS)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The skeleton of an app's evaluation script.
+"""The skeletons of an app's scripts: training and comparison in a line, and evaluation.
 
     python apps/APP/eval.py RUN [--output FOLDER] [--option ...] [--section.field value ...]
 
@@ -25,17 +25,19 @@ the same first keys in every app: what, data, network, figures, commit; then the
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from core.app.runs import TrainedRun, reopen
-from core.config import refuse_old_names
+from core.config import cli, refuse_old_names
 from core.errors import InputError
 from core.files import write_json
+from core.training.curves import report_curves
 from core.training.folder import about
-from core.training.session import Session, build_accelerator
+from core.training.run import Run
+from core.training.session import Session, build_accelerator, end_processes
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,18 @@ class Words:
     options: Any
     output: Path
     said: frozenset[str]  # dotted names of the options on the command line: {"data.root", ...}
+
+
+def training_command(train: Callable[[Any], Run], presets: Mapping[str, Callable]) -> None:
+    """Train by the command line, and draw the learning curves: all that a train.py does."""
+    run = train(cli(presets))
+    report_curves(run.session, [run.folder])
+
+
+def comparison_command(compare: Callable[[Any], Any], comparisons: Mapping[str, Callable]) -> None:
+    """Compare by the command line: many runs, so that the processes end when all are done."""
+    compare(cli(comparisons))
+    end_processes()
 
 
 def evaluation_command(

@@ -54,7 +54,7 @@ class LeftOut:
 
     def add(self, source: str | Path, error: Exception | str) -> None:
         reason = first_line(error) if isinstance(error, Exception) else error
-        reason = reason.removeprefix("InputError: ")
+        reason = reason.removeprefix("InputError: ").removeprefix(f"{source}: ")
         self.sources.append(str(source))
         print(f"left out: {source}: {reason}", file=sys.stderr, flush=True)
 

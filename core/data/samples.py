@@ -30,9 +30,10 @@ def with_transform(dataset: Images, transform: Callable | None) -> Images:
     if isinstance(dataset, Subset):
         return Subset(with_transform(dataset.dataset, transform), dataset.indices)
     if hasattr(dataset, "stream"):
+        # Not copied: a copy would share the open shard, and each would miss what the other read.
         return type(dataset)(with_transform(dataset.stream, transform))
     if not hasattr(dataset, "transform"):
         raise TypeError(f"{type(dataset).__name__} has no transform")
-    view = copy.copy(dataset)
+    view = copy.copy(dataset)  # shallow: lists of millions of files are shared
     view.transform = transform
     return view

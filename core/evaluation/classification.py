@@ -1,13 +1,7 @@
-"""Accuracy of a classifier: top-1, top-5, ReaL, and of each class; exact on any processes.
-
-ReaL (Beyer et al. 2020, arXiv 2006.07159): a prediction is right if it is in the image's list of
-labels, images with an empty list are left out. Of ImageNet's 50,000 validation images 46,837 are
-scored. File ILSVRC2012_val_00000001 has the first list.
-"""
+"""Accuracy of a classifier: top-1, top-5, ReaL, and of each class; exact on any processes."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,14 +17,13 @@ from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.collect import collect
 from core.evaluation.common import BackboneConfig, EvalConfig
+from core.evaluation.real_labels import read_real_labels, real_accuracy
 from core.files import write_json
 from core.models.classifier import Classifier, create_classifier, load_classifier
 from core.models.timm_weights import is_timm, timm_name
-from core.models.weights.formats import first_line
 from core.training.session import Session
 
 SYNSET = re.compile(r"n\d{8}")
-VALIDATION_FILE = re.compile(r"ILSVRC2012_val_(\d{8})")
 HARDEST = 5  # classes named in the printed table
 
 
@@ -123,8 +116,8 @@ def top_predictions(
     classifier.to(session.device).eval()
 
     def predict(batch: dict) -> dict[str, Tensor]:
-        logits = classifier(batch["image"]).float()
-        top = logits.topk(min(k, logits.shape[1])).indices
+        logits = classifier(batch["image"]).float()  # (B, K)
+        top = logits.topk(min(k, logits.shape[1])).indices  # (B, k)
         return {"top": top, "label": batch["label"], "finite": logits.isfinite().all(1)}
 
     predictions = collect(session, dataset, predict, batch_size, workers, skip_bad)
@@ -141,6 +134,7 @@ def matched_classes(dataset: LabelledImages, classifier: Classifier) -> Labelled
     shift the indices of all that follow, so every difference is an InputError.
     """
     names = classifier.classes
+    # Official heads carry no names, but their order is known where the folders are synsets.
     if names is None and classifier.num_classes == 1000:
         names = imagenet_synsets() if all(map(SYNSET.fullmatch, dataset.classes)) else None
     if names is None:
@@ -182,49 +176,6 @@ def imagenet_synsets() -> list[str]:
     from timm.data import ImageNetInfo
 
     return ImageNetInfo("imagenet1k").label_names()
-
-
-def real_accuracy(
-    predictions: Sequence[int], names: Sequence[str], real_labels: Sequence[Sequence[int]]
-) -> dict[str, float]:
-    """{"top1", "scored", "empty"}: the share of predictions that are in their image's list.
-
-    `names` are the files' names, ILSVRC2012_val_<number from 1>; images with an empty list are not
-    scored. Raises InputError for other names, and where nothing is left to score.
-    """
-    lists = [real_labels[_list_index(name, len(real_labels))] for name in names]
-    pairs = list(zip(predictions, lists, strict=True))
-    right = [prediction in labels for prediction, labels in pairs if labels]
-    if not right:
-        raise InputError(f"none of the {len(names)} images has ReaL labels")
-    empty = len(names) - len(right)
-    return {"top1": sum(right) / len(right), "scored": len(right), "empty": empty}
-
-
-def _list_index(name: str, count: int) -> int:
-    match = VALIDATION_FILE.search(name)
-    if not match or not 1 <= int(match[1]) <= count:
-        raise InputError(
-            f"ReaL labels are for ILSVRC2012_val_00000001 to ..{count:08d}, not for {name!r}: "
-            "leave --real-labels out for other images"
-        )
-    return int(match[1]) - 1
-
-
-def read_real_labels(path: str) -> list[list[int]]:
-    """ReaL's real.json, a list of labels for each validation image; "timm" is the copy there."""
-    if path == "timm":
-        import timm  # slow to import
-
-        path = str(Path(timm.__file__).parent / "data" / "_info" / "imagenet_real_labels.json")
-    try:
-        labels = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as ReaL labels: {first_line(error)}") from error
-    lists = isinstance(labels, list) and all(isinstance(entry, list) for entry in labels)
-    if not lists or not all(type(label) is int for entry in labels for label in entry):
-        raise InputError(f"{path} is no list of lists of labels, as real.json is")
-    return labels
 
 
 def open_classifier(config: BackboneConfig) -> Classifier:

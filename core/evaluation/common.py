@@ -1,16 +1,14 @@
-"""What the evaluations share: the model and images on the command line, and where results go."""
+"""What the evaluations share: the backbone and the batch on the command line, and bad images."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import nn
 
 from core.data.loading import seed_everything
-from core.files import write_json
 from core.models.backbone import create_backbone
 from core.models.building import load_backbone
 
@@ -53,11 +51,6 @@ def open_backbone(config: BackboneConfig) -> nn.Module:
         return load_backbone(config.weights, image_size=config.image_size or None).eval()
     name, size = config.backbone or "mixer_s16", config.image_size or 224
     return create_backbone(name, size, weights=config.weights or None).eval()
-
-
-def save_record(folder: str | Path, name: str, record: Any) -> Path:
-    """`core.files.write_json` to folder/name.json."""
-    return write_json(Path(folder) / f"{name}.json", record)
 
 
 def report_bad(path: str, reason: str) -> None:

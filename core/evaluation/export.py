@@ -2,7 +2,8 @@
 
 python core/eval.py export --model.backbone mixer_s16 --formats export onnx int8
 
-The batch size stays free; the image size is fixed, as a Mixer's is. Every file is opened again and
+The batch size stays free. The image size is fixed, as a Mixer's is, but for torch.export of a Mixer
+with `any_size`, whose height and width stay free. Every file is opened again and
 compared with the network before it gets its name. Input `images` (B, 3, H, W), output `tokens`
 (B, S, C). Image size, mean, std and the backbone's description are in the file's metadata.
 """
@@ -23,8 +24,9 @@ from core.data.loading import BadSample
 from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
-from core.evaluation.common import BackboneConfig, open_backbone, save_record
+from core.evaluation.common import BackboneConfig, open_backbone
 from core.evaluation.exporters import check_new, export_int8, export_onnx, export_program, noise
+from core.files import write_json
 from core.training.session import Session
 
 Format = Literal["export", "onnx", "int8"]
@@ -64,7 +66,7 @@ def run(config: Config, session: Session) -> dict:
         record["files"][paths[name].name] = found
         words = ", ".join(f"{key} {value:.4g}" for key, value in found.items())
         session.print(f"{paths[name]}: {words}")
-    save_record(config.out, _stem(config.model), record)
+    write_json(Path(config.out) / f"{_stem(config.model)}.json", record)
     return record
 
 

@@ -4,9 +4,9 @@ Every writer makes its file in a hidden folder beside the path, opens it again, 
 then gives it its name; nothing is overwritten.
 
 int8 is onnxruntime's dynamic quantization: weights of matrix products in int8 with a scale for each
-column, activations in uint8 with a scale found at run time. Products of two activations, token
-mixing where the exporter writes it as one, and convolutions stay float32: convolutions in int8
-lost more of the features and were slower than in float32.
+column, activations in uint8 with a scale found at run time. Products of two activations and
+convolutions stay float32: convolutions in int8 lost more of the features and were slower than in
+float32.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from core.errors import InputError, first_line
 
 Network = Callable[[Tensor], Tensor]  # images (B, 3, H, W) -> tokens (B, S, C)
+Size = tuple[int, int]  # (H, W) of images
 
 BATCHES = (1, 5)  # at which a file is compared with the network
 TOLERANCE = 1e-4  # largest difference, of values up to 1; above, relative to the largest value
@@ -39,20 +41,24 @@ LARGEST_PROTOBUF = (
 def export_program(backbone: nn.Module, path: str | Path) -> float:
     """Write what torch.export makes of the backbone; the largest difference to the backbone.
 
-    `torch.export.load(path).module()` maps images of any batch size to tokens; the metadata is the
-    extra file metadata.json. Raises InputError where it cannot be exported, differs by more than
+    `torch.export.load(path).module()` maps images of any batch size to tokens, and of any height
+    and width where the backbone is a Mixer with `any_size`. The metadata is the extra file
+    metadata.json. Raises InputError where it cannot be exported, differs by more than
     TOLERANCE, or where `path` exists.
     """
     with new_file(Path(path)) as draft:
         try:
-            program = torch.export.export(backbone.eval(), (noise(backbone, 2),), **_any_batch())
+            program = torch.export.export(
+                backbone.eval(), (noise(backbone, 2),), dynamic_shapes=(_free_axes(backbone),)
+            )
         except Exception as error:
             raise InputError(
                 f"torch.export cannot take this network: {first_line(error)}"
             ) from error
         extra = {"metadata.json": json.dumps(metadata(backbone))}
         torch.export.save(program, draft, extra_files=extra)
-        return _checked(backbone, torch.export.load(draft).module(), path)
+        sizes = _other_sizes(backbone)
+        return _checked(backbone, torch.export.load(draft).module(), path, sizes)
 
 
 def export_onnx(backbone: nn.Module, path: str | Path) -> float:
@@ -181,11 +187,17 @@ def _quantize(plain: Path, path: Path) -> None:
         )
 
 
-def _checked(backbone: nn.Module, network: Network, path: str | Path) -> float:
-    """The largest difference over BATCHES, relative to the largest value where that is above 1."""
+def _checked(
+    backbone: nn.Module, network: Network, path: str | Path, sizes: Sequence[Size] = ()
+) -> float:
+    """The largest difference, relative to the largest value where that is above 1.
+
+    Over BATCHES at the backbone's own size, and over the other `sizes`.
+    """
+    inputs = [noise(backbone, batch) for batch in BATCHES]
+    inputs += [noise(backbone, batch, size) for batch in BATCHES for size in sizes]
     differences = []
-    for batch in BATCHES:
-        images = noise(backbone, batch)
+    for images in inputs:
         with torch.inference_mode():
             expected, tokens = backbone(images), network(images)
         scale = max(1.0, float(expected.abs().max()))
@@ -198,15 +210,32 @@ def _checked(backbone: nn.Module, network: Network, path: str | Path) -> float:
     return max(differences)
 
 
-def noise(backbone: nn.Module, batch: int) -> Tensor:
-    """Unit normal images (B, 3, H, W), the same for the same B."""
+def noise(backbone: nn.Module, batch: int, size: Size | None = None) -> Tensor:
+    """Unit normal images (B, 3, H, W), the same for the same B and size (None: the backbone's)."""
     generator = torch.Generator().manual_seed(batch)
     channels = len(backbone.normalization[0])
-    return torch.randn(batch, channels, *backbone.image_size, generator=generator)
+    return torch.randn(batch, channels, *(size or backbone.image_size), generator=generator)
 
 
 def _any_batch() -> dict:
     return {"dynamic_shapes": ({0: torch.export.Dim("batch", min=1, max=65536)},)}
+
+
+def _free_axes(backbone: nn.Module) -> dict[int, Any]:
+    """The axes of (B, 3, H, W) that a program leaves free: with `any_size` whole patches too."""
+    axes = {0: torch.export.Dim("batch", min=1, max=65536)}
+    if not getattr(backbone, "any_size", False):
+        return axes
+    rows, columns = (torch.export.Dim(name, min=2, max=4096) for name in ("rows", "columns"))
+    return {**axes, 2: backbone.stride[0] * rows, 3: backbone.stride[1] * columns}
+
+
+def _other_sizes(backbone: nn.Module) -> list[Size]:
+    """A larger and a smaller one to compare a program at, where the size is free."""
+    if not getattr(backbone, "any_size", False):
+        return []
+    (h, w), (ph, pw) = backbone.grid, backbone.stride
+    return [((h + 1) * ph, (w + 3) * pw), (2 * ph, max(2, w - 1) * pw)]
 
 
 def _is_large(backbone: nn.Module) -> bool:

@@ -116,6 +116,7 @@ def methods_at(backbone: Mixer, size: tuple[int, int], methods: Sequence[str]) -
     """The methods that apply at a size; only OWN where nothing is to be resized."""
     if size == backbone.image_size or backbone.config.any_size:
         return [OWN]
+    # "exact" repeats blocks of the token mixing, which needs a whole number of them on each side.
     whole = all(s % o == 0 for s, o in zip(size, backbone.image_size, strict=True))
     return [method for method in methods if whole or method != "exact"]
 

@@ -32,6 +32,7 @@ def mixing_sheet(weights: np.ndarray, grid: tuple[int, int], pairs: bool = True)
     if len(groups[-1]) < together:  # a white place beside a single last unit
         groups[-1].append(np.full(grid, np.nan))
     pictures = _coloured(np.stack(list(map(np.stack, groups))))  # (G, together, h, w, 3)
+    # A unit is a few pixels: squares of `scale` pixels each, so that no viewer blurs them.
     cards = [sheet([[enlarged(unit, scale) for unit in group]], gap=1) for group in pictures]
     return np.asarray(sheet(in_rows(cards, _square_columns(cards)), gap=5))
 

@@ -15,15 +15,41 @@ from core.sizes import as_pair as as_pair
 from core.sizes import times as times
 
 Grid = tuple[int, int]  # (h, w) tokens along the height and the width
+TIMMS_OTHERS = {  # timm's words that mean nearly the same
+    "img_size": "image_size, (height, width)",
+    "embed_dim": "hidden_dim",
+    "depth": "num_blocks",
+    "drop_rate": "dropout, after each layer of an MLP",
+}
 
 
 def config_from(kind: type, values: dict):
-    """kind(**values), where a wrong field is an InputError that names it and the known ones."""
+    """kind(**values), where a wrong field is an InputError that names it and the known ones.
+
+    timm's words for the same are taken: `in_chans`, and `num_classes=0`.
+    """
+    known = f"the fields of {kind.__name__} are {', '.join(field.name for field in fields(kind))}"
     try:
-        return kind(**values)
+        return kind(**_in_our_words(values, known))
     except TypeError as error:
-        known = ", ".join(field.name for field in fields(kind))
-        raise InputError(f"{error}; the fields of {kind.__name__} are {known}") from error
+        raise InputError(f"{error}; {known}") from error
+
+
+def _in_our_words(values: dict, known: str) -> dict:
+    """Fields by our names, where timm has another for the same; InputError where it has not."""
+    ours = dict(values)
+    if ours.pop("num_classes", 0):
+        raise InputError(
+            "num_classes: a backbone has no head; core.models.classifier.create_classifier("
+            "name, num_classes=...) gives it one"
+        )
+    if "in_chans" in ours and ours.setdefault("in_channels", ours["in_chans"]) != ours["in_chans"]:
+        raise InputError("in_channels and in_chans are one thing here, and differ: give one")
+    ours.pop("in_chans", None)
+    for theirs, field in TIMMS_OTHERS.items():
+        if theirs in ours:
+            raise InputError(f"{theirs!r}: timm's word; here it is {field}; {known}")
+    return ours
 
 
 def check_counts(config, *names: str) -> None:

@@ -1,4 +1,4 @@
-"""Everything that classifier training can be told; the presets are in presets.py."""
+"""The settings of classifier training; the presets are in presets.py."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from core.data.augment import AugmentConfig
 from core.data.fractals import FractalsConfig
 from core.data.images.labelled import ImagesConfig
+from core.evaluation.common import EvalConfig
 from core.models.network import ClassifierConfig
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
@@ -26,13 +27,6 @@ class TransferConfig:
     seeds: tuple[int, ...] = (0,)  # fine-tuning runs
     scratch: bool = True  # the same runs from random weights, for comparison
     shots: tuple[int, ...] = (1, 5, 10, 25)  # examples of each class for the linear probes
-
-
-@dataclass(frozen=True)
-class EvalConfig:
-    """How the validation images are evaluated; `val` says which they are."""
-
-    batch_size: int = 128  # images at a time, for each process
 
 
 @dataclass(frozen=True)
@@ -55,7 +49,7 @@ class PretrainConfig:
     augment: AugmentConfig = AugmentConfig()
     loss: Literal["softmax", "sigmoid"] = "softmax"  # core/training/losses.py
     protocol: str = "squash"  # of evaluation, core/data/transforms.py
-    eval: EvalConfig = EvalConfig()
+    eval: EvalConfig = EvalConfig(batch_size=128)
     optim: OptimConfig = OptimConfig(weight_decay=0.1)
     run: RunConfig = field(default_factory=RunConfig)
     transfer: TransferConfig = TransferConfig()  # a report when training is done

@@ -22,7 +22,7 @@ from core.data.loading import seed_everything
 from core.data.sources import open_images
 from core.errors import InputError
 from core.evaluation import fewshot
-from core.evaluation.common import save_record
+from core.files import write_json
 from core.models.backbone import create_backbone
 from core.models.building import load_backbone
 from core.pretraining.config import PretrainConfig, TransferConfig
@@ -66,7 +66,7 @@ def report(
             record["finetuned"].setdefault(start, {})[str(seed)] = _last_top1(folders[-1])
     out = Path(config.run.folder, "transfer")
     if session.is_main:
-        save_record(out, config.transfer.recipe, record)
+        write_json(out / f"{config.transfer.recipe}.json", record)
     report_curves(session, folders, out / f"{config.transfer.recipe}.png")
     session.print(table(record))
     return record

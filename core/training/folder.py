@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
-from core.config import flatten, save_config, to_plain
+from core.config import flatten, load_config, save_config, to_plain
 from core.errors import InputError
 from core.files import write_text
 
@@ -50,12 +51,18 @@ def _never_began(folder: Path) -> bool:
 def _report_changes(path: Path, config: Any) -> None:
     if not path.is_file():
         return
-    from yaml import safe_load
-
-    old, new = flatten(safe_load(path.read_text())), flatten(config)
+    old, new = flatten(_settings(path, type(config))), flatten(config)
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name) and name != "run.resume":
             print(f"note: {name} was {old.get(name)}, is now {new.get(name)}", flush=True)
+
+
+def _settings(path: Path, kind: type) -> Any:
+    """Those of a run's yaml by today's names, or as they stand there where that cannot be."""
+    try:
+        return load_config(kind, path)
+    except InputError:
+        return yaml.safe_load(path.read_text())
 
 
 def about() -> dict[str, Any]:

@@ -1,13 +1,19 @@
 """Pictures in four turns: item i is picture i // 4, turned i % 4 quarters against the clock."""
 
 import numpy as np
-from apps.upright.config import DataConfig
 from PIL import Image
 from torch.utils.data import Dataset
 
-from core.data.images.labelled import decode, find_images
+from apps.upright.config import DataConfig
+from core.data.images.files import decode, find_images
+from core.data.transforms import eval_transform
 
 TURNS = ["0", "90", "180", "270"]  # degrees, the classes
+
+
+def transform_for(network):
+    """What turns a picture into the network's input."""
+    return eval_transform("direct", network.backbone.image_size, network.backbone.normalization)
 
 
 class Turned(Dataset):
@@ -15,8 +21,8 @@ class Turned(Dataset):
 
     def __init__(self, config: DataConfig, split: str, transform=None):
         self.files = find_images([f"{config.root}/{split}"]) if config.root else []
-        self.count, self.seed = len(self.files) or 50, ("train", "val").index(split)
-        self.transform = transform
+        self.count, self.transform = len(self.files) or 50, transform
+        self.seed = ("train", "val").index(split)
 
     def __len__(self) -> int:
         return 4 * self.count
@@ -26,8 +32,8 @@ class Turned(Dataset):
             return decode(str(self.files[index]))
         rng = np.random.default_rng((self.seed, index))  # a landscape: bright sky, rough ground
         scene = rng.integers(150, 256, 3) - np.arange(48).reshape(48, 1, 1) + np.zeros((1, 48, 1))
-        ground = scene[rng.integers(20, 40) :]
-        ground[:] = rng.integers(0, 110, 3) + rng.normal(0, 20, ground.shape)
+        scene[(top := rng.integers(20, 40)) :] = rng.integers(0, 110, 3)
+        scene[top:] += rng.normal(0, 20, scene[top:].shape)
         return Image.fromarray(scene.clip(0, 255).astype(np.uint8))
 
     def __getitem__(self, index: int) -> dict:

@@ -1,11 +1,9 @@
 """Evaluate a run: [accelerate launch] python apps/upright/eval.py RUN [--data.root ...]."""
 
 from apps.upright.config import UprightConfig
-from apps.upright.data import Turned
-
+from apps.upright.data import Turned, transform_for
 from core.app.commands import Report, Words, evaluation_command
 from core.config import entry_point
-from core.data.transforms import eval_transform
 from core.evaluation.collect import collect
 from core.models.classifier import Classifier
 from core.training.session import Session
@@ -22,8 +20,7 @@ def evaluate(session: Session, network, val: Turned, batch_size: int) -> dict[st
 
 def report(session: Session, words: Words) -> Report:
     config, network = words.run.config, words.run.network
-    size, normalization = network.backbone.image_size, network.backbone.normalization
-    val = Turned(config.data, "val", eval_transform("direct", size, normalization))
+    val = Turned(config.data, "val", transform_for(network))
     figures = evaluate(session, network, val, config.eval.batch_size)
     session.print(f"{words.run.checkpoint}: top-1 {figures['top1']:.3f}")
     return Report(config.data.root or "drawn landscapes", figures)

@@ -3,15 +3,14 @@
 from functools import partial
 
 import torch
-from apps.upright.config import UprightConfig
-from apps.upright.data import TURNS, Turned
 
+from apps.upright.config import UprightConfig
+from apps.upright.data import TURNS, Turned, transform_for
 from core.app.predicting import Item, output_folder, predict_each, prediction_parser
 from core.app.runs import reopen
 from core.config import entry_point
-from core.data.images.labelled import decode, find_images
+from core.data.images.files import decode, find_images
 from core.data.samples import evenly_spaced
-from core.data.transforms import eval_transform
 from core.models.classifier import Classifier
 from core.pictures.sheets import save_image
 from core.training.session import Session, build_accelerator
@@ -22,12 +21,11 @@ def main() -> None:
     words = prediction_parser(__doc__, "pictures or folders", count=4).parse_args()
     session = Session(build_accelerator())
     run = reopen(words.run, UprightConfig, Classifier, session)
-    val, files = Turned(run.config.data, "val"), find_images(words.inputs)
-    items = [Item(str(path), partial(decode, str(path))) for path in files]
+    items = [Item(str(f), partial(decode, str(f))) for f in find_images(words.inputs)]
+    val = Turned(run.config.data, "val")
     samples = [] if items else evenly_spaced(len(val), words.count)
     items += [Item(f"val-{i:04d}", lambda i=i: val[i]["image"]) for i in samples]
-    size, normalization = run.network.backbone.image_size, run.network.backbone.normalization
-    transform = eval_transform("direct", size, normalization)
+    transform = transform_for(run.network)
 
     def upright(name, picture, folder) -> dict:
         with torch.inference_mode():

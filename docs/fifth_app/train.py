@@ -1,11 +1,10 @@
 """Train: accelerate launch apps/upright/train.py [PRESET] [--section.field value ...]."""
 
 from apps.upright.config import PRESETS, UprightConfig
-from apps.upright.data import TURNS, Turned
+from apps.upright.data import TURNS, Turned, transform_for
 from apps.upright.eval import evaluate
-
-from core.config import cli, entry_point
-from core.data.transforms import eval_transform
+from core.app.commands import training_command
+from core.config import entry_point
 from core.models.network import build_classifier
 from core.training.losses import softmax_loss
 from core.training.optim import create_optimizer
@@ -16,8 +15,7 @@ def train(config: UprightConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
     network = build_classifier(config.model, TURNS)
-    backbone = network.backbone
-    transform = eval_transform("direct", backbone.image_size, backbone.normalization)
+    transform = transform_for(network)
     pictures, val = (Turned(config.data, split, transform) for split in ("train", "val"))
     loader = run.loader(pictures, workers=config.data.workers)
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
@@ -35,7 +33,7 @@ def train(config: UprightConfig, keep_processes: bool = False) -> Run:
 
 @entry_point
 def main() -> None:
-    train(cli(PRESETS))
+    training_command(train, PRESETS)
 
 
 if __name__ == "__main__":

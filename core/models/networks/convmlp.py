@@ -33,6 +33,10 @@ from core.models.shapes import (
     depths_in_order,
 )
 
+# One node each in a graph of torch.fx: they look at the values of shapes.
+for leaf in ("check_images", "drop_path"):
+    torch.fx.wrap(leaf)
+
 # src/convmlp.py: tokenizer channels, conv blocks, blocks, widths and MLP ratio of the stages.
 CONVMLPS = {
     "convmlp_s": (64, 2, (2, 4, 2), (128, 256, 512), 2),

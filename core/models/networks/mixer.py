@@ -81,7 +81,6 @@ class Mixer(nn.Module):
     def __init__(self, config: MixerConfig):
         super().__init__()
         self.num_features, self.stride = config.hidden_dim, config.patch_size
-        self.any_size = config.any_size
         self.normalization = ((0.5,) * config.in_channels, (0.5,) * config.in_channels)
         self.stem = nn.Conv2d(config.in_channels, self.num_features, self.stride, self.stride)
         last = max(config.num_blocks - 1, 1)
@@ -92,7 +91,7 @@ class Mixer(nn.Module):
         self._configure(config)
 
     def _configure(self, config: MixerConfig) -> None:
-        self.in_channels = config.in_channels
+        self.in_channels, self.any_size = config.in_channels, config.any_size
         self.config, self.image_size, self.grid = config, config.image_size, config.grid
 
     @classmethod

@@ -38,6 +38,10 @@ from core.models.shapes import (
     depths_in_order,
 )
 
+# One node each in a graph of torch.fx: they look at the values of shapes.
+for leaf in ("check_images", "drop_path", "spatial_shift"):
+    torch.fx.wrap(leaf)
+
 # Blocks N and width C of the two networks of the paper; r = 4 and patch 16 in both.
 S2MLPS = {"s2mlp_wide": (12, 768), "s2mlp_deep": (36, 384)}
 

@@ -23,8 +23,6 @@ class TimmBackbone(nn.Module):
 
     def __init__(self, name: str, image_size=None, pretrained: bool = False, **options):
         super().__init__()
-        if "in_channels" in options:  # our word for it
-            options["in_chans"] = options.pop("in_channels")
         self.name, self.options = name, options
         self.in_channels = options.get("in_chans", 3)
         size = None if image_size is None else as_pair("image_size", image_size)

@@ -104,8 +104,10 @@ def test_nearest_colours_by_brute_force():
     found, unknown = palette.ids(pixels)
     far = 0
     for place in np.ndindex(9, 7):
-        apart = [sum((int(a) - int(b)) ** 2 for a, b in zip(pixels[place], c, strict=True))
-                 for c in CITYSCAPES.values()]  # fmt: skip
+        apart = [
+            sum((int(a) - int(b)) ** 2 for a, b in zip(pixels[place], c, strict=True))
+            for c in CITYSCAPES.values()
+        ]
         assert apart[found[place]] == min(apart)
         far += min(apart) > 32**2
     assert unknown == pytest.approx(far / 63)

@@ -23,9 +23,12 @@ def rand(*shape, low=-1.0):
 def output():
     torch.manual_seed(0)
     return {
-        "coarse": rand(2, 3, H, W), "image": rand(2, 3, H, W), "map": rand(2, K, H, W),
-        "map_final": rand(2, K, H, W), "uncertainty": rand(2, 1, H, W, low=0.1),
-    }  # fmt: skip
+        "coarse": rand(2, 3, H, W),
+        "image": rand(2, 3, H, W),
+        "map": rand(2, K, H, W),
+        "map_final": rand(2, K, H, W),
+        "uncertainty": rand(2, 1, H, W, low=0.1),
+    }
 
 
 def bce(logits, truth):

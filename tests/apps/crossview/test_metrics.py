@@ -218,8 +218,11 @@ def test_lpips_from_a_file(tmp_path):
     networks = open_perceptual(tmp_path)
     made, real = torch.rand(2, 2, 3, 64, 64)
     found = networks.outputs(made, real)["lpips"]
-    layers = {name.split(".")[0]: value for name, value in networks.lpips.net.state_dict().items()
-              if name.startswith("lin")}  # fmt: skip
+    layers = {
+        name.split(".")[0]: value
+        for name, value in networks.lpips.net.state_dict().items()
+        if name.startswith("lin")
+    }
     shift = torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1)
     scale = torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1)
     x, y = (((2 * image - 1) - shift) / scale for image in (made, real))
@@ -251,8 +254,10 @@ def test_inception_and_places_from_files(tmp_path, monkeypatch):
     (tmp_path / "checkpoints").mkdir()
     files = {name: tmp_path / "checkpoints" / file for name, (file, _) in FILES.items()}
     torch.save(inception.state_dict(), files["inception"])
-    state = {f"features.module.{k.removeprefix('features.')}" if k.startswith("features.") else k: v
-             for k, v in places.state_dict().items()}  # fmt: skip
+    state = {
+        f"features.module.{k.removeprefix('features.')}" if k.startswith("features.") else k: v
+        for k, v in places.state_dict().items()
+    }
     torch.save({"epoch": 90, "state_dict": state}, files["places"])
     networks = open_perceptual(tmp_path)
     assert len(networks.missing) == 1
@@ -260,8 +265,9 @@ def test_inception_and_places_from_files(tmp_path, monkeypatch):
     with torch.no_grad():
         found = networks.outputs(made, real)
         features = inception((255 * made).round().byte())[0]
-        mean, std = (torch.tensor(v).view(3, 1, 1) for v in (
-            (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))  # fmt: skip
+        mean, std = (
+            torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+        )
         larger = torch.nn.functional.interpolate(real, (256, 320), mode="bilinear")
         said = places((larger[:, :, 16:240, 48:272] - mean) / std).softmax(1)
     torch.testing.assert_close(found["inception_made"], features)
@@ -275,8 +281,10 @@ def test_inception_and_places_from_files(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["cvusa", "dayton"])
 def test_metrics_on_real_photographs(kind):
     """Two photographs of a set, one in the place of the other's reconstruction."""
-    config = DataConfig(root=str(Path(REAL) / "crossview" / kind),
-                        palette="cvusa" if kind == "cvusa" else "cityscapes")  # fmt: skip
+    config = DataConfig(
+        root=str(Path(REAL) / "crossview" / kind),
+        palette="cvusa" if kind == "cvusa" else "cityscapes",
+    )
     pairs = Pairs(config, "train")
     pair = torch.stack([pairs[i]["ground"] for i in range(2)]) / 2 + 0.5
     found = {n: v.item() for n, v in image_metrics(pair[:1], pair[1:]).items()}

@@ -93,8 +93,10 @@ def layer_norm(x, norm):
 def mlp(x, module):
     from math import erf
 
-    w1, b1, w2, b2 = (p.detach().numpy() for p in (
-        module.fc1.weight, module.fc1.bias, module.fc2.weight, module.fc2.bias))  # fmt: skip
+    w1, b1, w2, b2 = (
+        p.detach().numpy()
+        for p in (module.fc1.weight, module.fc1.bias, module.fc2.weight, module.fc2.bias)
+    )
     hidden = x @ w1.T + b1
     gelu = hidden * 0.5 * (1 + np.vectorize(erf)(hidden / np.sqrt(2)))
     return gelu @ w2.T + b2
@@ -113,10 +115,14 @@ def test_cross_mixer_follows_the_formulas():
         streams.append(tokens)
         firsts.append(tokens)
     for block in network.blocks:
-        u, v = (x + mlp(layer_norm(x, part.norm1).T, part.mlp_tokens).T
-                for x, part in zip(streams, (block.u, block.v), strict=True))  # fmt: skip
-        streams = [x + mlp(layer_norm(u + v, part.norm2), part.mlp_channels)
-                   for x, part in ((u, block.u), (v, block.v))]  # fmt: skip
+        u, v = (
+            x + mlp(layer_norm(x, part.norm1).T, part.mlp_tokens).T
+            for x, part in zip(streams, (block.u, block.v), strict=True)
+        )
+        streams = [
+            x + mlp(layer_norm(u + v, part.norm2), part.mlp_channels)
+            for x, part in ((u, block.u), (v, block.v))
+        ]
     norms, ways = (network.norm_u, network.norm_v), (network.decode_u, network.decode_v)
     back = []
     for x, first, norm, way in zip(streams, firsts, norms, ways, strict=True):
@@ -258,8 +264,15 @@ def test_bfloat16(monkeypatch):
 def test_networks_with_a_selection_have_all_outputs(name):
     output = drawn(generator(name, selection=True))
     assert output["candidates"].shape == (2, 3, 3, 64, 64)
-    assert output.keys() == {"image", "coarse", "map", "map_final", "candidates", "attention",
-                             "uncertainty"}  # fmt: skip
+    assert output.keys() == {
+        "image",
+        "coarse",
+        "map",
+        "map_final",
+        "candidates",
+        "attention",
+        "uncertainty",
+    }
 
 
 def test_the_backbone_sees_the_source_as_its_weights_expect():

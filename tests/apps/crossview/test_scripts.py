@@ -219,12 +219,14 @@ def test_a_direction_is_scored_against_its_target(towns, direction):
 
 def test_bad_input_to_prediction(trained, command, photographs, tmp_path):
     image, out = photographs / "square.png", ["--output", tmp_path / "out"]
-    cases = [([image], "give it as --map, with the classes sky, building"),
-             ([image, "--map", tmp_path / "none.png"], "does not exist"),
-             ([tmp_path / "none.png"], "does not exist"),
-             ([image, image, "--map", photographs / "maps/square.png"], "one map for 2 images"),
-             ([image, "--map", image], "is no map of this palette"),
-             (["--count", 0], "a number of at least 1")]  # fmt: skip
+    cases = [
+        ([image], "give it as --map, with the classes sky, building"),
+        ([image, "--map", tmp_path / "none.png"], "does not exist"),
+        ([tmp_path / "none.png"], "does not exist"),
+        ([image, image, "--map", photographs / "maps/square.png"], "one map for 2 images"),
+        ([image, "--map", image], "is no map of this palette"),
+        (["--count", 0], "a number of at least 1"),
+    ]
     for words, said in cases:
         done = command(predict.main, trained, *words, *out)
         assert done.returncode == 2, words

@@ -22,8 +22,10 @@ def scene(houses=(), trees=(), grounds=(), sun=(0.0, 0.0, 1.0), heading=0.0) -> 
     """A meadow and what is given, in plain light without clouds."""
     meadow = [-500, -500, 500, 500, 0, MEADOW, 0.4, 0.6, 0.3, 1]
     light = [*np.array(sun) / np.linalg.norm(sun), 0.9, 0.4, 0.3, 0.5, 0.8, 0.8, 0.9, 1.0, 0, 0, 1]
-    arrays = [np.array(list(rows), float).reshape(-1, n) for rows, n in (
-        (houses, 19), (trees, 10), ([meadow, *grounds], 10))]  # fmt: skip
+    arrays = [
+        np.array(list(rows), float).reshape(-1, n)
+        for rows, n in ((houses, 19), (trees, 10), ([meadow, *grounds], 10))
+    ]
     return Scene(*arrays, np.array(light, float), (0.0, 0.0, EYE), heading)
 
 
@@ -53,8 +55,12 @@ def test_a_house_lies_to_scale_from_above():
     above, _ = render(scene([house(-4, 10, 6, 16, 6)]), SIZE)
     scale = SIZE / SIDE
     found = extent(above.classes == BUILDING)
-    expected = [0.5 * SIZE - 16 * scale, 0.5 * SIZE - 10 * scale, 0.5 * SIZE - 4 * scale,
-                0.5 * SIZE + 6 * scale]  # fmt: skip
+    expected = [
+        0.5 * SIZE - 16 * scale,
+        0.5 * SIZE - 10 * scale,
+        0.5 * SIZE - 4 * scale,
+        0.5 * SIZE + 6 * scale,
+    ]
     assert np.abs(np.array(found) - expected).max() <= 0.5 + 1e-9
 
 
@@ -151,8 +157,12 @@ def test_towns_are_functions_of_their_numbers():
 
 
 def test_towns_have_everything():
-    classes = {c for n in range(12) for v in render(town_scene(0, "val", n), 32) for c in
-               np.unique(v.classes).tolist()}  # fmt: skip
+    classes = {
+        c
+        for n in range(12)
+        for v in render(town_scene(0, "val", n), 32)
+        for c in np.unique(v.classes).tolist()
+    }
     assert classes == {SKY, BUILDING, ROAD, GRASS, TREE, WATER} == set(range(len(CLASSES)))
 
 
@@ -161,8 +171,10 @@ def test_culling_changes_nothing():
     module = import_module("apps.crossview.towns.render")  # the package's name is the function
     town = town_scene(0, "val", 3)
     every = town.houses, town.trees
-    for rays, seen, haze in ((module._above_rays, module._around(town), 0.0),
-                             (module._camera_rays, (module._ahead(town), every), 1.0)):  # fmt: skip
+    for rays, seen, haze in (
+        (module._above_rays, module._around(town), 0.0),
+        (module._camera_rays, (module._ahead(town), every), 1.0),
+    ):
         shot = rays(town, 32)
         fast, slow = (module._view(town, shot, *what, haze) for what in (seen, (every, every)))
         assert np.array_equal(fast.image, slow.image)

@@ -69,8 +69,10 @@ def reference_loop(root, world):
     pairs = Pairs(config.data, "train", training=True)
     seed_everything(config.run.seed)
     generator, critic = build_generator(config, pairs.palette), build_discriminator(config)
-    optimizers = [torch.optim.SGD(module.parameters(), rate, momentum=0.5)
-                  for module, rate in zip((generator, critic), RATES, strict=True)]  # fmt: skip
+    optimizers = [
+        torch.optim.SGD(module.parameters(), rate, momentum=0.5)
+        for module, rate in zip((generator, critic), RATES, strict=True)
+    ]
     batches = TrainLoader(pairs, MICRO, seed=config.run.seed).batches()
     parts = BATCH // MICRO
     for step in range(STEPS):

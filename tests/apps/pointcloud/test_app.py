@@ -12,8 +12,9 @@ from torch import nn
 from apps.pointcloud import compare
 from apps.pointcloud import eval as cloud_eval
 from apps.pointcloud import train as cloud_train
-from apps.pointcloud.config import EmbeddedConfig, ModelConfig, PointCloudConfig
+from apps.pointcloud.config import EmbeddedConfig, EvalConfig, ModelConfig, PointCloudConfig
 from apps.pointcloud.data.source import CloudData
+from apps.pointcloud.evaluation import validation
 from apps.pointcloud.evaluation.baselines import available
 from apps.pointcloud.evaluation.benchmark import evaluate_suite, item_metrics
 from apps.pointcloud.evaluation.inference import network_method, reconstruct
@@ -149,6 +150,18 @@ def test_channel_mixing_comes_from_an_image_mixer(tmp_path):
 
 
 # ---- inference -------------------------------------------------------------------------------
+
+
+def test_validation_takes_its_settings_from_the_run(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        validation, "evaluate_items", lambda *words, **rest: calls.append((words, rest))
+    )
+    data = replace(debug().data, workers=3, skip_bad=7)
+    config = replace(debug(), data=data, eval=EvalConfig(batch_size=5))
+    validation.evaluate("session", "network", "clouds", config)
+    expected = ("session", "network", "clouds", SHAPE_THRESHOLDS, 5)
+    assert calls == [(expected, {"workers": 3, "skip_bad": 7})]
 
 
 def test_several_clouds_at_once_are_each_alone(learned):

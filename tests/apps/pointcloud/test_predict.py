@@ -248,6 +248,17 @@ def test_exactly_so_many_points(run, command, tmp_path):
     assert "--points is -1" in command(run, *words, -1).output
 
 
+def test_a_dense_scan_is_thinned_first(run, command, tmp_path):
+    write_cloud(tmp_path / "ball.ply", make_cloud(sphere(3000)))
+    words = ("--no-page", "--resolution", 0.2, "--output", tmp_path / "out")
+    assert command(run, tmp_path / "ball.ply", *words).returncode == 0
+    (record,) = json.loads((tmp_path / "out/predictions.json").read_text())
+    few = len(thinned(make_cloud(sphere(3000)), 0.2))
+    assert record["points_in"] == few < 1000
+    assert "thin" in record["seconds"]
+    assert "--resolution is -1" in command(run, "--resolution", -1).output
+
+
 def test_without_inputs_the_runs_own_clouds(run, command, tmp_path):
     done = command(run, "--count", 2, "--no-page", "--output", tmp_path / "out")
     assert done.returncode == 0, done.output

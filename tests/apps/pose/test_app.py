@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from scipy.special import rel_entr, softmax
 from apps.pose import eval as pose_eval
 from apps.pose import predict as pose_predict
 from apps.pose import train as pose_train
-from apps.pose.config import EvalConfig, ModelConfig, PoseConfig
+from apps.pose.config import EmbeddedConfig, EvalConfig, ModelConfig, PoseConfig
 from apps.pose.data.keypoints import COCO_NAMES, KeypointSet
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import predict_people
@@ -26,6 +27,7 @@ from apps.pose.presets import PRESETS, debug
 from core import InputError, create_backbone
 from core.config import cli, load_config, to_plain
 from core.training.folder import read_metrics
+from core.training.run import Run
 from core.training.session import Session
 from tests.core import toy
 from tests.core.launch import launch
@@ -411,3 +413,38 @@ def test_settings_that_have_moved(trained, tmp_path):
     for old, new in (("people-train", "train"), ("people-val", "val"), ("people_seed", "seed")):
         with pytest.raises(InputError, match=f"--data.{old} is now --embedded.{new}"):
             cli(PRESETS, ["debug", f"--data.{old}", "3"])
+
+
+def test_the_embedded_people_are_those_of_the_settings(tmp_path, monkeypatch):
+    """Each split reads its own json and its own images; another seed lies in another folder."""
+    monkeypatch.chdir(tmp_path)
+    config = replace(debug(), embedded=EmbeddedConfig(train=3, val=2, seed=4))
+    data = PoseData(config, Session())
+    assert data.root == Path("data/pose-people-3-2-seed4")
+    for split, count, dataset in (("train", 3, data.train()), ("val", 2, data.val())):
+        paths = {Path(dataset.people.get_data_info(i)["img_path"]) for i in range(len(dataset))}
+        assert {path.parent for path in paths} == {data.root / "images" / split}
+        assert dataset.counts["images"] == count
+
+
+def test_losses_are_divided_by_the_labelled_keypoints(people, tmp_path, monkeypatch):
+    """Of the people in the batch, as the loop gives them to the run."""
+    batches, counts = [], []
+    losses_of, backward = pose_train.pose_losses, Run.backward
+
+    def losses(outputs, batch):
+        batches.append(batch)
+        return losses_of(outputs, batch)
+
+    def counted(run, values, valid=None):
+        counts.append(valid)
+        return backward(run, values, valid=valid)
+
+    monkeypatch.setattr(pose_train, "pose_losses", losses)
+    monkeypatch.setattr(Run, "backward", counted)
+    config = data_of(people).config
+    pose_train.train(replace(config, run=replace(config.run, folder=str(tmp_path / "run"))))
+    assert len(batches) == len(counts) == 2
+    for batch, count in zip(batches, counts, strict=True):
+        assert torch.equal(count, (batch["weight"] > 0).sum(1).to(count))
+        assert 0 < count.min() <= count.max() <= 17

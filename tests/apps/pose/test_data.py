@@ -7,6 +7,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -241,6 +242,62 @@ def test_augmented_targets_stay_on_the_keypoints(people, model):
         assert min(plain, swapped) < 100, seed
         mirrored += swapped < plain
     assert 4 < mirrored < 20
+
+
+STILL = {"flip": 0.0, "half_body": 0.0, "scale": (1.0, 1.0), "rotation": 0.0, "shift": 0.0}
+
+
+def augmented_points(folder, **changes):
+    """The nose and the keypoints around it, in pixels of the crop, of 40 draws: (40, 7, 2)."""
+    model = replace(SIMCC, simcc_split=4.0)
+    augment = AugmentConfig(**{**STILL, **changes})
+    data, draws = dataset(folder, model, augment=augment, train=True), []
+    for seed in range(40):
+        seed_everything(seed)
+        item = data[0]
+        points = decode(model, as_outputs({k: v[None] for k, v in item.items()}))[0][0]
+        draws.append(np.where(item["weight"].numpy()[:, None] > 0, points, np.nan))
+    return np.stack(draws)
+
+
+def shape_of(points):
+    """Length and angle of each line from the first keypoint, of each draw: (40, 6) each."""
+    lines = points[:, 1:] - points[:, :1]
+    return np.linalg.norm(lines, axis=-1), np.arctan2(lines[..., 1], lines[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "moves"),
+    [
+        ("rotation", 30.0, {"angle"}),
+        ("scale", (0.8, 1.25), {"length"}),
+        ("shift", 0.1, {"place"}),
+    ],
+)
+def test_each_augmentation_does_what_it_is_called(people, setting, value, moves):
+    """And nothing else; without any of them every draw is the same."""
+    still = augmented_points(people[0])
+    assert np.nanmax(np.ptp(still, axis=0)) == 0
+    points = augmented_points(people[0], **{setting: value})
+    (length, angle), (length_before, angle_before) = shape_of(points), shape_of(still)
+    turned = (angle - angle_before + np.pi) % (2 * np.pi) - np.pi
+    changes = {
+        "length": np.nanmax(np.abs(length / length_before - 1)) > 0.1,
+        "angle": np.nanmax(np.abs(turned)) > 0.1,
+        "place": np.nanmax(np.abs(np.nanmean(points - still, 1))) > 2,
+    }
+    assert moves <= {name for name, changed in changes.items() if changed}
+    for name in {"length", "angle"} - moves:
+        assert not changes[name], name
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.7])
+def test_half_bodies_are_as_frequent_as_told(people, probability):
+    """mmpose takes half of a person with nine labelled keypoints or more; these have seven."""
+    augment = AugmentConfig(half_body=probability)
+    transforms = dataset(people[0], augment=augment, train=True).transforms
+    (half_body,) = [t for t in transforms if isinstance(t, mmpose_compat.RandomHalfBody)]
+    assert half_body.prob == probability
 
 
 @HEADS

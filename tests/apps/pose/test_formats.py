@@ -143,6 +143,10 @@ def test_coco_like_metrics(tmp_path, format):
         annotation["area"] = 0.53 * 124 * 124
     if format != "ochuman":
         assert coco_ap(truth, results, sigmas)["AP"] == found["AP"]
+        for annotation in truth["annotations"]:
+            annotation["area"] = 9.0  # whatever a json says: nobody has a segment in these sets
+        assert compute_metrics(data, people, results)["AP"] == found["AP"]
+        assert coco_ap(truth, results, sigmas)["AP"] < found["AP"]
     report = {table.title: table for table in report_tables(data, people, results)}
     assert [row[0] for row in report["Keypoints"].rows[:-1]] == list(data.keypoints.names)
     gain = {row[0]: row[3] for row in report["Errors"].rows}

@@ -505,6 +505,11 @@ def test_predictions_lie_in_the_run_and_are_spread_over_the_data(predict, tmp_pa
     """Without inputs and --output."""
     run = make_run(tmp_path / "run", network())
     people = make_people(tmp_path / "people", 1, 5, seed=5, workers=1)
+    content = json.loads((people / "annotations/val.json").read_text())
+    crowd = {**content["annotations"][0], "id": 999, "iscrowd": 1}
+    everybody = len(content["annotations"])
+    content["annotations"].append(crowd)  # nobody can be cut out of a crowd
+    (people / "annotations/val.json").write_text(json.dumps(content))
     settings = (run / "config.yaml").read_text()
     files = {
         "root: ''": f"root: {people}",
@@ -519,3 +524,5 @@ def test_predictions_lie_in_the_run_and_are_spread_over_the_data(predict, tmp_pa
     assert done.returncode == 0, done.output
     pictures = sorted(p.stem for p in (run / "predictions").glob("*.png"))
     assert pictures == ["000000", "000002", "000004", "sheet"]
+    done = predict(run, "--count", 5)
+    assert f"5 frames, {everybody} people" in done.output

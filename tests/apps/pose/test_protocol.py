@@ -298,6 +298,7 @@ def test_files_for_the_server(tmp_path):
         assert record["image_id"] in known
         assert record["category_id"] == 1
         assert len(record["keypoints"]) == 51
+        assert record["keypoints"] == [round(value, 1) for value in record["keypoints"]]
         assert np.isfinite(record["keypoints"]).all()
         assert isinstance(record["score"], float)
     rounded = coco_ap(truth, written, COCO_SIGMAS)

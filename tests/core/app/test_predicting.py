@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from core import InputError
-from core.app.predicting import Item, named, output_folder, predict_each, prediction_parser
+from core.app.predicting import Item, LeftOut, named, output_folder, predict_each, prediction_parser
 from core.training.session import Session
 
 
 def copy(name, content, folder, fail=()):
     if content in fail:
-        raise InputError(f"{content} is empty")
+        raise InputError(f"{name}.md: {content} is empty")
     (folder / f"{name}.txt").write_text(content)
     return {"letters": len(content)}
 
@@ -48,7 +48,17 @@ def test_what_cannot_be_used_is_named_and_the_others_go_on(files, tmp_path, caps
     assert len(json.loads((out / "predictions.json").read_text())) == 2
     left_out = capsys.readouterr().err.splitlines()
     assert left_out[0].startswith(f"left out: {missing}: FileNotFoundError")
-    assert left_out[1] == f"left out: {files[1]}: bbb is empty"
+    assert left_out[1] == f"left out: {files[1]}: x-2.md: bbb is empty"
+
+
+def test_a_source_is_named_once(capsys):
+    left_out = LeftOut("clouds")
+    left_out.add("a/b.ply", InputError("a/b.ply: no points"))
+    left_out.add("c.ply", "is empty")
+    printed = capsys.readouterr().err
+    assert printed == "left out: a/b.ply: no points\nleft out: c.ply: is empty\n"
+    with pytest.raises(InputError, match="2 of 3 clouds could not be used"):
+        left_out.check(3)
 
 
 def test_nothing_is_written_where_all_is_left_out(tmp_path):

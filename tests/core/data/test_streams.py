@@ -67,6 +67,12 @@ def test_every_image_once_an_epoch_in_another_order(root):
     assert order[:47] != list(range(47))
 
 
+def test_every_image_has_random_numbers_of_its_own_each_epoch(root):
+    """By its place among all samples: neither another shard's same place nor an epoch repeats."""
+    drawn = [random for batch in taken(StreamLoader(opened(root), 1), 94) for _, random in batch]
+    assert len(set(drawn)) == 94
+
+
 def test_labels_belong_to_their_images(root):
     batch = next(StreamLoader(opened(root), 47).batches())
     assert batch["label"].tolist() == [int(n) % 3 for n, _ in batch["image"].tolist()]

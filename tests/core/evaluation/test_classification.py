@@ -17,11 +17,10 @@ from core.evaluation.classification import (
     evaluate_classifier,
     imagenet_synsets,
     matched_classes,
-    read_real_labels,
-    real_accuracy,
     top_predictions,
 )
 from core.evaluation.common import BackboneConfig
+from core.evaluation.real_labels import read_real_labels, real_accuracy
 from core.models.classifier import Classifier
 from core.training.session import Session
 from tests.core.data.test_images import noise

@@ -79,6 +79,34 @@ def test_files_give_what_eager_gives_at_any_batch(onnx_files, tmp_path, name):
         )
 
 
+def test_a_program_of_any_size_takes_other_heights_and_widths(tmp_path):
+    backbone = create_backbone("mixer_c16_l2_p8", (32, 40), any_size=True).eval()
+    assert export_program(backbone, tmp_path / "a.pt2") < 1e-4
+    program = torch.export.load(tmp_path / "a.pt2").module()
+    for batch, size in ((1, (32, 40)), (3, (48, 24)), (1, (16, 96))):
+        images = torch.randn(batch, 3, *size)
+        with torch.no_grad():
+            torch.testing.assert_close(program(images), backbone(images), atol=1e-4, rtol=0)
+
+
+def test_a_program_that_differs_at_another_size_is_not_kept(tmp_path, monkeypatch):
+    """As one in which the maps between the grids were constants."""
+    backbone = create_backbone("mixer_c16_l1_p8", 32, any_size=True).eval()
+    load = torch.export.load
+
+    class Wrong:
+        def __init__(self, path):
+            self.right = load(path).module()
+
+        def module(self):
+            return lambda images: self.right(images) + (images.shape[2:] != (32, 32))
+
+    monkeypatch.setattr(torch.export, "load", Wrong)
+    with pytest.raises(InputError, match=r"differs from the network by 0\.\d+"):
+        export_program(backbone, tmp_path / "a.pt2")
+    assert not list(tmp_path.iterdir())
+
+
 def test_metadata_rebuilds_the_network_and_its_preprocessing(onnx_files, square, tmp_path):
     export_program(square, tmp_path / "a.pt2")
     export_int8(square, tmp_path / "a.int8.onnx", noise(square, 8), min_agreement=0.9)

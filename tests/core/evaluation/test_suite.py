@@ -8,6 +8,7 @@ import torch
 
 from core import InputError, create_backbone
 from core.evaluation import suite
+from core.evaluation.transfer_suites import AVG5, VTAB, Suite, Task
 from core.models.classifier import Classifier
 from core.training.session import Session
 from tests.core.data.test_images import noise
@@ -30,8 +31,8 @@ def write_run(path, classes, says=0):
 
 @pytest.fixture
 def small_suite(monkeypatch):
-    tasks = {"cats": suite.Task(2, "val", "g"), "dogs": suite.Task(3), "emus": suite.Task(4)}
-    small = suite.Suite("small", tasks, ("how it is tuned",))
+    tasks = {"cats": Task(2, "val", "g"), "dogs": Task(3), "emus": Task(4)}
+    small = Suite("small", tasks, ("how it is tuned",))
     monkeypatch.setitem(suite.SUITES, "avg5", small)
     return small
 
@@ -44,8 +45,8 @@ def whole_suite(tmp_path, small, names):
 
 
 def test_the_suites_are_the_published_ones():
-    assert list(suite.AVG5.tasks) == ["imagenet", "cifar10", "cifar100", "pets", "flowers102"]
-    groups = [task.group for task in suite.VTAB.tasks.values()]
+    assert list(AVG5.tasks) == ["imagenet", "cifar10", "cifar100", "pets", "flowers102"]
+    groups = [task.group for task in VTAB.tasks.values()]
     counts = [groups.count(name) for name in ("natural", "specialized", "structured")]
     assert counts == [7, 4, 8]
 

@@ -131,10 +131,12 @@ def hub(tmp_path, monkeypatch):
             if self.token != "right":
                 raise PermissionError("401 Client Error\nno such token")
             (tmp_path / repo_id).parent.mkdir(parents=True, exist_ok=True)
+            Api.asked = {"private": private, "exist_ok": exist_ok}
             return SimpleNamespace(repo_id=repo_id)
 
         def upload_folder(self, repo_id, folder_path, commit_message, revision, create_pr):
             shutil.copytree(folder_path, tmp_path / repo_id)
+            Api.asked |= {"revision": revision, "create_pr": create_pr, "message": commit_message}
             return f"https://hub/{repo_id}/commit/1"
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
@@ -149,6 +151,18 @@ def test_push_to_hub(hub):
     with pytest.raises(InputError, match=r"user/name could not.*401.*`hf auth login`") as caught:
         mixer.push_to_hub("user/name")
     assert "\n" not in str(caught.value)
+
+
+def test_words_of_a_push_reach_the_hub(hub):
+    words = {"private": True, "branch": "v2", "create_pr": True, "commit_message": "ours"}
+    small().push_to_hub("user/other", token="right", **words)
+    assert huggingface_hub.HfApi.asked == {
+        "private": True,
+        "exist_ok": True,
+        "revision": "v2",
+        "create_pr": True,
+        "message": "ours",
+    }
 
 
 def test_a_backbone_is_the_module_that_it_was(tmp_path):

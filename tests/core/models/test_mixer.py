@@ -166,6 +166,30 @@ def test_stochastic_depth_ramp_and_scale():
     assert (tokens_first.amax((0, 2)) == tokens_first.amin((0, 2))).all()
 
 
+def test_a_block_drops_whole_samples():
+    block = tiny(stochastic_depth=0.5).blocks[-1].train()
+    dropped = block.drop(torch.ones(12, 400, 16))  # (S, B, C)
+    assert (dropped.amax((0, 2)) == dropped.amin((0, 2))).all()
+    assert dropped.unique().tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("called", [False, True])
+@pytest.mark.parametrize("name", ["mlp_tokens", "mlp_channels"])
+def test_dropout_follows_the_gelu_and_the_output(name, called):
+    """In both MLPs, whether token mixing calls its layers or multiplies directly."""
+    mlp, inputs = getattr(tiny(dropout=0.5).train().blocks[0], name), []
+    torch.nn.init.ones_(mlp.fc2.bias)
+    mlp.dropout.register_forward_hook(lambda layer, args, output: inputs.append(args[0]))
+    if called:
+        mlp.fc1.register_forward_hook(lambda *args: None)
+    output = mlp(torch.randn(12, 2, 16))
+    assert [x.numel() for x in inputs] == [
+        2 * 16 * 10 if name == "mlp_tokens" else 12 * 2 * 24,
+        384,
+    ]
+    assert (output == 0).float().mean() == pytest.approx(0.5, abs=0.1)
+
+
 def test_dropout_only_when_training():
     mixer = tiny(dropout=0.5)
     images = images_for(mixer)

@@ -3,9 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils import prune
 
 from core import InputError, Mixer, MixerConfig, create_backbone, load_backbone
-from core.models.networks.resize import METHODS, interpolation_maps, resize_token_mlp
+from core.models.networks.resize import (
+    METHODS,
+    axis_maps,
+    bilinear_weights,
+    interpolation_maps,
+    resample_tokens,
+    resize_token_mlp,
+)
 from core.models.sharing import save_backbone
 
 SIZE, PATCH = (12, 16), (4, 2)  # a grid of 3x8 tokens
@@ -162,6 +170,85 @@ def test_frozen_and_evaluating_networks_stay_so():
     assert mixer.blocks[0].mlp_tokens.fc1.weight.requires_grad
     assert mixer.blocks[0].mlp_tokens.fc1.weight.dtype == torch.float64
     assert not any(module.training for module in mixer.modules())
+
+
+@pytest.mark.parametrize("trained", ["bias", "weight", "fc1.bias", "fc2.weight", "mlp_tokens.fc2"])
+@pytest.mark.parametrize("size", [(16, 16), (24, 32)])
+def test_each_parameter_stays_frozen_or_not_as_it_was(trained, size):
+    mixer = tiny()
+    for name, parameter in mixer.named_parameters():
+        parameter.requires_grad_(trained in name)
+    before = {name: p.requires_grad for name, p in mixer.named_parameters()}
+    mixer.set_image_size(size)
+    assert {name: p.requires_grad for name, p in mixer.named_parameters()} == before
+    assert any(before.values())
+    assert not all(before.values())
+
+
+def test_modules_and_their_hooks_stay():
+    mixer, calls = tiny(), []
+    modules = dict(mixer.named_modules())
+    for name in ("mlp_tokens", "mlp_tokens.fc1", "mlp_tokens.fc2"):
+        layer = mixer.blocks[1].get_submodule(name)
+        layer.register_forward_hook(lambda *args, name=name: calls.append(name))
+    mixer.set_image_size((24, 32))
+    assert dict(mixer.named_modules()) == modules
+    mixer(torch.randn(1, 3, 24, 32))
+    assert calls == ["mlp_tokens.fc1", "mlp_tokens.fc2", "mlp_tokens"]
+    for block in mixer.blocks:
+        for layer in (block.mlp_tokens.fc1, block.mlp_tokens.fc2):
+            assert (layer.out_features, layer.in_features) == layer.weight.shape
+
+
+def test_changed_layers_are_refused_before_anything_moves():
+    mixer = tiny()
+    prune.l1_unstructured(mixer.blocks[2].mlp_tokens.fc2, "weight", 0.5)
+    with pytest.raises(InputError, match=r"changed fc2 \(Linear\).*remove pruning"):
+        mixer.set_image_size((16, 16))
+    assert (mixer.image_size, mixer.blocks[0].mlp_tokens.fc1.in_features) == (SIZE, 24)
+    mixer.set_image_size(SIZE)  # no grid changes, nothing is resized
+
+
+@pytest.mark.parametrize("length", [2, 3, 7, 14])
+@pytest.mark.parametrize("new", [2, 3, 5, 13, 14, 28, 31])
+def test_weights_of_an_axis_are_torchs_interpolation_and_its_inverse(length, new):
+    write = bilinear_weights(length, new)
+    fields = torch.randn(1, 4, 1, length, dtype=torch.float64)
+    theirs = torch.nn.functional.interpolate(fields, (1, new), mode="bilinear", antialias=True)
+    torch.testing.assert_close(fields @ write.T, theirs)
+    read, same = axis_maps(length, new, "pi")
+    torch.testing.assert_close(same, write)
+    if new > length:
+        torch.testing.assert_close(read, torch.linalg.pinv(write))
+    else:
+        torch.testing.assert_close(read, axis_maps(length, new, "area")[0])
+
+
+def test_tokens_are_resampled_along_their_own_axes():
+    """Two maps along rows and columns are the one big product over tokens."""
+    (h, w), (high, wide) = (3, 4), (5, 2)
+    rows, columns = torch.randn(high, h), torch.randn(wide, w)
+    tokens = torch.randn(h * w, 2, 6)
+    expected = torch.einsum("ts,sbc->tbc", torch.kron(rows, columns), tokens)
+    torch.testing.assert_close(resample_tokens(tokens, rows, columns), expected)
+
+
+def test_any_size_under_autocast():
+    mixer = tiny(any_size=True)
+    images = torch.randn(2, 3, 16, 12)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = mixer.forward_intermediates(images, [1], norm=False)["block_1"]
+        at_home = mixer.forward_intermediates(torch.randn(2, 3, *SIZE), [1], norm=False)["block_1"]
+    assert low.dtype == at_home.dtype
+    full = mixer.forward_intermediates(images, [1], norm=False)["block_1"]
+    torch.testing.assert_close(low.float(), full, atol=0.2, rtol=0.05)
+
+
+def test_tokens_of_another_grid_need_any_size():
+    tokens = torch.randn(2, 24 * 2, 16)
+    assert tiny(any_size=True).forward_tokens(tokens, (6, 8)).shape == tokens.shape
+    with pytest.raises(InputError, match="S = 24"):
+        tiny().forward_tokens(tokens, (6, 8))
 
 
 def test_errors_name_the_grids():

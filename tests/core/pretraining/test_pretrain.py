@@ -13,11 +13,12 @@ from core.config import cli, load_config
 from core.data.augment import AugmentConfig, mix, train_transform
 from core.data.images.labelled import ImagesConfig
 from core.data.sources import open_images
+from core.evaluation.common import EvalConfig
 from core.models.classifier import Classifier, load_classifier
 from core.models.network import ClassifierConfig, build_classifier
 from core.models.sharing import save_backbone
 from core.pretrain import main, train
-from core.pretraining.config import EvalConfig, PretrainConfig
+from core.pretraining.config import PretrainConfig
 from core.pretraining.presets import PRESETS
 from core.pretraining.sizes import at_random_size
 from core.pretraining.validation import at_size

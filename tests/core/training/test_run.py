@@ -3,6 +3,8 @@
 import copy
 import json
 import math
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from torch import nn
 from core import InputError
 from core.checkpoints import find_checkpoint, list_checkpoints, read_info, step_of
 from core.config import load_config
-from core.training import checkpoint
+from core.training import checkpoint, folder
 from core.training.folder import read_metrics
 from core.training.optim import OptimConfig, ScheduleConfig, create_optimizer, lr_factor
 from core.training.run import Run, RunConfig
@@ -356,3 +358,19 @@ def test_accumulation_is_decided_in_one_place(tmp_path, monkeypatch):
     monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
     with pytest.raises(InputError, match="4 gradient accumulation steps"):
         Run(RunConfig(folder=str(tmp_path / "run"), steps=1, trackers=()))
+
+
+@dataclass(frozen=True)
+class Renamed:
+    RENAMED: ClassVar[dict[str, str]] = {"old_rate": "rate"}
+    rate: float = 1.0
+    size: int = 2
+
+
+def test_changes_of_a_run_that_goes_on_are_told_by_todays_names(tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text("old_rate: 1.0\nsize: 3\n")
+    folder.open_folder(tmp_path, True, Renamed(), 0)
+    assert capsys.readouterr().out == "note: size was 3, is now 2\n"
+    (tmp_path / "config.yaml").write_text("older: 1\nrate: 1.0\nsize: 2\n")
+    folder.open_folder(tmp_path, True, Renamed(), 0)
+    assert capsys.readouterr().out == "note: older was 1, is now None\n"
