@@ -145,6 +145,7 @@ def _open_lpips(path: Path) -> nn.Module:
 def places_scores(made: Tensor, real: Tensor) -> dict[str, float]:
     """All figures of Places from probabilities (N, K) of the made and the real images."""
     made, real = made.double(), real.double()
+    # tables count all samples, and those alone whose real image has a clear label
     best, sure = made.argmax(1), real.max(1).values > 0.5
     top1 = best == real.argmax(1)
     top5 = (real.topk(5, 1).indices == best[:, None]).any(1)
@@ -190,8 +191,9 @@ def inception_scores(made: Tensor, real: Tensor) -> dict[str, float]:
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """|mean difference|^2 + trace(A + B - 2 (A B)^(1/2)) of two sets of features (N, F)."""
-    cov_a, cov_b = torch.cov(a.T), torch.cov(b.T)
+    cov_a, cov_b = torch.cov(a.T), torch.cov(b.T)  # (F, F)
     apart = ((a.mean(0) - b.mean(0)) ** 2).sum()
+    # trace of a root = sum of the roots of eigenvalues, which are real but for rounding
     root = torch.linalg.eigvals(cov_a @ cov_b).sqrt().real.sum()
     return float(apart + cov_a.trace() + cov_b.trace() - 2 * root)
 
@@ -204,6 +206,7 @@ def kernel_distance(a: Tensor, b: Tensor) -> float:
 
     def within(x: Tensor) -> Tensor:
         k = kernel(x, x)
+        # a sample with itself does not count: that makes the estimate unbiased
         return (k.sum() - k.diagonal().sum()) / (len(x) * (len(x) - 1))
 
     return float(within(a) + within(b) - 2 * kernel(a, b).mean())

@@ -38,7 +38,7 @@ def image_weights(output: Output) -> dict[str, float]:
 def discriminator_losses(real: Tensor, made: dict[str, Tensor], output: Output) -> Output:
     """Logits (B, 1, h, w) of the real image and, by name, of the made ones -> losses (B,)."""
     weights = image_weights(output)
-    total = sum(weights.values())
+    total = sum(weights.values())  # the real image weighs as much as all made ones
     losses = {"d_real": 0.5 * total * _bce(real, 1.0)}
     for name, weight in weights.items():
         losses[f"d_{name}"] = 0.5 * weight * _bce(made[name], 0.0)
@@ -72,7 +72,7 @@ def _pair_loss(
     output: Output, coarse: str, final: str, truth: Tensor, weight: float, config: LossConfig
 ) -> Tensor:
     """L_img or L_seg; |difference| alone where the network has no uncertainty."""
-    if "uncertainty" not in output:
+    if "uncertainty" not in output:  # pix2pix, X-Fork, X-Seq, mixer without selection
         return weight * _mean((output[final if final in output else coarse] - truth).abs())
     first, second = output[coarse], output[final]
     doubt = output["uncertainty"].clamp(min=LEAST_UNCERTAINTY)

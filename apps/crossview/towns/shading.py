@@ -97,7 +97,7 @@ def _ground_colour(x, y, g, light, out):
 def _house_colour(p, side, h, out, normal):
     """Colour and normal of a house where it was met; windows on its walls."""
     normal[0] = normal[1] = normal[2] = 0.0
-    if side >= 2:
+    if side >= 2:  # the roof; 2 falls towards smaller x (or y), 3 towards larger
         sign = -1.0 if side == 2 else 1.0
         axis = int(h[6])
         normal[2] = 1.0
@@ -112,7 +112,8 @@ def _house_colour(p, side, h, out, normal):
             out[c] = h[10 + c] * tiles
         return
     normal[side] = -1.0 if abs(p[side] - h[side]) < abs(p[side] - h[side + 2]) else 1.0
-    along = p[1 - side] - h[1 - side]
+    along = p[1 - side] - h[1 - side]  # metres along the wall
+    # place in the bay and in the storey; a window lies amid both, and only where both are whole
     u, z = along % h[18], p[2] % h[17]
     wide = h[1 - side + 2] - h[1 - side]
     inside = h[18] * 0.25 < u < h[18] * 0.75 and h[17] * 0.32 < z < h[17] * 0.8
@@ -133,6 +134,7 @@ def _tree_colour(p, part, t, out, normal):
         normal[0], normal[1], normal[2] = p[0] - t[0], p[1] - t[1], 0.0
         out[0], out[1], out[2] = 0.32, 0.24, 0.17
     else:
+        # the ellipsoid's gradient; for a cone something near it
         normal[0], normal[1] = (p[0] - t[0]) / t[3] ** 2, (p[1] - t[1]) / t[3] ** 2
         normal[2] = (p[2] - t[2]) / t[4] ** 2 if t[8] < 0.5 else 0.5 / t[3]
         u, v = 2.7 * (p[0] - t[0]), 2.7 * (p[1] - t[1])
@@ -166,8 +168,9 @@ def shade(o, d, houses, trees, casters, grounds, light, out):
     else:
         _tree_colour(p, part, trees[number], out, normal)
     facing = normal[0] * sun[0] + normal[1] * sun[1] + normal[2] * sun[2]
-    bright = light[4] * (0.75 + 0.25 * normal[2])
+    bright = light[4] * (0.75 + 0.25 * normal[2])  # the sky's, less of it on walls
     if facing > 0:
+        # the ray to the sun begins off the surface, which would shadow itself
         for c in range(3):
             p[c] += 1e-3 * normal[c]
         if not shadowed(p, sun, casters[0], casters[1]):
@@ -178,6 +181,7 @@ def shade(o, d, houses, trees, casters, grounds, light, out):
         share = 0.25 + 0.6 * (1 + d[2]) ** 3
         for c in range(3):
             out[c] += share * (light[8 + c] * 0.8 + light[5 + c] * 0.2 - out[c])
+    # haze: what lies far takes the colour of the horizon
     veil = 1 - np.exp(-light[12] * t)
     for c in range(3):
         out[c] += veil * (light[8 + c] - out[c])
@@ -191,8 +195,8 @@ def draw(origins, directions, samples, seen, casters, grounds, light, haze, imag
     origins, directions (H, W, 1 + samples, 3): the first ray of a pixel goes through its middle and
     decides the class, the others are averaged. haze: 1, or 0 for a view without it.
     """
-    mine = light.copy()
-    mine[12] *= haze
+    hazy = light.copy()
+    hazy[12] *= haze
     houses, trees = seen
     colour = np.empty(3)
     for i in range(image.shape[0]):
@@ -203,6 +207,6 @@ def draw(origins, directions, samples, seen, casters, grounds, light, haze, imag
             classes[i, j] = class_of(kind, number, x, y, grounds)
             for s in range(1, 1 + samples):
                 o, d = origins[i, j, s], directions[i, j, s]
-                shade(o, d, houses, trees, casters, grounds, mine, colour)
+                shade(o, d, houses, trees, casters, grounds, hazy, colour)
                 for c in range(3):
                     image[i, j, c] += min(max(colour[c], 0.0), 1.0) / samples

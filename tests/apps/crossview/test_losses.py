@@ -63,6 +63,9 @@ def test_pixel_losses(output, pixel):
         assert float(losses["image"][i]) == pytest.approx(expected, rel=1e-5)
         expected = pixel(*pairs[2:], target_map[i].numpy(), doubt, 1)
         assert float(losses["map"][i]) == pytest.approx(expected, rel=1e-5)
+        final = arrays["image"][i]
+        steps = sum(np.abs(np.diff(final, axis=axis)).sum() for axis in (1, 2))
+        assert float(losses["tv"][i]) == pytest.approx(4e-6 * steps, rel=1e-5)
 
 
 def test_one_image_has_pix2pix_losses():

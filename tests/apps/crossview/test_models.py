@@ -167,6 +167,40 @@ def test_what_is_seen_in_one_corner_reaches_the_other(name, which):
     assert (after - before)[..., -8:, -8:].abs().max() > 0
 
 
+def test_selection_looks_around_at_three_sizes():
+    """X beside X times its own means over 1, 4 and 9 pixels, corners on corners."""
+    torch.manual_seed(0)
+    stage = Selection(feature=6, width=4, candidates=3).eval()
+    seen = []
+    stage.mix.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    source, coarse = torch.randn(2, 2, 3, 36, 36)
+    stage(torch.randn(2, 6, 18, 18), source, coarse)
+    parts = seen[0].chunk(4, 1)
+    x = parts[3]
+    assert x[:, 4:7].equal(source)
+    assert x[:, 7:].equal(coarse)
+    torch.testing.assert_close(parts[0], x * x)
+    for part, side in zip(parts[1:3], (4, 9), strict=True):
+        corner = x[:, :, :side, :side].mean((2, 3))  # of the first window, at the first pixel
+        torch.testing.assert_close(part[:, :, 0, 0], x[:, :, 0, 0] * corner)
+        corner = x[:, :, -side:, -side:].mean((2, 3))
+        torch.testing.assert_close(part[:, :, -1, -1], x[:, :, -1, -1] * corner)
+
+
+def test_a_block_of_the_cascade_follows_its_formulas():
+    network = generator("crossmlp").eval()
+    block = network.first.blocks[1]
+    x1, x2 = torch.randn(2, 2, 16, 16, 16)
+    f1, f2 = block.conv1(x1), block.conv2(x2)
+    mixed = block.mixer(f1, f2)
+    gated = x2 + f2 / (1 + (-mixed).exp())
+    weight, bias = block.join.weight[:, :, 0, 0], block.join.bias.view(-1, 1, 1)
+    joined = torch.einsum("oc,bchw->bohw", weight, torch.cat([mixed, gated], 1)) + bias
+    image, target_map = block(x1, x2)
+    torch.testing.assert_close(target_map, gated)
+    torch.testing.assert_close(image, joined, rtol=1e-4, atol=1e-5)
+
+
 # ---- any size, every parameter ---------------------------------------------------------------
 
 

@@ -17,7 +17,8 @@ from apps.crossview.config import CrossViewConfig, DataConfig, EvalConfig
 from apps.crossview.data.maps import Palette
 from apps.crossview.data.pairs import Pairs
 from apps.crossview.data.source import PairData
-from apps.crossview.evaluation.scoring import check_fit, evaluate
+from apps.crossview.evaluation.perceptual import PerceptualNetworks
+from apps.crossview.evaluation.scoring import check_fit, evaluate, score
 from apps.crossview.models.network import Generator
 from apps.crossview.prediction.readers import read_image
 from apps.crossview.presets import debug
@@ -181,6 +182,41 @@ def test_prediction_of_own_images(trained, command, photographs, tmp_path):
     assert ids.equal(Pairs(run.config.data, "val")[0]["ground_map"])
 
 
+def test_own_images_are_read_as_those_of_a_data_set(trained, photographs, towns):
+    run = reopen(trained, CrossViewConfig, Generator, Session())
+    panels = np.split(np.asarray(Image.open(towns / "val/00000.png")), 4, axis=1)
+    Image.fromarray(panels[0]).save(photographs / "exact.png")
+    street = Image.fromarray(panels[3])
+    street.resize((70, 50), Image.NEAREST).save(photographs / "maps/exact.png")
+    item = Pairs(run.config.data, "val")[0]
+    image, ids = read_image(run.network, photographs / "exact.png", photographs / "maps")
+    torch.testing.assert_close(image, item["aerial"])
+    assert (ids == item["ground_map"]).float().mean() > 0.9
+    stripes = np.where(np.arange(70) % 7 < 3, 0, 5).astype(np.uint8)
+    Image.fromarray(np.tile(stripes, (50, 1))).save(photographs / "maps/exact.png")
+    _, ids = read_image(run.network, photographs / "exact.png", photographs / "maps")
+    assert ids.unique().tolist() == [0, 5], "no class in between"
+
+
+@pytest.mark.parametrize("direction", ["a2g", "g2a"])
+def test_a_direction_is_scored_against_its_target(towns, direction):
+    config = replace(debug(), direction=direction)
+    val = Pairs(replace(config.data, root=str(towns)), "val")
+    source, target = ("aerial", "ground") if direction == "a2g" else ("ground", "aerial")
+
+    def grey(views, index):
+        for row, i in enumerate(index.tolist()):
+            if i < len(val):  # what fills the batch is not counted
+                assert views.source[row].equal(val[i][source])
+                assert views.ids[row].equal(val[i][f"{target}_map"])
+        return {"image": torch.zeros_like(views.target), "ids": views.ids}
+
+    scores = score(Session(), grey, val, config, PerceptualNetworks())
+    errors = [((val[i][target] / 2) ** 2).mean() for i in range(len(val))]
+    assert scores["psnr"] == pytest.approx(np.mean([-10 * np.log10(e) for e in errors]), abs=1e-3)
+    assert scores["map_accuracy"] == 100.0
+
+
 def test_bad_input_to_prediction(trained, command, photographs, tmp_path):
     image, out = photographs / "square.png", ["--output", tmp_path / "out"]
     cases = [
@@ -226,6 +262,19 @@ def test_pairs_without_maps(tmp_path, command):
     done = command(predict.main, tmp_path / "run", "--count", 3)
     assert done.returncode == 2
     assert "1 of 3 images could not be used" in done.output
+
+
+def test_rows_differ_in_their_generator_alone():
+    config = compare.CompareConfig(debug(), compare.ROWS, "W", (0, 3), "OUT")
+    for row, seed in itertools.product(compare.ROWS, config.seeds):
+        run, name = compare.one_run(config, row, seed), row.removesuffix("-pretrained")
+        assert run.model.generator == name
+        assert run.model.weights == ("W" if row == "mixer-pretrained" else "")
+        assert run.loss.pixel == ("selectiongan" if row == "selectiongan" else "crossmlp")
+        assert (run.run.folder, run.run.seed) == (f"OUT/{row}-{seed}", seed)
+        assert run.run.resume
+        others = {"model": config.base.model, "loss": config.base.loss, "run": config.base.run}
+        assert replace(run, **others) == config.base
 
 
 def test_comparison(towns, tmp_path, command):
