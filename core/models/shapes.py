@@ -18,7 +18,6 @@ Grid = tuple[int, int]  # (h, w) tokens along the height and the width
 TIMMS_OTHERS = {  # timm's words that mean nearly the same
     "img_size": "image_size, (height, width)",
     "embed_dim": "hidden_dim",
-    "depth": "num_blocks",
     "drop_rate": "dropout, after each layer of an MLP",
 }
 

@@ -22,7 +22,6 @@ from core.models.networks.resize import Maps, resample_tokens
 torch.fx.wrap("resample_tokens")  # one node of a graph: it looks at the values of shapes
 
 GELUS = {"tanh": "tanh", "exact": "none"}  # a configuration's word: torch's `approximate`
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class ChannelMlp(nn.Module):
@@ -102,7 +101,8 @@ def is_plain(fc1: nn.Module, fc2: nn.Module, x: Tensor) -> bool:
     """
     if type(x) is not Tensor or torch.jit.is_tracing() or _any_global_hook():
         return False
-    return all(has_own_weights(layer) and not _is_hooked(layer) for layer in (fc1, fc2))
+    fc1_plain = has_own_weights(fc1) and not _is_hooked(fc1)
+    return fc1_plain and has_own_weights(fc2) and not _is_hooked(fc2)
 
 
 def has_own_weights(layer: nn.Module) -> bool:
@@ -117,7 +117,9 @@ def has_own_weights(layer: nn.Module) -> bool:
 
 
 def _is_hooked(layer: nn.Module) -> bool:
-    return "forward" in layer.__dict__ or any(getattr(layer, hooks) for hooks in HOOKS)
+    backward = layer._backward_hooks or layer._backward_pre_hooks
+    forward = layer._forward_hooks or layer._forward_pre_hooks or "forward" in layer.__dict__
+    return bool(forward or backward)
 
 
 def _any_global_hook() -> bool:
