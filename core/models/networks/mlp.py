@@ -21,6 +21,7 @@ from core.models.networks.resize import Maps, resample_tokens
 
 torch.fx.wrap("resample_tokens")  # one node of a graph: it looks at the values of shapes
 
+Weights = tuple[Tensor, Tensor, Tensor, Tensor]  # W1 (D, S), b1 (D,), W2 (S, D), b2 (S,)
 GELUS = {"tanh": "tanh", "exact": "none"}  # a configuration's word: torch's `approximate`
 
 
@@ -52,13 +53,14 @@ class TokenMlp(ChannelMlp):
     def forward(self, x: Tensor, maps: Maps | None = None) -> Tensor:
         if maps is not None:
             x = resample_tokens(x, maps.read_rows, maps.read_columns)  # (S', B, C) -> (S, B, C)
-        plain = False
+        weights: Weights | None = None
         if not torch.jit.is_scripting():
-            plain = is_plain(self.fc1, self.fc2, x)
-        if plain:
-            hidden = multiply_first_axis(x, self.fc1.weight, self.fc1.bias)  # (D, B, C)
+            weights = plain_weights(self.fc1, self.fc2, x)
+        if weights is not None:
+            w1, b1, w2, b2 = weights
+            hidden = multiply_first_axis(x, w1, b1)  # (D, B, C)
             hidden = self.dropout(F.gelu(hidden, approximate=self.approximate))
-            x = multiply_first_axis(hidden, self.fc2.weight, self.fc2.bias)  # (S, B, C)
+            x = multiply_first_axis(hidden, w2, b2)  # (S, B, C)
         else:
             hidden = self.fc1(x.permute(1, 2, 0))  # (B, C, S) -> (B, C, D)
             hidden = self.dropout(F.gelu(hidden, approximate=self.approximate))
@@ -90,6 +92,14 @@ class TokenMlp(ChannelMlp):
             setattr(layer, kind, nn.Parameter(value, requires_grad=trained))
         for layer in (self.fc1, self.fc2):
             layer.out_features, layer.in_features = layer.weight.shape
+
+
+def plain_weights(fc1: nn.Module, fc2: nn.Module, x: Tensor) -> Weights | None:
+    """What to multiply x by where `is_plain`; None where the layers must be called."""
+    if not is_plain(fc1, fc2, x):
+        return None
+    first, second = fc1._parameters, fc2._parameters  # nn.Module's own look-up takes longer
+    return first["weight"], first["bias"], second["weight"], second["bias"]
 
 
 def is_plain(fc1: nn.Module, fc2: nn.Module, x: Tensor) -> bool:
