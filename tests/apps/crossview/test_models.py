@@ -13,7 +13,7 @@ from apps.crossview.models.cross_mixer import CrossMixer
 from apps.crossview.models.crossmlp import CascadeMixer
 from apps.crossview.models.discriminator import PatchDiscriminator
 from apps.crossview.models.layers import halvings
-from apps.crossview.models.network import Generator
+from apps.crossview.models.network import Generator, draw_views
 from apps.crossview.models.selection import Selection
 from apps.crossview.models.unet import UNet
 from core import InputError
@@ -152,6 +152,22 @@ def test_which_map_is_drawn_from_which_image(name):
     torch.testing.assert_close(output["map_final"], network.draw_map(output["image"]))
     same = output["map"].allclose(network.draw_map(output["coarse"]))
     assert same == (name == "selectiongan")
+
+
+@pytest.mark.parametrize("maps", ["classes", "rgb"])
+def test_views_are_drawn_from_classes(maps):
+    """A map is given, and taken back, in the form that the network was trained with."""
+    network = generator("crossmlp", maps=maps).eval()
+    source, ids = torch.rand(2, 3, 64, 64), torch.randint(0, 5, (2, 64, 64))
+    given = torch.nn.functional.one_hot(ids, 5).movedim(-1, 1) * 2.0 - 1
+    colours = torch.from_numpy(PALETTE.colours) / 127.5 - 1
+    given = colours[ids].movedim(-1, 1) if maps == "rgb" else given
+    output, expected = draw_views(network, source, ids), network(source, given)
+    torch.testing.assert_close(output["image"], expected["image"])
+    likeness = expected["map_final"]
+    if maps == "rgb":
+        likeness = -((likeness[:, None] - colours[None, :, :, None, None]) ** 2).sum(2)
+    assert output["ids"].equal(likeness.argmax(1))
 
 
 @pytest.mark.parametrize("name", ["crossmlp", "mixer"])
