@@ -22,9 +22,9 @@ from pathlib import Path
 from torch.utils.data import default_collate
 
 from apps.pose.config import AugmentConfig, ModelConfig
+from apps.pose.data import mmpose_compat as mmpose
 from apps.pose.data.codec import codec_config
 from apps.pose.data.dataset import PoseDataset
-from apps.pose.data.dataset import mmpose_compat as mmpose
 from apps.pose.data.keypoints import KeypointSet
 from core.data.loading import seed_everything
 

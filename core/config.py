@@ -119,7 +119,7 @@ def build(kind: type[Config], values: Any, where: str) -> Config:
     if not isinstance(values, Mapping):
         raise InputError(f"{where}: expected fields of {kind.__name__}, got {values!r}")
     hints = typing.get_type_hints(kind)
-    fields = {field.name for field in dataclasses.fields(kind)}
+    fields = [field.name for field in dataclasses.fields(kind)]  # as declared, for the message
     values = _with_new_names(kind, values)
     for name in values:
         if name not in fields:

@@ -10,7 +10,7 @@ Legend: B batch, H W image, h w = ceil(H / 32), ceil(W / 32) the last grid, C_i 
 Every layer takes any size, and so does the network: padded convolutions round its grids up. Sizes,
 eps, padding, initial values and image statistics are those of the authors' code (SHI-Labs/
 Convolutional-MLPs: src/convmlp.py, src/utils, configs/classification); their files are read by
-`core.models.weights.formats.from_shi_labs`.
+`core.models.weights.formats.from_convmlp`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Configurations: command line, yaml, and the words for what is wrong."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Literal
 
 import pytest
@@ -133,6 +133,10 @@ def test_old_files_open_where_settings_have_moved(tmp_path):
     path.write_text("old:\n  deep: 7\n  other: 1\n")
     with pytest.raises(InputError, match="unknown field 'old'"):
         load_config(Moved, path)
+    path.write_text("kind: b\nlrr: 1.0\n")
+    known = ", ".join(field.name for field in fields(Inner))  # the same words every time
+    with pytest.raises(InputError, match=f"Known: {known}$"):
+        load_config(Inner, path)
 
 
 @pytest.mark.parametrize("words", [["--rate", "1"], ["--rate=1"]])
