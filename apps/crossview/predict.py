@@ -36,7 +36,7 @@ from core.training.session import Session, build_accelerator
 def main() -> None:
     parser = prediction_parser(__doc__, "images or folders", count=6)
     parser.add_argument("--map", type=Path, help="map of the view to draw, or a folder of maps")
-    words = parser.parse_args()
+    words = parser.parse_intermixed_args()
     session = Session(build_accelerator())
     run = reopen(words.run, CrossViewConfig, Generator, session)
     if words.inputs:

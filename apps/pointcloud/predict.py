@@ -39,7 +39,7 @@ def main() -> None:
     thin = "thin inputs to one point of each cube of this side, in their unit"
     parser.add_argument("--resolution", type=float, default=0.0, help=thin)
     parser.add_argument("--no-page", action="store_true", help="no page to look at")
-    words = parser.parse_args()
+    words = parser.parse_intermixed_args()
     _check(words)
     session = Session(build_accelerator())
     run = reopen(words.run, PointCloudConfig, ReconNet, session)

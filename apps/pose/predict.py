@@ -47,7 +47,7 @@ def read_words() -> argparse.Namespace:
     parser.add_argument("--min-score", type=float, default=0.3, help="of a keypoint to draw")
     parser.add_argument("--flip-test", action="store_true", help="average with mirrored images")
     parser.add_argument("--batch-size", type=int, default=64, help="people at a time")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 @entry_point

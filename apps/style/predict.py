@@ -35,7 +35,7 @@ TOP = 5
 
 @entry_point
 def main() -> None:
-    words = prediction_parser(__doc__, "images or folders", count=12).parse_args()
+    words = prediction_parser(__doc__, "images or folders", count=12).parse_intermixed_args()
     session = Session(build_accelerator())
     run = reopen(words.run, StyleConfig, Classifier, session)
     items = items_of(words.inputs, run, session, words.count)

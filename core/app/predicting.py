@@ -9,7 +9,7 @@ the app knows. What cannot be read is named on stderr, the others go on, and the
 No input is overwritten: that is said before anything is written. An app writes:
 
     parser = prediction_parser(__doc__, "images or folders", count=12)
-    words = parser.parse_args()
+    words = parser.parse_intermixed_args()
     session = Session(build_accelerator())
     run = reopen(words.run, StyleConfig, Classifier, session)
     items = [Item(str(path), partial(decode, path)) for path in find_images(words.inputs)]

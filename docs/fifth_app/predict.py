@@ -18,7 +18,7 @@ from core.training.session import Session, build_accelerator
 
 @entry_point
 def main() -> None:
-    words = prediction_parser(__doc__, "pictures or folders", count=4).parse_args()
+    words = prediction_parser(__doc__, "pictures or folders", count=4).parse_intermixed_args()
     session = Session(build_accelerator())
     run = reopen(words.run, UprightConfig, Classifier, session)
     items = [Item(str(f), partial(decode, str(f))) for f in find_images(words.inputs)]

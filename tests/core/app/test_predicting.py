@@ -89,7 +89,8 @@ def test_the_command_line(small_run, capsys):
     assert (words.run, words.inputs, words.count) == ("runs/x", ["a.png", "b.png"], 12)
     run = type("R", (), {"folder": small_run[0]})
     assert output_folder(words, run) == small_run[0] / "predictions"
-    words = parser.parse_args(["runs/x", "--output", "here"])
+    words = parser.parse_intermixed_args(["runs/x", "--output", "here", "a.png"])
+    assert words.inputs == ["a.png"]
     assert str(output_folder(words, run)) == "here"
     for count in ("0", "-1", "x"):
         with pytest.raises(SystemExit):
