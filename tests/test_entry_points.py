@@ -62,4 +62,4 @@ def test_nothing_beside_a_script_has_the_name_of_a_library(folder):
 def test_scripts_find_the_real_mmpose(folder):
     pytest.importorskip("mmpose")
     spec = PathFinder.find_spec("mmpose", [str(folder), *sys.path])
-    assert not Path(spec.origin).is_relative_to(ROOT)
+    assert not Path(spec.origin).is_relative_to(ROOT / "apps")  # a .venv may lie in the checkout
