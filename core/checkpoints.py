@@ -54,6 +54,11 @@ def list_checkpoints(run: str | os.PathLike) -> list[Path]:
     return sorted((p for p in folders if STEP.fullmatch(p.name)), key=step_of)
 
 
+def latest_checkpoint(run: str | os.PathLike) -> Path | None:
+    """The newest complete checkpoint of a run; None where there is none yet."""
+    return next(reversed(list_checkpoints(run)), None)
+
+
 def step_of(checkpoint: Path) -> int:
     """The optimizer step that a checkpoint's folder is named after; links are followed."""
     return int(STEP.fullmatch(checkpoint.resolve().name)[1])

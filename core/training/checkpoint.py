@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from core.checkpoints import list_checkpoints, read_info, step_of
+from core.checkpoints import latest_checkpoint, list_checkpoints, read_info, step_of
 from core.errors import InputError
 from core.files import whole_file
 
@@ -37,8 +37,8 @@ def write_checkpoint(run: str | os.PathLike, step: int, write: Callable[[Path], 
 
 
 def _could_not_write(final: Path, run: str | os.PathLike, error: Exception) -> str:
-    kept = list_checkpoints(run)
-    good = f"the last good checkpoint is {kept[-1]}" if kept else "no earlier checkpoint exists"
+    latest = latest_checkpoint(run)
+    good = f"the last good checkpoint is {latest}" if latest else "no earlier checkpoint exists"
     reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
     return f"{final} could not be written ({reason}): free some disk space; {good}"
 

@@ -135,6 +135,17 @@ def layer_scales(module: nn.Module, decay: float) -> dict[str, float]:
     return {f"backbone.{name}": decay ** (last - depth) for name, depth in depths.items()}
 
 
+def is_trained(module: nn.Module) -> bool:
+    """Whether a module has parameters that are to be trained."""
+    return any(p.requires_grad for p in module.parameters())
+
+
+def steps_module(optimizer: torch.optim.Optimizer, module: nn.Module) -> bool:
+    """Whether an optimizer steps parameters of a module."""
+    own = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    return any(id(p) in own for p in module.parameters())
+
+
 def lr_factor(config: ScheduleConfig, step: int, steps: int) -> float:
     """Factor of the peak learning rate for optimizer step ``step`` of ``steps`` (0-based)."""
     warmup = config.warmup if config.warmup >= 1 else config.warmup * steps

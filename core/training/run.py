@@ -17,10 +17,9 @@ Nothing but the number of finished optimizer steps has to be remembered: learnin
 augmentation and dropout are pure functions of the seed and that number. A run that is killed and
 resumed therefore gives the losses of one that was not.
 
-Two numbers tell where a run is. `run.done` counts finished optimizer steps: it rises when the last
-optimizer has stepped. `run.step_number` is the step that a micro-batch belongs to, from 1. Both are
-the same for all micro-batches of a step until then, so that what the loop draws by them (a size, a
-phase of training) is one thing a step however it is accumulated.
+`run.done` counts the steps whose last optimizer has stepped; `run.step_number`, from 1, is the step
+that a micro-batch belongs to. Neither changes between the micro-batches of a step: what the loop
+draws by them, a size for example, is one thing a step however it is accumulated.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from core.checkpoints import list_checkpoints, step_of, weights_file
+from core.checkpoints import latest_checkpoint, step_of, weights_file
 from core.config import flatten
 from core.data.loading import TrainLoader, seed_everything
 from core.data.streams.labelled import StreamEnded
@@ -47,7 +46,7 @@ from core.training import checkpoint, folder, state
 from core.training.feed import describe_order, feed, follow_order
 from core.training.gradients import Gradients, Losses
 from core.training.meter import Meter, NotFinite
-from core.training.optim import lr_factor, move_average, set_lr
+from core.training.optim import is_trained, lr_factor, move_average, set_lr, steps_module
 from core.training.run_config import RunConfig as RunConfig
 from core.training.session import Session, build_accelerator, end_processes
 from core.training.stop import StopSignals
@@ -66,9 +65,8 @@ class Run:
             config.precision, config.accumulate, config.trackers, config.folder
         )
         self.session = Session(self.accelerator)
-        kept = list_checkpoints(self.folder) if config.resume else []
-        self.resumed = kept[-1] if kept else None
-        self.done = step_of(kept[-1]) if kept else 0  # finished optimizer steps
+        self.resumed = latest_checkpoint(self.folder) if config.resume else None
+        self.done = step_of(self.resumed) if self.resumed else 0  # finished optimizer steps
         self.step_number = self.done  # the step that a micro-batch belongs to: done + 1 in the loop
         self.micro_batch = self._micro_batch()
         if self.session.is_main:
@@ -124,13 +122,13 @@ class Run:
         without trainable parameters only moves to the device.
         """
         self._plain = {n: part for n, part in parts.items() if isinstance(part, nn.Module)}
-        trained = {n: m for n, m in self._plain.items() if _trainable(m)}
+        trained = {n: m for n, m in self._plain.items() if is_trained(m)}
         optimizers = {n: part for n, part in parts.items() if n not in self._plain}
         self._refuse_sharding(trained)
         for name, module in self._plain.items():
             self._begin_module(name, module)
         for name, optimizer in optimizers.items():
-            self._owned[name] = [n for n, m in trained.items() if _owns(optimizer, m)]
+            self._owned[name] = [n for n, m in trained.items() if steps_module(optimizer, m)]
             set_lr(optimizer, 1.0)
         ready = self._prepare_trained({n: p for n, p in parts.items() if n in trained | optimizers})
         for name in self._plain.keys() - trained.keys():
@@ -221,11 +219,11 @@ class Run:
         if self.done:
             self.save()
         self._close()
-        latest = self._latest()
+        latest = latest_checkpoint(self.folder)
         return f"Go on from {latest} with --run.resume" if latest else "No step was finished"
 
     def _trained_networks(self) -> list[nn.Module]:
-        return [p for p in self._parts.values() if isinstance(p, nn.Module) and _trainable(p)]
+        return [p for p in self._parts.values() if isinstance(p, nn.Module) and is_trained(p)]
 
     def _set_lr(self) -> None:
         factor = lr_factor(self.config.schedule, self.done, self.total)
@@ -278,7 +276,7 @@ class Run:
         try:
             row = self.meter.read()
         except NotFinite as error:
-            good = self._latest() or "none exists yet"
+            good = latest_checkpoint(self.folder) or "none exists yet"
             raise InputError(
                 f"{error}: lower the learning rate or look at the data; "
                 f"the last good checkpoint is {good}"
@@ -317,7 +315,7 @@ class Run:
     def save(self) -> None:
         """Write a checkpoint, unless this step has one. Nothing is written of a diverged run."""
         with self.meter.pause():
-            latest = self._latest()
+            latest = latest_checkpoint(self.folder)
             if latest and step_of(latest) == self.done:
                 return
             self._flush()
@@ -334,10 +332,6 @@ class Run:
                     self.config.keep_best,
                 )
             self.session.wait()
-
-    def _latest(self) -> Path | None:
-        kept = list_checkpoints(self.folder)
-        return kept[-1] if kept else None
 
     def stop(self, signal: int) -> None:
         """Save, and leave with the status of a process that the signal ended."""
@@ -356,13 +350,3 @@ class Run:
             tracker.finish()
         if not keep_processes:
             end_processes()
-
-
-def _trainable(module: nn.Module) -> bool:
-    return any(p.requires_grad for p in module.parameters())
-
-
-def _owns(optimizer: torch.optim.Optimizer, module: nn.Module) -> bool:
-    """Whether the optimizer steps parameters of the module."""
-    mine = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    return any(id(p) in mine for p in module.parameters())
