@@ -90,9 +90,8 @@ def _use(backbone: nn.Module) -> str:
 def _training(backbone: nn.Module, checkpoint: Path, record: Path) -> list[str]:
     """The chapters that a run's folder fills."""
     same = _unchanged(backbone, checkpoint)
-    averaged = (
-        " (the moving average)" if (checkpoint / weights_file("model", ema=True)).is_file() else ""
-    )
+    average = checkpoint / weights_file("model", ema=True)
+    averaged = " (the moving average)" if average.is_file() else ""
     words = f"The weights are those of checkpoint `{checkpoint.name}`{averaged} of the run below."
     if not same:
         words = (
