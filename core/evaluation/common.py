@@ -21,7 +21,7 @@ class BackboneConfig:
 
     # mixer_b16, s2mlp_wide, convmlp_s, timm:<model>, ...; empty: what the weights hold
     backbone: str = ""
-    # height and width in pixels; empty: what the weights were trained at, else 224
+    # height and width in pixels; empty: 224, or without a name what the weights were trained at
     image_size: tuple[int, ...] = ()
     # a file, folder or run; a named official set (imagenet1k, ...); "timm"; empty: random weights
     weights: str = ""
