@@ -145,9 +145,16 @@ def state_bytes(network: Classifier, strategy: Strategy, config: Config) -> dict
     return _state(half * weights, half * gradients, (4 + moments) * share, copies)
 
 
-def _state(*parts: int) -> dict[str, int]:
-    names = ("weights", "gradients", "optimizer", "copies", "ema")
-    return dict(zip(names, [*parts, 0][:5], strict=True))
+def _state(
+    weights: int, gradients: int, optimizer: int, copies: int, ema: int = 0
+) -> dict[str, int]:
+    return {
+        "weights": weights,
+        "gradients": gradients,
+        "optimizer": optimizer,
+        "copies": copies,
+        "ema": ema,
+    }
 
 
 def gathered_bytes(network: Classifier, half: int) -> int:
