@@ -24,9 +24,10 @@ from core.data.samples import evenly_spaced
 from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
-from core.evaluation.common import BackboneConfig, open_backbone
+from core.evaluation.common import DEFAULT_BACKBONE, BackboneConfig, open_backbone
 from core.evaluation.exporters import check_new, export_int8, export_onnx, export_program, noise
 from core.files import write_json
+from core.sizes import times
 from core.training.session import Session
 
 Format = Literal["export", "onnx", "int8"]
@@ -113,6 +114,6 @@ def _new_paths(config: Config) -> dict[str, Path]:
 
 def _stem(model: BackboneConfig) -> str:
     """The model's name, as a file may have it."""
-    size = "x".join(map(str, model.image_size))
-    words = [model.backbone or Path(model.weights).name or "mixer_s16", size]
+    name = model.backbone or Path(model.weights).name or DEFAULT_BACKBONE
+    words = [name, times(model.image_size)]
     return re.sub(r"[^\w.-]+", "-", "-".join(word for word in words if word))

@@ -37,6 +37,7 @@ from core.models.classifier import Classifier, create_classifier
 from core.models.networks.mixer import Mixer
 from core.profiling.activations import peak_bytes
 from core.profiling.cost import parameters
+from core.sizes import times
 from core.tables import Table
 from core.training.session import Session
 
@@ -206,7 +207,7 @@ def _gib(count: int) -> str:
 
 
 def _title(config: Config) -> str:
-    size = "x".join(map(str, config.image_size))
+    size = times(config.image_size)
     words = [f"GiB on each of {config.gpus} GPUs", f"{size} pixels", f"{config.classes} classes"]
     words += [f"micro-batch {config.micro_batch}", config.precision, config.optimizer]
     return ", ".join(words) + "; last: the largest micro-batch"

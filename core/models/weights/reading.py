@@ -31,7 +31,8 @@ def read_stored(path: str | Path, image_size=None) -> StoredModel:
     """
     place = _local(path)
     if place.is_dir():
-        return _read_folder(_checkpoint_in(place).resolve(), path)
+        folder = find_checkpoint(place) if (place / "checkpoints").is_dir() else place
+        return _read_folder(folder.resolve(), path)
     if place.suffix == ".npz":
         return read_npz(place, image_size)
     return from_timm(read_state_dict(place), image_size, source=place)
@@ -57,10 +58,6 @@ def _local(path: str | Path) -> Path:
             "timm, timm:<tag> and hub:<user>/<name>"
         )
     return Path(path)
-
-
-def _checkpoint_in(path: Path) -> Path:
-    return find_checkpoint(path) if (path / "checkpoints").is_dir() else path
 
 
 def _read_folder(folder: Path, named: str | Path) -> StoredModel:
