@@ -40,8 +40,7 @@ def find_checkpoint(path: str | Path, which: str = "best") -> Path:
                 "one of the folders beside it"
             )
         return best.resolve()
-    # By length first: step 100,000,000 has a digit more and would sort before the others.
-    steps = sorted(path.glob("checkpoints/step-*"), key=lambda p: (len(p.name), p.name))
+    steps = list_checkpoints(path)
     steps = steps or list(path.glob("checkpoints/last"))  # in a copy, which has no links
     if not steps:
         raise InputError(f"{path} holds no checkpoint: give the folder of a run or a checkpoint")

@@ -11,6 +11,9 @@ from torch import nn
 from core.data.loading import seed_everything
 from core.models.backbone import create_backbone
 from core.models.building import load_backbone
+from core.sizes import times
+
+DEFAULT_BACKBONE = "mixer_s16"  # where neither a name nor weights are given
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class BackboneConfig:
 
     # mixer_b16, s2mlp_wide, convmlp_s, timm:<model>, ...; empty: what the weights hold
     backbone: str = ""
-    # height and width in pixels; empty: what the weights were trained at, else 224
+    # height and width in pixels; empty: 224, or without a name what the weights were trained at
     image_size: tuple[int, ...] = ()
     # a file, folder or run; a named official set (imagenet1k, ...); "timm"; empty: random weights
     weights: str = ""
@@ -29,8 +32,8 @@ class BackboneConfig:
     @property
     def label(self) -> str:
         """The model in a table's row or a plot's legend."""
-        size = "x".join(map(str, self.image_size))
-        return " ".join(word for word in (self.backbone, self.weights, size) if word)
+        words = (self.backbone, self.weights, times(self.image_size))
+        return " ".join(word for word in words if word)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def open_backbone(config: BackboneConfig) -> nn.Module:
     seed_everything(0)
     if config.weights and not config.backbone:
         return load_backbone(config.weights, image_size=config.image_size or None).eval()
-    name, size = config.backbone or "mixer_s16", config.image_size or 224
+    name, size = config.backbone or DEFAULT_BACKBONE, config.image_size or 224
     return create_backbone(name, size, weights=config.weights or None).eval()
 
 

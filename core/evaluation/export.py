@@ -3,8 +3,8 @@
 python core/eval.py export --model.backbone mixer_s16 --formats export onnx int8
 
 The batch size stays free. The image size is fixed, as a Mixer's is, but for torch.export of a Mixer
-with `any_size`, whose height and width stay free. Every file is opened again and
-compared with the network before it gets its name. Input `images` (B, 3, H, W), output `tokens`
+with `any_size`, whose height and width stay free. Every file is opened again and compared with the
+network before it gets its name. Input `images` (B, 3, H, W), output `tokens`
 (B, S, C). Image size, mean, std and the backbone's description are in the file's metadata.
 """
 
@@ -15,18 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from core.data.images.labelled import ImagesConfig
 from core.data.loading import BadSample
+from core.data.samples import evenly_spaced
 from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
-from core.evaluation.common import BackboneConfig, open_backbone
+from core.evaluation.common import DEFAULT_BACKBONE, BackboneConfig, open_backbone
 from core.evaluation.exporters import check_new, export_int8, export_onnx, export_program, noise
 from core.files import write_json
+from core.sizes import times
 from core.training.session import Session
 
 Format = Literal["export", "onnx", "int8"]
@@ -62,9 +63,9 @@ def run(config: Config, session: Session) -> dict:
     paths = _new_paths(config)
     backbone = open_backbone(config.model)
     for name in config.formats:
-        found = _export(name, backbone, paths[name], config)
-        record["files"][paths[name].name] = found
-        words = ", ".join(f"{key} {value:.4g}" for key, value in found.items())
+        figures = _export(name, backbone, paths[name], config)
+        record["files"][paths[name].name] = figures
+        words = ", ".join(f"{key} {value:.4g}" for key, value in figures.items())
         session.print(f"{paths[name]}: {words}")
     write_json(Path(config.out) / f"{_stem(config.model)}.json", record)
     return record
@@ -72,14 +73,14 @@ def run(config: Config, session: Session) -> dict:
 
 def _export(name: str, backbone: nn.Module, path: Path, config: Config) -> dict[str, float]:
     if name == "export":
-        found = {"max_difference": export_program(backbone, path)}
+        figures = {"max_difference": export_program(backbone, path)}
     elif name == "onnx":
-        found = {"max_difference": export_onnx(backbone, path)}
+        figures = {"max_difference": export_onnx(backbone, path)}
     else:
         images = check_images(config, backbone)
-        found = export_int8(backbone, path, images, config.min_agreement, config.batch_size)
+        figures = export_int8(backbone, path, images, config.min_agreement, config.batch_size)
     files = path.parent.glob(path.name + "*")  # ONNX above 2 GB has its weights beside it
-    return {**found, "MB": sum(file.stat().st_size for file in files) / 1e6}
+    return {**figures, "MB": sum(file.stat().st_size for file in files) / 1e6}
 
 
 def check_images(config: Config, backbone: nn.Module) -> Tensor:
@@ -88,14 +89,14 @@ def check_images(config: Config, backbone: nn.Module) -> Tensor:
         return noise(backbone, config.images)
     transform = eval_transform("squash", backbone.image_size, backbone.normalization)
     dataset = open_images(config.data.root, config.data.split, transform)
-    spread = np.linspace(0, len(dataset) - 1, min(config.images, len(dataset))).astype(int)
+    chosen = evenly_spaced(len(dataset), config.images)
     images, bad = [], []
-    for i in spread.tolist():
+    for i in chosen:
         try:
             images.append(dataset[i]["image"])
         except BadSample as error:
             bad.append(error)
-            if len(bad) > config.data.skip_bad or len(bad) == len(spread):
+            if len(bad) > config.data.skip_bad or len(bad) == len(chosen):
                 raise InputError(f"{error}; leave it out with --data.skip-bad") from error
     return torch.stack(images)
 
@@ -113,6 +114,6 @@ def _new_paths(config: Config) -> dict[str, Path]:
 
 def _stem(model: BackboneConfig) -> str:
     """The model's name, as a file may have it."""
-    size = "x".join(map(str, model.image_size))
-    words = [model.backbone or Path(model.weights).name or "mixer_s16", size]
+    name = model.backbone or Path(model.weights).name or DEFAULT_BACKBONE
+    words = [name, times(model.image_size)]
     return re.sub(r"[^\w.-]+", "-", "-".join(word for word in words if word))

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import InputError, first_line
+from core.evaluation.features import agreement
 
 Network = Callable[[Tensor], Tensor]  # images (B, 3, H, W) -> tokens (B, S, C)
 Size = tuple[int, int]  # (H, W) of images
@@ -33,9 +33,8 @@ Size = tuple[int, int]  # (H, W) of images
 BATCHES = (1, 5)  # at which a file is compared with the network
 TOLERANCE = 1e-4  # largest difference, of values up to 1; above, relative to the largest value
 QUANTIZED = ("MatMul", "Gemm")
-LARGEST_PROTOBUF = (
-    1.8e9  # bytes of weights; a protobuf ends at 2 GiB, beyond they get a second file
-)
+# Bytes of weights: a protobuf ends at 2 GiB, beyond they get a second file.
+LARGEST_PROTOBUF = 1.8e9
 
 
 def export_program(backbone: nn.Module, path: str | Path) -> float:
@@ -78,8 +77,9 @@ def export_int8(
     min_agreement: float = 0.99,
     batch_size: int = 8,
 ) -> dict[str, float]:
-    """Write the backbone as ONNX in int8; `agreement` with float32 on images (N, 3, H, W).
+    """Write the backbone as ONNX in int8, and compare it on images (N, 3, H, W).
 
+    {"agreement", "least_agreement"}: mean and least `agreement` with the features of float32.
     Raises InputError, and keeps no file, where the mean agreement is below `min_agreement` or
     there is nothing to quantize. Measured on the processor at hand: without VNNI instructions
     another one may round otherwise.
@@ -88,17 +88,18 @@ def export_int8(
         plain = draft.with_name("float.onnx")
         _write_backbone(backbone, plain)
         _quantize(plain, draft)
-        found = agreement(
+        cosines = agreement(
             pooled(backbone, images, batch_size), pooled(onnx_network(draft), images, batch_size)
         )
-        if not found["agreement"] >= min_agreement:
+        mean = float(cosines.mean())
+        if not mean >= min_agreement:
             raise InputError(
-                f"{path} is not kept: its features agree with float32 to {found['agreement']:.4f}, "
+                f"{path} is not kept: its features agree with float32 to {mean:.4f}, "
                 f"below --min-agreement {min_agreement}; use the onnx format"
             )
         for file in draft.parent.glob("float.onnx*"):
             file.unlink()
-    return found
+    return {"agreement": mean, "least_agreement": float(cosines.min())}
 
 
 def onnx_network(path: str | Path) -> Network:
@@ -117,17 +118,6 @@ def pooled(network: Network, images: Tensor, batch_size: int) -> Tensor:
     """Mean over the tokens: images (N, 3, H, W) -> (N, C)."""
     with torch.inference_mode():
         return torch.cat([network(part).mean(1) for part in images.split(batch_size)])
-
-
-def agreement(reference: Tensor, features: Tensor) -> dict[str, float]:
-    """{"agreement", "least_agreement"}: mean and least cosine of features (N, C) with reference.
-
-    Both less the mean of the reference over the images, which says nothing about an image and
-    would bring any cosine near 1.
-    """
-    centre = reference.mean(0)
-    cosines = F.cosine_similarity(features - centre, reference - centre)
-    return {"agreement": float(cosines.mean()), "least_agreement": float(cosines.min())}
 
 
 def metadata(backbone: nn.Module) -> dict[str, str]:
@@ -160,7 +150,12 @@ def write_onnx(
     names = {"input_names": [input_name], "output_names": output_names}
     try:
         program = torch.onnx.export(
-            network.eval(), (example,), dynamo=True, verbose=False, **names, **_any_batch()
+            network.eval(),
+            (example,),
+            dynamo=True,
+            verbose=False,
+            dynamic_shapes=({0: _free_batch()},),
+            **names,
         )
     except Exception as error:
         raise InputError(f"torch.onnx cannot take this network: {first_line(error)}") from error
@@ -217,13 +212,14 @@ def noise(backbone: nn.Module, batch: int, size: Size | None = None) -> Tensor:
     return torch.randn(batch, channels, *(size or backbone.image_size), generator=generator)
 
 
-def _any_batch() -> dict:
-    return {"dynamic_shapes": ({0: torch.export.Dim("batch", min=1, max=65536)},)}
+def _free_batch():
+    """The first axis of images, left free."""
+    return torch.export.Dim("batch", min=1, max=65536)
 
 
 def _free_axes(backbone: nn.Module) -> dict[int, Any]:
     """The axes of (B, 3, H, W) that a program leaves free: with `any_size` whole patches too."""
-    axes = {0: torch.export.Dim("batch", min=1, max=65536)}
+    axes = {0: _free_batch()}
     if not getattr(backbone, "any_size", False):
         return axes
     rows, columns = (torch.export.Dim(name, min=2, max=4096) for name in ("rows", "columns"))

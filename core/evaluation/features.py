@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -39,3 +40,13 @@ def pooled_features(
 
     outputs = collect(session, dataset, predict, batch_size, workers, skip_bad)
     return outputs["features"], outputs["label"]
+
+
+def agreement(reference: Tensor, features: Tensor) -> Tensor:
+    """(N,) cosines of features (N, C) with those of the same N images in `reference` (N, C).
+
+    Both less the mean of `reference` over the images, which says nothing about an image and would
+    bring any cosine near 1.
+    """
+    mean = reference.double().mean(0)  # (C,)
+    return F.cosine_similarity(reference - mean, features - mean, dim=1)

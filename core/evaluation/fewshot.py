@@ -172,7 +172,10 @@ def pool_of(labels: Sequence[int], count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """Whitening (1, C) of the training examples, and weights (L, D, K), one for each l2."""
+    """Whitening (C,) by the training examples, and weights (L, D, K), one for each l2.
+
+    `whitened(x) @ weights` are the scores (L, N, K); the class is the largest.
+    """
 
     mean: Tensor
     std: Tensor
@@ -181,10 +184,6 @@ class LinearProbe:
     def whitened(self, x: Tensor) -> Tensor:
         """Features (N, C) as the regression takes them: (N, D) float64, the last column BIAS."""
         return F.pad((x.double() - self.mean) / self.std, (0, 1), value=BIAS)
-
-    def scores(self, x: Tensor) -> Tensor:
-        """(N, C) -> (L, N, K); the class is the largest."""
-        return self.whitened(x) @ self.weights
 
 
 def fit_probe(x: Tensor, y: Tensor, classes: int, l2s: Sequence[float]) -> LinearProbe:

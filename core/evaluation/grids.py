@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
@@ -26,14 +25,14 @@ from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.classification import matched_classes
 from core.evaluation.common import BackboneConfig, EvalConfig, open_backbone
-from core.evaluation.features import pooled_features
+from core.evaluation.features import agreement, pooled_features
 from core.files import write_json
 from core.models.building import load_backbone
 from core.models.classifier import Classifier, load_classifier
 from core.models.networks.mixer import Mixer
-from core.models.weights.formats import times
 from core.models.weights.reading import read_stored
 from core.pictures.figures import new_figure, plain_axes, save_figure
+from core.sizes import times
 from core.tables import Table, scaled
 from core.training.session import Session
 
@@ -105,7 +104,7 @@ def size_rows(
                 _backbone(moved).set_image_size(size, resize=method)
             features, _ = features_at(config, session, moved, dataset, size)
             row = {"size": side, "grid": _grid(moved, size), "method": method}
-            row["agreement"] = agreement(reference, features)
+            row["agreement"] = agreement(reference, features).mean().item()
             if isinstance(moved, Classifier):
                 row["top1"] = top1(moved, features, labels)
             rows.append(row)
@@ -140,12 +139,6 @@ def features_at(
         config.data.workers,
         skip_bad=config.data.skip_bad,
     )
-
-
-def agreement(reference: Tensor, features: Tensor) -> float:
-    """Mean cosine of (N, C) and (N, C), less the mean of `reference` over the N images."""
-    mean = reference.double().mean(0)  # (C,): what all images share, which says nothing of them
-    return F.cosine_similarity(reference - mean, features - mean, dim=1).mean().item()
 
 
 def top1(network: Classifier, features: Tensor, labels: Tensor) -> float:

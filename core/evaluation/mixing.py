@@ -15,7 +15,7 @@ import numpy as np
 from torch import nn
 
 from core.errors import InputError
-from core.evaluation.common import BackboneConfig, open_backbone
+from core.evaluation.common import DEFAULT_BACKBONE, BackboneConfig, open_backbone
 from core.evaluation.mixing_pictures import mixing_sheet, panels
 from core.evaluation.opposites import mean_frequency, opposite_pairs
 from core.files import write_json
@@ -54,9 +54,8 @@ def run(config: Config, session: Session) -> dict:
     if session.is_main:
         titles = [f"block {block}" for block in chosen]
         path = save_image(Path(config.out) / "mixing.png", panels(sheets, titles))
-        print(
-            f"{path}: blocks {', '.join(map(str, chosen))} of {config.model.label or 'mixer_s16'}"
-        )
+        model = config.model.label or DEFAULT_BACKBONE
+        print(f"{path}: blocks {', '.join(map(str, chosen))} of {model}")
         write_json(Path(config.out) / "mixing.json", record)
     return record
 

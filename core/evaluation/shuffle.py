@@ -55,7 +55,7 @@ class Config:
 
     # a backbone's name, a run or weights folder, or NAME=WEIGHTS (mixer_b16=imagenet1k)
     models: tuple[str, ...] = ("mixer_s16", "timm:resnet50")
-    # height and width in pixels; empty: what the weights were trained at, else 224
+    # height and width in pixels; empty: 224, of a folder what its weights were trained at
     image_size: tuple[int, ...] = ()
     # where the few examples are drawn from
     train: ImagesConfig = ImagesConfig(split="train")

@@ -26,7 +26,7 @@ from core.models.networks.convmlp import CONVMLPS, convmlp_config
 from core.models.networks.mixer_config import SPECS, MixerConfig, free_config, spec_config
 from core.models.networks.s2mlp import S2MLPS, s2mlp_config
 from core.models.networks.timm_backbone import TimmBackbone
-from core.models.shapes import as_pair, config_from, times
+from core.models.shapes import as_pair, backbone_options, config_from, times
 from core.models.timm_weights import (
     is_timm,
     read_timm,
@@ -118,21 +118,12 @@ def open_weights(
 
 def _known(name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Name and options in the words of the network; InputError for what means nothing here."""
-    _kind(name)
-    options = dict(options)
-    if options.pop("num_classes", 0):
-        raise InputError(
-            "num_classes: a backbone has no head; core.models.classifier.create_classifier"
-            f"({name!r}, num_classes=...) gives it one"
-        )
+    words = ("in_chans", "in_channels") if _kind(name) == "timm" else ("in_channels", "in_chans")
+    options = backbone_options(options, *words)
     if options.pop("pretrained", False):
         raise InputError("pretrained=True: say which weights, e.g. weights='timm'")
     if "img_size" in options:
         raise InputError("img_size: it is image_size here, (height, width)")
-    of_timm = _kind(name) == "timm"
-    theirs, ours = ("in_channels", "in_chans") if of_timm else ("in_chans", "in_channels")
-    if theirs in options and options.setdefault(ours, options[theirs]) != options.pop(theirs):
-        raise InputError("in_channels and in_chans are one thing here, and differ: give one")
     if match := FREE_VIT.fullmatch(name):
         return "timm:vit_tiny_patch16_224", _free_vit(*map(int, match.groups())) | options
     return name, options

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from core.errors import InputError
 from core.models.backbone import create_backbone, open_weights
 from core.models.building import backbone_from_description, build_backbone
-from core.models.weights.reading import find_weights, read_stored
+from core.models.weights.reading import read_stored
 from core.models.weights.stored import Head, StoredModel
 
 
@@ -40,7 +40,8 @@ class Classifier(nn.Module):
             raise InputError(f"num_classes is {num_classes}, for {len(classes or ())} class names")
         self.backbone, self.num_classes = backbone, num_classes
         self.classes = None if classes is None else list(classes)
-        self.head = nn.Linear(_head_width(backbone), num_classes)
+        width = getattr(backbone, "pooled_features", backbone.num_features)
+        self.head = nn.Linear(width, num_classes)
         nn.init.zeros_(self.head.weight)
         nn.init.constant_(self.head.bias, head_bias)
 
@@ -107,18 +108,11 @@ def load_classifier(path: str | Path | StoredModel, image_size=None) -> Classifi
 
     Raises InputError where there is no head.
     """
-    stored = path
-    if not isinstance(path, StoredModel):
-        stored = read_stored(find_weights("", path), image_size)
+    stored = path if isinstance(path, StoredModel) else read_stored(path, image_size)
     if stored.head is None:
         raise InputError(f"{stored.origin} holds no classification head: give a fine-tuned model")
     backbone = build_backbone(stored, image_size)
     return _with_head(backbone, stored.head, stored.classes, stored.origin)
-
-
-def _head_width(backbone: nn.Module) -> int:
-    """C of the features."""
-    return getattr(backbone, "pooled_features", backbone.num_features)
 
 
 def _with_head(backbone: nn.Module, head: Head, classes, source) -> Classifier:

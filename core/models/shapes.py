@@ -28,7 +28,7 @@ def config_from(kind: type, values: dict):
     timm's words for the same are taken: `in_chans`, and `num_classes=0`.
     """
     try:
-        return kind(**_in_our_words(values))
+        return kind(**backbone_options(values, "in_channels", "in_chans"))
     except TypeError as error:
         known = ", ".join(field.name for field in fields(kind))
         timms = [word for word in TIMMS_OTHERS if word in values]
@@ -37,18 +37,23 @@ def config_from(kind: type, values: dict):
         raise InputError("; ".join([str(error), *hints, fields_of])) from error
 
 
-def _in_our_words(values: dict) -> dict:
-    """Fields by our names, where timm has another for the same."""
-    ours = dict(values)
-    if ours.pop("num_classes", 0):
+def backbone_options(options: dict, ours: str, theirs: str) -> dict:
+    """The options under the name that a network has for its channels: `theirs` becomes `ours`.
+
+    One is in_channels, the other timm's in_chans; `num_classes=0` is left out. Raises InputError
+    where both are given and differ, and where a head is asked for.
+    """
+    options = dict(options)
+    if options.pop("num_classes", 0):
         raise InputError(
             "num_classes: a backbone has no head; core.models.classifier.create_classifier("
             "name, num_classes=...) gives it one"
         )
-    if "in_chans" in ours and ours.setdefault("in_channels", ours["in_chans"]) != ours["in_chans"]:
-        raise InputError("in_channels and in_chans are one thing here, and differ: give one")
-    ours.pop("in_chans", None)
-    return ours
+    if theirs in options:
+        value = options.pop(theirs)
+        if options.setdefault(ours, value) != value:
+            raise InputError("in_channels and in_chans are one thing here, and differ: give one")
+    return options
 
 
 def check_counts(config, *names: str) -> None:
@@ -106,9 +111,9 @@ def check_tokens(tokens: Tensor, grid: Grid, width: int) -> None:
         )
 
 
-def even_depths(blocks: int, count: int = 4) -> list[int]:
-    """`count` depths in 1..blocks, evenly spaced, the last one `blocks`."""
-    return sorted({math.ceil(blocks * i / count) for i in range(1, count + 1)})
+def even_depths(blocks: int) -> list[int]:
+    """Four depths in 1..blocks, evenly spaced, the last one `blocks`; fewer of fewer blocks."""
+    return sorted({math.ceil(blocks * i / 4) for i in (1, 2, 3, 4)})
 
 
 def checked_depths(depths: Sequence[int] | None, blocks: int) -> list[int]:

@@ -43,7 +43,7 @@ def add_sharing(*networks: type[nn.Module]) -> None:
     """Give these classes save_pretrained, push_to_hub, from_pretrained, and an `origin`."""
     for network in networks:
         network.origin = ""  # what the weights were read from; of a run its checkpoint
-        network.save_pretrained = save_pretrained
+        network.save_pretrained = save_backbone
         network.push_to_hub = push_to_hub
         network.from_pretrained = classmethod(from_pretrained)
 
@@ -69,11 +69,6 @@ def save_backbone(backbone: nn.Module, folder: str | Path) -> Path:
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return folder
-
-
-def save_pretrained(self: nn.Module, folder: str | Path) -> Path:
-    """`save_backbone` into a new folder. Raises InputError where it exists."""
-    return save_backbone(self, folder)
 
 
 def push_to_hub(
@@ -142,7 +137,8 @@ def from_pretrained(
     try:
         backbone = build_backbone(stored, image_size, kind=cls)
     except (InputError, TypeError) as error:
-        raise InputError(f"{_one_line(error)}{_way_out(cls, network, stored.owner)}") from error
+        reason = str(error) if isinstance(error, InputError) else first_line(error)
+        raise InputError(f"{reason}{_way_out(cls, network, stored.owner)}") from error
     return (backbone if dtype is None else backbone.to(dtype)).eval()
 
 
@@ -183,10 +179,6 @@ def _dtype(name: torch.dtype | str | None) -> torch.dtype | None:
             f"torch_dtype is {name!r}; choose torch.float32, torch.float16 or torch.bfloat16"
         )
     return dtype
-
-
-def _one_line(error: Exception) -> str:
-    return str(error) if isinstance(error, InputError) else first_line(error)
 
 
 def _way_out(cls: type, network: type, owner: str) -> str:

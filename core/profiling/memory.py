@@ -37,6 +37,7 @@ from core.models.classifier import Classifier, create_classifier
 from core.models.networks.mixer import Mixer
 from core.profiling.activations import peak_bytes
 from core.profiling.cost import parameters
+from core.sizes import times
 from core.tables import Table
 from core.training.session import Session
 
@@ -145,9 +146,16 @@ def state_bytes(network: Classifier, strategy: Strategy, config: Config) -> dict
     return _state(half * weights, half * gradients, (4 + moments) * share, copies)
 
 
-def _state(*parts: int) -> dict[str, int]:
-    names = ("weights", "gradients", "optimizer", "copies", "ema")
-    return dict(zip(names, [*parts, 0][:5], strict=True))
+def _state(
+    weights: int, gradients: int, optimizer: int, copies: int, ema: int = 0
+) -> dict[str, int]:
+    return {
+        "weights": weights,
+        "gradients": gradients,
+        "optimizer": optimizer,
+        "copies": copies,
+        "ema": ema,
+    }
 
 
 def gathered_bytes(network: Classifier, half: int) -> int:
@@ -199,7 +207,7 @@ def _gib(count: int) -> str:
 
 
 def _title(config: Config) -> str:
-    size = "x".join(map(str, config.image_size))
+    size = times(config.image_size)
     words = [f"GiB on each of {config.gpus} GPUs", f"{size} pixels", f"{config.classes} classes"]
     words += [f"micro-batch {config.micro_batch}", config.precision, config.optimizer]
     return ", ".join(words) + "; last: the largest micro-batch"

@@ -94,7 +94,7 @@ def add_memory(entry: Entry) -> None:
 def summary(
     setting: Setting, rivals: Sequence[Work], entries: Sequence[Entry], reference: str
 ) -> dict:
-    """The figures of works that have had their turns."""
+    """The figures of works that have had their turns; they go into the rows of the entries too."""
     rates = {work.name: work.rate.median for work in rivals if work.rates}
     peak = max(rates.values(), default=None)
     base = next(entry.work for entry in entries if entry.row.model == reference)
@@ -104,7 +104,7 @@ def summary(
     return {"setting": setting, "peak": peak, "products": rates, "rows": rows}
 
 
-def fill(entry: Entry, base: Work | None, peak: float | None) -> None:
+def fill(entry: Entry, base: Work | None = None, peak: float | None = None) -> None:
     """The row's figures from the rates of its works; ratios against `base`, peak in MAC/s."""
     row, work, single = entry.row, entry.work, entry.single
     if work is None or work.error:

@@ -47,11 +47,11 @@ def time_tokens(
         interleave(works, repeats, seconds, clock)
         for _, entry in entries:
             add_memory(entry)
+            fill(entry)
     return [_point(side, entry, setting) for side, entry in entries]
 
 
 def _point(side: int, entry: Entry, setting: Setting) -> dict:
-    fill(entry, None, None)
     row, rate = entry.row, entry.row.images_per_second
     grid = entry.subject.network.backbone.grid if entry.subject else None
     tokens = grid[0] * grid[1] if grid else None

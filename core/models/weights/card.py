@@ -9,9 +9,10 @@ import torch
 import yaml
 from torch import nn
 
-from core.checkpoints import find_checkpoint
+from core.checkpoints import find_checkpoint, read_info, weights_file
 from core.models.shapes import times
 from core.models.weights.reading import read_stored
+from core.tables import Table
 
 # Rows of about.jsonl, in this order; what a record lacks is left out.
 ABOUT = ("from_step", "started", "command", "commit", "python", "torch", "processes", "hardware")
@@ -89,7 +90,8 @@ def _use(backbone: nn.Module) -> str:
 def _training(backbone: nn.Module, checkpoint: Path, record: Path) -> list[str]:
     """The chapters that a run's folder fills."""
     same = _unchanged(backbone, checkpoint)
-    averaged = " (the moving average)" if (checkpoint / "ema.safetensors").is_file() else ""
+    average = checkpoint / weights_file("model", ema=True)
+    averaged = " (the moving average)" if average.is_file() else ""
     words = f"The weights are those of checkpoint `{checkpoint.name}`{averaged} of the run below."
     if not same:
         words = (
@@ -126,7 +128,7 @@ def _metrics(checkpoint: Path, metrics: Path, settings: dict, same: bool) -> str
     """A table: one column each for the checkpoint, the last evaluation and the best one."""
     rows = [(row["step"], _evaluated(row)) for row in _rows(metrics) if _evaluated(row)]
     columns = {}
-    if (info := _info(checkpoint)).get("metrics"):
+    if (info := read_info(checkpoint)).get("metrics"):
         whose = "these weights" if same else "the checkpoint, before the change"
         columns[f"{whose} (step {info['step']})"] = info["metrics"]
     if rows:
@@ -136,29 +138,15 @@ def _metrics(checkpoint: Path, metrics: Path, settings: dict, same: bool) -> str
         choose = max if settings["best_is"] == "max" else min
         step, best = choose(scored, key=lambda row: row[1][settings["best"]])
         columns[f"best {settings['best']} (step {step})"] = best
-    return _table(columns) if columns else "The record holds no evaluation."
-
-
-def _table(columns: dict[str, dict]) -> str:
+    if not columns:
+        return "The record holds no evaluation."
     names = dict.fromkeys(name for values in columns.values() for name in values)
-    lines = ["| metric | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for name in names:
-        cells = (_figure(values[name]) if name in values else "" for values in columns.values())
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _figure(value) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    rows = [[name, *(values.get(name) for values in columns.values())] for name in names]
+    return Table("", ["metric", *columns], rows, form="{:.6g}").markdown()
 
 
 def _evaluated(row: dict) -> dict:
     return {k.removeprefix("eval/"): v for k, v in row.items() if k.startswith("eval/")}
-
-
-def _info(checkpoint: Path) -> dict:
-    file = checkpoint / "config.json"
-    return json.loads(file.read_text()) if file.is_file() else {}
 
 
 def _rows(path: Path) -> list[dict]:

@@ -18,7 +18,7 @@ from core.errors import InputError, first_line
 from core.models.weights.download import OFFICIAL, official_weights
 from core.models.weights.formats import FORMATS, from_timm, read_npz, read_state_dict
 from core.models.weights.hub import PREFIX, hub_folder
-from core.models.weights.stored import Head, StoredModel, linear_head
+from core.models.weights.stored import StoredModel, linear_head
 
 
 def read_stored(path: str | Path, image_size=None) -> StoredModel:
@@ -31,19 +31,11 @@ def read_stored(path: str | Path, image_size=None) -> StoredModel:
     """
     place = _local(path)
     if place.is_dir():
-        return _read_folder(_checkpoint_in(place).resolve(), path)
+        folder = find_checkpoint(place) if (place / "checkpoints").is_dir() else place
+        return _read_folder(folder.resolve(), path)
     if place.suffix == ".npz":
         return read_npz(place, image_size)
     return from_timm(read_state_dict(place), image_size, source=place)
-
-
-def read_head(path: str | Path) -> Head | None:
-    """A classifier's {"weight": (classes, C), "bias": (classes,)}, or None where there is none.
-
-    `path` is what `read_stored` opens: an official .npz, a state dict of timm, or a folder of ours
-    whose model has a linear `head` beside its `backbone`.
-    """
-    return read_stored(path).head
 
 
 def find_weights(name: str, weights: str | Path) -> str | Path:
@@ -66,10 +58,6 @@ def _local(path: str | Path) -> Path:
             "timm, timm:<tag> and hub:<user>/<name>"
         )
     return Path(path)
-
-
-def _checkpoint_in(path: Path) -> Path:
-    return find_checkpoint(path) if (path / "checkpoints").is_dir() else path
 
 
 def _read_folder(folder: Path, named: str | Path) -> StoredModel:

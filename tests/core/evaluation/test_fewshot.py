@@ -87,7 +87,7 @@ def test_the_probe_solves_the_normal_equations(examples):
     x, y = rng.normal(2, 3, (examples, 11)).astype(np.float32), np.arange(examples) % 4
     asked, l2s = rng.normal(2, 3, (30, 11)).astype(np.float32), (0.5, 1024.0, 1e6)
     probe = fit_probe(torch.from_numpy(x), torch.from_numpy(y), 4, l2s)
-    scores = probe.scores(torch.from_numpy(asked))
+    scores = probe.whitened(torch.from_numpy(asked)) @ probe.weights  # (L, N, K)
     for i, l2 in enumerate(l2s):
         mean, std, weights = direct_solution(x.astype(np.float64), y, 4, l2)
         np.testing.assert_allclose(probe.weights[i], weights, rtol=0, atol=1e-6)

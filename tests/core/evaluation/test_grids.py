@@ -13,7 +13,8 @@ from core.data.images.labelled import ImagesConfig
 from core.data.sources import open_images
 from core.evaluation.classification import matched_classes
 from core.evaluation.common import BackboneConfig, EvalConfig
-from core.evaluation.grids import Config, agreement, run, size_rows
+from core.evaluation.features import agreement
+from core.evaluation.grids import Config, run, size_rows
 from core.models.classifier import Classifier
 from core.models.sharing import save_backbone
 from core.training.session import Session
@@ -47,9 +48,9 @@ def measured(weights, images, tmp_path, **options):
 
 def test_agreement_by_hand():
     reference = torch.tensor([[1.0, 10.0], [3.0, 10.0]])  # 1 and -1 about the mean (2, 10)
-    assert agreement(reference, reference) == pytest.approx(1)
+    assert agreement(reference, reference).tolist() == pytest.approx([1, 1])
     moved = torch.tensor([[2.0, 11.0], [4.0, 10.0]])  # right angle, opposite of (-1, 0) .. (2, 0)
-    assert agreement(reference, moved) == pytest.approx((0 + 1) / 2)
+    assert agreement(reference, moved).tolist() == pytest.approx([0, 1])
 
 
 def test_rows_of_a_backbone(images, tmp_path):

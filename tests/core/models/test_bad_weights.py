@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from core import InputError, create_backbone, load_backbone
 from core.checkpoints import find_checkpoint
 from core.models.sharing import save_backbone
-from core.models.weights.reading import read_head
+from core.models.weights.reading import read_stored
 
 LINEN = Path(__file__).parents[2] / "fixtures" / "mixer_tiny_linen.npz"
 SMALL = "mixer_c16_l2_p8"
@@ -98,7 +98,7 @@ def test_damaged_files(tmp_path, kind, damage):
         place = 600 if kind == ".npz" else 0 if kind == ".safetensors" else len(content) - 60
         content[place : place + 60] = bytes(60)
     path.write_bytes(content)
-    for open_it in (load_backbone, read_head):
+    for open_it in (load_backbone, read_stored):
         refused(lambda open_it=open_it: open_it(path), f"damaged{kind} cannot be read")
 
 
@@ -120,7 +120,7 @@ def test_nothing_is_unpickled(tmp_path):
     np.savez(tmp_path / "d.npz", x=np.array([payload], dtype=object))
     write_npz(tmp_path / "e.npz", stem__bias=np.array([payload], dtype=object))
     for name in ("a.pth", "b.pth", "c.bin", "d.npz", "e.npz"):
-        for open_it in (load_backbone, read_head):
+        for open_it in (load_backbone, read_stored):
             refused(lambda n=name, f=open_it: f(tmp_path / n), f"{name} cannot be read")
     refused(
         lambda: create_backbone("timm:resnet18", 32, weights=tmp_path / "a.pth"),

@@ -23,7 +23,7 @@ from core.models.networks.s2mlp import S2MLP
 from core.models.networks.timm_backbone import TimmBackbone
 from core.models.sharing import save_backbone
 from core.models.weights.card import model_card
-from core.models.weights.reading import read_head
+from core.models.weights.reading import read_stored
 from core.training.optim import OptimConfig, create_optimizer
 from core.training.run import Run, RunConfig
 
@@ -103,7 +103,7 @@ def test_hub_names_wherever_weights_are_asked_for(offline):
     in_the_cache(mixer, offline)
     assert_same_state(load_backbone("hub:user/name"), mixer)
     assert_same_state(create_backbone(SMALL, (16, 24), weights="hub:user/name"), mixer)
-    assert read_head("hub:user/name") is None
+    assert read_stored("hub:user/name").head is None
     resnet = create_backbone("timm:resnet18", 32)
     in_the_cache(resnet, offline, "user/resnet")
     ours = create_backbone("timm:resnet18", 32, weights="hub:user/resnet")
@@ -296,7 +296,7 @@ def test_the_card_holds_no_more_than_the_record(run, tmp_path):
         model_card(small(), tmp_path)
 
 
-def test_a_read_head_of_a_run(run):
-    head = read_head(run)
+def test_the_head_of_a_run(run):
+    head = read_stored(run).head
     assert head["weight"].shape == (5, 16)
     assert head["bias"].shape == (5,)

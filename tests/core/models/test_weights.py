@@ -16,7 +16,7 @@ from core.checkpoints import find_checkpoint
 from core.models.building import build_backbone
 from core.models.sharing import save_backbone
 from core.models.weights.formats import from_timm, read_npz
-from core.models.weights.reading import read_head
+from core.models.weights.reading import read_stored
 from core.models.weights.stored import StoredModel
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -155,22 +155,22 @@ def test_an_odd_mixer_is_known_by_the_shapes_of_its_arrays(tmp_path, old, grid):
 
 def test_heads(tmp_path):
     for path in (LINEN, OLD):
-        golden, head = np.load(path), read_head(path)
+        golden, head = np.load(path), read_stored(path).head
         np.testing.assert_array_equal(head["weight"], golden["head/kernel"].T)
         np.testing.assert_array_equal(head["bias"], golden["head/bias"])
     theirs = tiny_timm(num_classes=7)
     torch.save(theirs.state_dict(), tmp_path / "timm.pth")
-    assert torch.equal(read_head(tmp_path / "timm.pth")["weight"], theirs.head.weight)
+    assert torch.equal(read_stored(tmp_path / "timm.pth").head["weight"], theirs.head.weight)
     torch.save(tiny_timm(num_classes=0).state_dict(), tmp_path / "bare.pth")
-    assert read_head(tmp_path / "bare.pth") is None
-    assert read_head(save_backbone(tiny(), tmp_path / "ours")) is None
+    assert read_stored(tmp_path / "bare.pth").head is None
+    assert read_stored(save_backbone(tiny(), tmp_path / "ours")).head is None
     averaged = write_run(tmp_path / "run", tiny(), ema=1.0)
-    assert read_head(averaged) is None  # head.weight, and no head.bias: no classifier's
+    assert read_stored(averaged).head is None  # head.weight, and no head.bias: no classifier's
     file = averaged / "checkpoints" / "last" / "ema.safetensors"
     save_file({**load_file(file), "head.bias": torch.ones(2)}, file)
-    assert torch.equal(read_head(averaged)["weight"], torch.ones(2, 2))
+    assert torch.equal(read_stored(averaged).head["weight"], torch.ones(2, 2))
     with pytest.raises(InputError, match="does not exist"):
-        read_head(tmp_path / "none")
+        read_stored(tmp_path / "none")
 
 
 def test_save_and_load(tmp_path):
