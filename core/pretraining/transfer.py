@@ -15,7 +15,7 @@ from pathlib import Path
 
 from torch import nn
 
-from core.app.comparing import last_metric, over_seeds
+from core.app.comparing import check_lists, last_metric, over_seeds
 from core.config import did_you_mean
 from core.data.images.labelled import ImagesConfig
 from core.data.loading import seed_everything
@@ -40,8 +40,7 @@ def check(config: PretrainConfig, recipes: dict[str, Callable]) -> None:
     if transfer.recipe not in recipes:
         hint = did_you_mean(transfer.recipe, recipes)
         raise InputError(f"transfer.recipe: no preset {transfer.recipe!r}.{hint}")
-    if not (transfer.seeds and transfer.shots):
-        raise InputError("transfer.seeds and transfer.shots need one number at least")
+    check_lists(**{"transfer.seeds": transfer.seeds, "transfer.shots": transfer.shots})
     for split in _splits(config):
         open_images(split.root, split.split)
 
