@@ -1,12 +1,13 @@
 """Configurations: presets on the command line, yaml in the run's folder, errors for people.
 
 A setting that has moved is named in its dataclass: `RENAMED: ClassVar[dict[str, str]]`, from the
-old dotted name to the new one, as seen from that dataclass. The yaml of old runs opens by it, and
-the old name on the command line is an InputError that says the new one.
+old dotted name to the new one (or several, with spaces), as seen from that dataclass. The yaml of
+old runs opens by it, and the old name on the command line is an InputError that says the new one.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import functools
@@ -25,6 +26,7 @@ from core.errors import InputError
 from core.files import write_text
 
 Config = TypeVar("Config")
+ABSENT = object()  # where a file does not have a value, not even None
 
 
 def did_you_mean(word: str, known) -> str:
@@ -65,12 +67,14 @@ def refuse_old_names(kind: type, argv: Sequence[str]) -> None:
     for word in argv:
         name = word.split("=")[0].removeprefix("--")
         if word.startswith("--") and (new := now.get(name.replace("-", "_"))):
-            raise InputError(f"--{name} is now --{new.replace('_', '-')}")
+            now_called = " and ".join(f"--{n.replace('_', '-')}" for n in new.split())
+            raise InputError(f"--{name} is now {now_called}")
 
 
 def renamed(kind: type, prefix: str = "") -> dict[str, str]:
-    """Old dotted names and the new ones, of a dataclass and of all that it holds."""
-    names = {prefix + old: prefix + new for old, new in getattr(kind, "RENAMED", {}).items()}
+    """RENAMED of a dataclass and of all that it holds, as seen from the outermost one."""
+    own = getattr(kind, "RENAMED", {}).items()
+    names = {prefix + old: " ".join(prefix + name for name in new.split()) for old, new in own}
     for name, hint in typing.get_type_hints(kind).items():
         if dataclasses.is_dataclass(hint):
             names |= renamed(hint, f"{prefix}{name}.")
@@ -128,32 +132,34 @@ def build(kind: type[Config], values: Any, where: str) -> Config:
 
 
 def _with_new_names(kind: type, values: Mapping) -> Mapping:
-    """The values of an old file where RENAMED says that they are today; the new name wins."""
+    """The values of an old file where RENAMED says that they are today; a new name wins."""
+    values = copy.deepcopy(values)
     for old, new in getattr(kind, "RENAMED", {}).items():
-        value, rest = _taken_out(values, old.split("."))
-        if rest is not values:
-            values = _put_in(rest, new.split("."), value)
+        value = _take(values, old.split("."))
+        if value is not ABSENT:
+            for name in new.split():
+                _give(values, name.split("."), value)
     return values
 
 
-def _taken_out(values: Mapping, path: Sequence[str]) -> tuple[Any, Mapping]:
-    """The value at a path and the mapping without it, and without the sections that empties."""
+def _take(values: dict, path: Sequence[str]) -> Any:
+    """Remove and return the value at a path, and the sections that it leaves empty, or ABSENT."""
     name, *deeper = path
-    if name not in values or (deeper and not isinstance(values[name], Mapping)):
-        return None, values
     if not deeper:
-        return values[name], {key: item for key, item in values.items() if key != name}
-    value, rest = _taken_out(values[name], deeper)
-    if rest is values[name]:
-        return None, values
-    return value, {k: v for k, v in {**values, name: rest}.items() if k != name or rest}
+        return values.pop(name, ABSENT)
+    section = values.get(name)
+    value = _take(section, deeper) if isinstance(section, dict) else ABSENT
+    if value is not ABSENT and not section:
+        del values[name]
+    return value
 
 
-def _put_in(values: Mapping, path: Sequence[str], value: Any) -> Mapping:
+def _give(values: dict, path: Sequence[str], value: Any) -> None:
+    """Set the value at a path, unless there is one."""
     name, *deeper = path
-    if deeper:
-        return {**values, name: _put_in(values.get(name) or {}, deeper, value)}
-    return values if name in values else {**values, name: value}
+    here = values.setdefault(name, {} if deeper else value)
+    if deeper and isinstance(here, dict):  # else `build` says what is wrong with the section
+        _give(here, deeper, value)
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from core.config import to_plain
 from core.errors import InputError
 from core.files import write_json
 from core.pictures.figures import COLOURS, new_figure, plain_axes, save_figure
+from core.tables import Table
 from core.training.folder import read_metrics
 from core.training.run import Run
 from core.training.session import Session
@@ -167,14 +167,18 @@ def comparison_table(metric: Metric | str, seeds: Sequence[int], scores: Scores)
     lines = [f"{metric.title or metric.name}, {metric.unit}, seeds {', '.join(map(str, seeds))}"]
     for group, rows in scores.items():
         lines += [group] if group else []
-        for name in metric.order(rows):
-            values = [metric.factor * value for value in rows[name]]
-            spread = f"+- {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-            each = ", ".join(f"{value:.2f}" for value in values)
-            lines.append(f"  {name:20} {statistics.fmean(values):6.2f} {spread:9} ({each})")
+        cells = [(name, *over_seeds(rows[name], metric.factor)) for name in metric.order(rows)]
+        lines.append(Table("", (), cells, form="{:.2f}").text("  "))
         if len(seeds) > 1 and len(rows) > 1:
             lines.append(f"  {_verdict(noise_test(list(rows.values())))}")
     return "\n".join(lines)
+
+
+def over_seeds(values: Sequence[float], factor: float) -> tuple[float, str, str]:
+    """Cells of a table: mean, standard deviation where there are several, and each seed."""
+    values = [factor * value for value in values]
+    spread = f"+- {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return statistics.fmean(values), spread, f"({', '.join(f'{v:.2f}' for v in values)})"
 
 
 def _as_metric(metric: Metric | str) -> Metric:
@@ -207,7 +211,7 @@ def report(
     lines = [*"\n\n".join(parts).splitlines(), *notes]
     print("\n".join(lines))
     scores = {metric.name: scores for metric, scores in tables}
-    record = {"config": to_plain(config), "scores": scores, "figures": figures, "table": lines}
+    record = {"config": config, "scores": scores, "figures": figures, "table": lines}
     write_json(Path(out) / "compare.json", record)
     try:
         print(draw(*tables[0], Path(out) / "compare.png"))

@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config import cli
-from core.errors import InputError
-from core.files import whole_file
+from core.pictures.sheets import save_sheet
 from core.training.session import Session
 
 
@@ -38,16 +37,6 @@ def embedded_commands(
         print(save_sheet(config.out, lambda: work(config)))
     else:
         print(work(config))
-
-
-def save_sheet(out: str, draw: Callable[[], Any]) -> Path:
-    """Write the PIL image that ``draw`` gives; an existing file is an InputError, said at once."""
-    path = Path(out).expanduser()
-    if path.exists():
-        raise InputError(f"{path} exists already: give another --out")
-    with whole_file(path) as partial:
-        draw().save(partial, optimize=True)
-    return path
 
 
 def embedded_folder(session: Session, name: str, write: Callable[[Path], Any]) -> Path:

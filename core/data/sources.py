@@ -32,19 +32,17 @@ from core.errors import InputError
 FRACTALS = "fractals"  # the root that stands for formula-driven images
 
 
-def open_training(
-    config: ImagesConfig, fractals: FractalsConfig, transform: Callable | None = None
-) -> Dataset | LabelledStream:
+def open_training(config: ImagesConfig, fractals: FractalsConfig) -> Dataset | LabelledStream:
     """The training images: items {"image", "label"}, and `classes`, their names.
 
     Raises InputError where there is nothing to open, and for a single class.
     """
     if config.root == FRACTALS:
-        images = FractalImages(fractals, transform)
+        images = FractalImages(fractals)
     elif is_stream(config):
-        images = open_stream(config, transform)
+        images = open_stream(config)
     else:
-        images = open_images(config.root, config.split, transform)
+        images = open_images(config.root, config.split)
     if len(images.classes) < 2:
         raise InputError(
             f"{images} has the one class {images.classes[0]}: there is nothing to tell apart. "
@@ -53,12 +51,7 @@ def open_training(
     return images
 
 
-def open_validation(
-    config: ImagesConfig,
-    fractals: FractalsConfig,
-    held_out: int,
-    transform: Callable | None = None,
-) -> Dataset:
+def open_validation(config: ImagesConfig, fractals: FractalsConfig, held_out: int) -> Dataset:
     """The validation images, by index: of tar shards, images are read where they lie.
 
     Of formulas, `held_out` instances of each that training does not see. With an endless supply
@@ -67,10 +60,10 @@ def open_validation(
     """
     if config.root == FRACTALS:
         first = fractals.first + fractals.instances
-        return FractalImages(replace(fractals, first=first, instances=held_out), transform)
+        return FractalImages(replace(fractals, first=first, instances=held_out))
     if holds_shards(config.root, config.split):
-        return open_shards(config.root, config.split, transform)
-    return open_images(config.root, config.split, transform)
+        return open_shards(config.root, config.split)
+    return open_images(config.root, config.split)
 
 
 def open_images(root: str, split: str, transform: Callable | None = None) -> LabelledImages:

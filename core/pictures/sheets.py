@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -128,6 +128,14 @@ def save_image(path: str | os.PathLike, picture: Picture, **options) -> Path:
     with whole_file(path) as partial:
         image.save(partial, kind, **options)
     return path
+
+
+def save_sheet(out: str, draw: Callable[[], Picture]) -> Path:
+    """Write the image that ``draw`` gives; an existing file is an InputError, said at once."""
+    path = Path(out).expanduser()
+    if path.exists():
+        raise InputError(f"{path} exists already: give another --out")
+    return save_image(path, draw(), optimize=True)
 
 
 def _cells(images: Sequence[Sequence[Image.Image]]) -> tuple[list[int], list[int]]:

@@ -34,9 +34,8 @@ class PretrainConfig:
     """One training run of a classifier."""
 
     RENAMED: ClassVar[dict[str, str]] = {
-        "workers": "train.workers",
+        "workers": "train.workers val.workers",
         "eval_batch": "eval.batch_size",
-        "model.name": "model.backbone",
     }
 
     model: ClassifierConfig = ClassifierConfig()

@@ -12,12 +12,10 @@ from core.data.augment import AugmentConfig
 from core.data.fractals import FractalsConfig
 from core.data.images.labelled import ImagesConfig
 from core.models.network import ClassifierConfig
-from core.pretraining import recipes as recipes
 from core.pretraining.config import PretrainConfig, TransferConfig
+from core.pretraining.recipes import RECIPES, TRAIN, VAL
 from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
-
-TRAIN, VAL = ImagesConfig("fractals", "train"), ImagesConfig("fractals", "val")
 
 
 def demo() -> PretrainConfig:
@@ -129,4 +127,4 @@ def cifar10_many_grids() -> PretrainConfig:
 
 
 OURS = (demo, debug, folder, cifar10_fractals, cifar10, cifar10_many_grids)
-PRESETS = {make.__name__: make for make in (*OURS, *recipes.RECIPES)}
+PRESETS = {make.__name__: make for make in (*OURS, *RECIPES)}

@@ -9,13 +9,13 @@ stopped; RUN/transfer/RECIPE.json keeps the figures, RECIPE.png the learning cur
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
+from core.app.comparing import check_lists, last_metric, over_seeds
 from core.config import did_you_mean
 from core.data.images.labelled import ImagesConfig
 from core.data.loading import seed_everything
@@ -26,8 +26,8 @@ from core.files import write_json
 from core.models.backbone import create_backbone
 from core.models.building import load_backbone
 from core.pretraining.config import PretrainConfig, TransferConfig
+from core.tables import Table, scaled
 from core.training.curves import report_curves
-from core.training.folder import read_metrics
 from core.training.run import Run
 from core.training.session import Session, build_accelerator
 
@@ -40,8 +40,7 @@ def check(config: PretrainConfig, recipes: dict[str, Callable]) -> None:
     if transfer.recipe not in recipes:
         hint = did_you_mean(transfer.recipe, recipes)
         raise InputError(f"transfer.recipe: no preset {transfer.recipe!r}.{hint}")
-    if not (transfer.seeds and transfer.shots):
-        raise InputError("transfer.seeds and transfer.shots need one number at least")
+    check_lists(**{"transfer.seeds": transfer.seeds, "transfer.shots": transfer.shots})
     for split in _splits(config):
         open_images(split.root, split.split)
 
@@ -63,7 +62,7 @@ def report(
     for start in starts:
         for seed in config.transfer.seeds:
             folders.append(train(fine_tuning(config, recipe, start, seed)).folder)
-            record["finetuned"].setdefault(start, {})[str(seed)] = _last_top1(folders[-1])
+            record["finetuned"].setdefault(start, {})[str(seed)] = last_metric(folders[-1], "top1")
     out = Path(config.run.folder, "transfer")
     if session.is_main:
         write_json(out / f"{config.transfer.recipe}.json", record)
@@ -103,37 +102,23 @@ def fine_tuning(
 
 def table(record: dict) -> str:
     """The figures for a person: percent of the test images, and points of gain."""
-    transfer, probes = record["config"].transfer, record["fewshot"]
+    transfer, probes, runs = record["config"].transfer, record["fewshot"], record["finetuned"]
     shots = [row["shots"] for row in next(iter(probes.values()))]
-    lines = [f"top-1 on {transfer.root}, %", "few-shot, examples a class " + _row(shots, "{:8d}")]
-    for start, rows in probes.items():
-        lines.append(f"  {start:25}" + _row([100 * row["mean"] for row in rows], "{:8.2f}"))
-    runs = {
-        start: [100 * top1 for top1 in by_seed.values()]
-        for start, by_seed in record["finetuned"].items()
-    }
-    recipe = f"{transfer.recipe}, {transfer.epochs:g} epochs"
-    lines.append(f"fine-tuned by {recipe}, {_seeds(transfer)}")
-    for start, percents in runs.items():
-        each = ", ".join(f"{value:.2f}" for value in percents)
-        lines.append(f"  {start:25}{_spread(percents)}  ({each})")
-    if len(runs) > 1:
-        lines.append(f"  {'gain':25}{_spread(_gains(runs))} points")
-    return "\n".join(lines)
+    means = [(start, *(row["mean"] for row in rows)) for start, rows in probes.items()]
+    head, title = ("few-shot, examples a class", *shots), f"top-1 on {transfer.root}, %"
+    scores = {start: list(by_seed.values()) for start, by_seed in runs.items()}
+    cells = [(start, *over_seeds(top1, 100)) for start, top1 in scores.items()]
+    if len(scores) > 1:
+        mean, spread, _ = over_seeds(_gains(scores), 100)
+        cells.append(("gain", mean, spread, "points"))
+    recipe = f"fine-tuned by {transfer.recipe}, {transfer.epochs:g} epochs, {_seeds(transfer)}"
+    tables = Table(title, head, means, form=scaled(100)), Table(recipe, (), cells, form="{:.2f}")
+    return "\n".join(map(str, tables))
 
 
-def _gains(runs: dict[str, list[float]]) -> list[float]:
-    """Points of each seed: the two runs of a seed see the same images in the same order."""
-    return [a - b for a, b in zip(runs["pretrained"], runs["scratch"], strict=True)]
-
-
-def _row(values: list, form: str) -> str:
-    return "".join(form.format(value) for value in values)
-
-
-def _spread(values: list[float]) -> str:
-    spread = f" +- {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):8.2f}{spread}"
+def _gains(scores: dict[str, list[float]]) -> list[float]:
+    """Of each seed: its two runs see the same images in the same order."""
+    return [a - b for a, b in zip(scores["pretrained"], scores["scratch"], strict=True)]
 
 
 def _seeds(transfer: TransferConfig) -> str:
@@ -168,7 +153,3 @@ def _splits(config: PretrainConfig) -> tuple[ImagesConfig, ImagesConfig]:
     transfer = config.transfer
     train = ImagesConfig(transfer.root, transfer.train_split, workers=config.train.workers)
     return train, ImagesConfig(transfer.root, transfer.test_split, workers=config.val.workers)
-
-
-def _last_top1(folder: Path) -> float:
-    return [row["eval/top1"] for row in read_metrics(folder) if "eval/top1" in row][-1]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from core.evaluation.common import EvalConfig
 from core.models.network import ClassifierConfig
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
@@ -13,13 +14,6 @@ class DataConfig:
 
     root: str = ""  # a folder with train/ and val/ of them; empty: the app draws landscapes
     workers: int = 0  # loader processes for each training process
-
-
-@dataclass(frozen=True)
-class EvalConfig:
-    """Evaluation in training and by eval.py."""
-
-    batch_size: int = 64  # pictures at a time, of each process
 
 
 @dataclass(frozen=True)

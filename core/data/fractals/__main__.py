@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from core.config import cli, entry_point
 from core.data.fractals.dataset import FractalsConfig
 from core.data.fractals.sheet import class_rows, fractal_sheet, rule_rows
 from core.data.fractals.writer import Written, write
 from core.errors import InputError
-from core.pictures.sheets import save_image
+from core.pictures.sheets import save_sheet
 from core.progress import Display
 
 
@@ -39,16 +41,15 @@ class WriteConfig:
 
 def draw_sheet(config: SheetConfig) -> None:
     """Write the picture; an existing file is not overwritten."""
-    out = Path(config.out).expanduser()
-    if out.exists():
-        raise InputError(f"{out} exists already: give another --out")
     if min(config.rows, config.columns, config.tile) < 1:
         raise InputError("rows, columns and tile are at least 1")
+    print(save_sheet(config.out, lambda: fractal_sheet(_rows(config), config.tile)))
+
+
+def _rows(config: SheetConfig) -> list[list[np.ndarray]]:
     if config.show == "rules":
-        rows = rule_rows(config.data, config.columns)
-    else:
-        rows = class_rows(config.data, config.rows, config.columns)
-    print(save_image(out, fractal_sheet(rows, config.tile), optimize=True))
+        return rule_rows(config.data, config.columns)
+    return class_rows(config.data, config.rows, config.columns)
 
 
 def write_images(config: WriteConfig) -> None:

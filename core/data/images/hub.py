@@ -33,7 +33,11 @@ def open_hub(root: str, split: str, transform: Callable | None = None) -> Labell
     return LabelledImages(source, classes, labels, names, partial(_row, dataset, image), transform)
 
 
-def _load(name: str, split: str) -> Any:
+def hub_set(name: str) -> tuple[Any, str, str | None, bool]:
+    """The package `datasets`; the name and configuration of <name>[@config]; whether it is saved.
+
+    A name may be a folder; saved: by `save_to_disk`. Raises InputError without the package.
+    """
     try:
         import datasets
     except ImportError as error:
@@ -41,9 +45,14 @@ def _load(name: str, split: str) -> Any:
     local = Path(name).expanduser().is_dir()
     name, _, config = (os.path.expanduser(name), "", "") if local else name.partition("@")
     saved = any(Path(name, file).is_file() for file in ("state.json", "dataset_dict.json"))
+    return datasets, name, config or None, saved
+
+
+def _load(name: str, split: str) -> Any:
+    datasets, name, config, saved = hub_set(name)
     try:
         if not saved:
-            return datasets.load_dataset(name, config or None, split=split)
+            return datasets.load_dataset(name, config, split=split)
         dataset = datasets.load_from_disk(name)
     except Exception as error:  # the network's, the Hub's and the files' errors are many kinds
         raise InputError(f"hub:{name} ({split}) cannot be loaded: {first_line(error)}") from error

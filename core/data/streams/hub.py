@@ -6,10 +6,9 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from core.data.images.hub import find_columns, still_encoded
+from core.data.images.hub import find_columns, hub_set, still_encoded
 from core.data.scan_cache import cached
 from core.data.streams.labelled import LabelledStream
 from core.data.streams.tar_shard import Sample
@@ -45,16 +44,11 @@ def open_hub_stream(
 
 def _open(name: str, split: str) -> tuple[Any, Any]:
     """The builder of `datasets`, and its stream of a split."""
-    try:
-        import datasets
-    except ImportError as error:
-        raise InputError("hub: images need the package datasets: pip install datasets") from error
-    local = Path(name).expanduser().is_dir()
-    name, _, config = (os.path.expanduser(name), "", "") if local else name.partition("@")
-    if any(Path(name, file).is_file() for file in ("state.json", "dataset_dict.json")):
+    datasets, name, config, saved = hub_set(name)
+    if saved:
         raise InputError(f"{name} was written by save_to_disk and is read in place: no stream")
     try:
-        builder = datasets.load_dataset_builder(name, config or None)
+        builder = datasets.load_dataset_builder(name, config)
         return builder, builder.as_streaming_dataset(split=split)
     except Exception as error:  # the network's, the Hub's and the files' errors are many kinds
         raise InputError(f"hub:{name} ({split}) cannot be opened: {first_line(error)}") from error

@@ -22,11 +22,8 @@ LABELS = ("cls", "cls.txt", "json")
 Members = dict[str, tarfile.TarInfo]  # of a sample, by extension
 
 
-# Image, label, name: the order of everything that is said of a stored sample
-
-
 class Sample(NamedTuple):
-    """One sample as it is stored."""
+    """One sample as it is stored: image, label, name, the order of all that is said of one."""
 
     data: bytes  # the encoded image
     label: int

@@ -21,9 +21,9 @@ from apps.pointcloud.solids.primitives import (
 )
 from apps.pointcloud.solids.sheet import contact_sheet
 from apps.pointcloud.solids.surfaces import place, sample, z_to
-from core.app.embedded import save_sheet
 from core.data.randomness import pick, stream, uniform, weighted_order, whole
 from core.errors import InputError
+from core.pictures.sheets import save_sheet
 
 RANDOM = [0.7550986144138947, 0.5384766303279859]
 NORMAL = [-0.6818902321110457, -0.6633087547144007]

@@ -46,6 +46,8 @@ def test_write_and_sheet(tmp_path, monkeypatch, capsys):
     assert Image.open("dots.png").size == (6, 2)
     with pytest.raises(InputError, match=r"dots.png exists already: give another --out"):
         embedded_commands(COMMANDS, ["sheet"])
+    with pytest.raises(InputError, match=r"dots.psd: an image's name ends in .png"):
+        embedded_commands(COMMANDS, ["sheet", "--out", "dots.psd"])
     with pytest.raises(InputError, match="Did you mean sheet"):
         embedded_commands(COMMANDS, ["sheets"])
 

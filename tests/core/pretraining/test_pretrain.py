@@ -200,7 +200,9 @@ def test_runs_of_before_open_and_old_options_say_the_new_ones(tmp_path):
     path.write_text("model: {name: mixer_b32}\nworkers: 5\neval_batch: 7\nval: {root: a}\n")
     old = load_config(PretrainConfig, path)
     assert (old.model.backbone, old.train.workers, old.eval.batch_size) == ("mixer_b32", 5, 7)
-    for word, new in (("--workers", "train.workers"), ("--eval-batch", "eval.batch-size")):
+    assert old.val.workers == 5  # it was one setting for both
+    both = "train.workers and --val.workers"
+    for word, new in (("--workers", both), ("--eval-batch", "eval.batch-size")):
         with pytest.raises(InputError, match=f"{word} is now --{new}"):
             cli(PRESETS, ["debug", word, "1"])
     with pytest.raises(InputError, match=r"--model.name is now --model.backbone"):

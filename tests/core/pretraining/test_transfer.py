@@ -78,6 +78,9 @@ def test_what_the_report_cannot_do_is_said_before_training(images, tmp_path):
     done = launch(main, *words, "--transfer.test-split", "tset")
     assert done.returncode == 2
     assert "has no split 'tset', but test, train" in done.output
+    done = launch(main, *words, "--transfer.seeds", 1, 1)
+    assert done.returncode == 2
+    assert "transfer.seeds are (1, 1): give one at least, and none twice" in done.output
     assert not (tmp_path / "run").exists()
 
 

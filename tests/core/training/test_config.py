@@ -111,7 +111,12 @@ def test_entry_points_end_with_one_line(error, capsys):
 
 @dataclass(frozen=True)
 class Moved:
-    RENAMED: ClassVar[dict[str, str]] = {"rate": "inner.lr", "old.deep": "size_of", "old.b": "b"}
+    RENAMED: ClassVar[dict[str, str]] = {
+        "rate": "inner.lr",
+        "old.deep": "size_of",
+        "old.b": "b",
+        "both": "b inner.lr",
+    }
     inner: Inner = Inner()
     size_of: int = 1
     b: int = 2
@@ -130,6 +135,11 @@ def test_old_files_open_where_settings_have_moved(tmp_path):
     assert load_config(Holder, path) == Holder(Moved(Inner(0.5)))
     path.write_text("rate: 0.5\ninner:\n  lr: 3.0\n")
     assert load_config(Moved, path).inner.lr == 3.0  # the new name wins
+    path.write_text("both: 3\nb: 4\n")
+    assert load_config(Moved, path) == Moved(Inner(3.0), b=4)  # one setting of then is two now
+    path.write_text("rate: 0.5\ninner: 3\n")
+    with pytest.raises(InputError, match="inner: expected fields of Inner, got 3"):
+        load_config(Moved, path)
     path.write_text("old:\n  deep: 7\n  other: 1\n")
     with pytest.raises(InputError, match="unknown field 'old'"):
         load_config(Moved, path)
@@ -145,4 +155,6 @@ def test_an_old_option_says_the_new_one(words):
         cli({"moved": Moved}, words)
     with pytest.raises(InputError, match=r"--base.old.deep is now --base.size-of"):
         cli({"holder": Holder}, ["--base.old.deep", "3"])
+    with pytest.raises(InputError, match=r"--base.both is now --base.b and --base.inner.lr"):
+        cli({"holder": Holder}, ["--base.both", "3"])
     assert cli({"moved": Moved}, ["--inner.lr", "2"]).inner.lr == 2.0
