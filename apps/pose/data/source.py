@@ -6,11 +6,14 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from apps.pose.config import DataConfig, PoseConfig
 from apps.pose.data.annotations import read_truth
 from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.formats import keypoint_set
 from apps.pose.data.keypoints import KeypointSet
+from apps.pose.data.mpii import mpii_truth
 from core.app.embedded import embedded_folder
 from core.errors import InputError
 from core.training.session import Session
@@ -78,3 +81,8 @@ class PoseData:
     def truth(self) -> dict:
         """The validation json as evaluations take it (`read_truth`), read once; not for MPII."""
         return read_truth(self.val_json, len(self.keypoints), self.files.outside)
+
+    @cached_property
+    def mpii_truth(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same of MPII: keypoints (N, 16, 3) as x, y, v, and head sizes (N,)."""
+        return mpii_truth(self.val_json, self.head_boxes)
