@@ -14,6 +14,7 @@ from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.formats import keypoint_set
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.data.mpii import mpii_truth
+from apps.pose.people import make_people
 from core.app.embedded import embedded_folder
 from core.errors import InputError
 from core.training.session import Session
@@ -21,8 +22,6 @@ from core.training.session import Session
 
 def embedded_people(config: PoseConfig, session: Session) -> DataConfig:
     """`config.data` pointing at the embedded people, which are drawn if need be."""
-    from apps.pose.people import make_people
-
     people = config.embedded
     name = f"pose-people-{people.train}-{people.val}-seed{people.seed}"
     root = embedded_folder(
