@@ -58,17 +58,13 @@ def numbers(value):
 def check_predictions(folder, count):
     """Outputs of their own for `count` inputs, and every file that a record names, readable."""
     records = json.loads((folder / "predictions.json").read_text())
-    outputs = [output_of(record) for record in records]
+    outputs = [record["output"] for record in records]
     assert len(set(outputs)) == count, "each input has an output of its own"
+    assert len({record["input"] for record in records}) == count
     for record, output in zip(records, outputs, strict=True):
         check_file(folder / output)
         for name in further_files(record, output):
             check_file(folder / name)
-
-
-def output_of(record):
-    """The first file of an input. COCO results, one for each person, name the picture instead."""
-    return record["output"] if "output" in record else f"{Path(record['file_name']).stem}.png"
 
 
 def further_files(record, output):
@@ -139,7 +135,10 @@ def test_predictions_that_are_there_pass(predictions):
 
 def test_results_of_people_pass(predictions):
     """Three people in two pictures, as COCO has them."""
-    people = [{"file_name": f"{name}.jpg", "score": 0.5} for name in ("a", "a", "b")]
+    people = [
+        {"input": f"/photos/{name}.jpg", "output": f"{name}.png", "file_name": f"{name}.jpg"}
+        for name in ("a", "a", "b")
+    ]
     (predictions / "predictions.json").write_text(json.dumps(people))
     check_predictions(predictions, 2)
     (predictions / "b.png").unlink()

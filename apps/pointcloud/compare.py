@@ -87,10 +87,12 @@ def compare(config: CompareConfig) -> Figures:
     def measure(run: Run) -> dict[str, dict[str, float]]:
         return {suite.name: suite_metrics(run, suite) for suite in suites}
 
-    rows, seeds = config.operators, config.seeds
-    figures, session = train_all(("",), rows, seeds, train_one, measure, CHAMFER.name)
+    figures, session = train_all(
+        ("",), config.operators, config.seeds, train_one, measure, watched=CHAMFER.name
+    )
     if session.is_main:
-        report(config.out, config, [CHAMFER], seeds, figures, f1_tables(suites, seeds, figures))
+        notes = f1_tables(suites, config.seeds, figures)
+        report(config.out, config, [CHAMFER], config.seeds, figures, notes)
     return figures
 
 

@@ -44,10 +44,17 @@ def main() -> None:
     session = Session(build_accelerator())
     run = reopen(words.run, PointCloudConfig, ReconNet, session)
 
-    options = {"points": words.points, "resolution": words.resolution, "page": not words.no_page}
-
     def predict(name: str, scan: Scan, folder: Path) -> dict[str, Any]:
-        return Reconstructor(session, run.network, folder, warn=_warn, **options).run(name, scan)
+        reconstructor = Reconstructor(
+            session,
+            run.network,
+            folder,
+            points=words.points,
+            resolution=words.resolution,
+            page=not words.no_page,
+            warn=_warn,
+        )
+        return reconstructor.run(name, scan)
 
     items = _items(words, run, session)
     predict_each(session, items, output_folder(words, run), predict, ENDINGS, "clouds")

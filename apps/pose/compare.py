@@ -82,8 +82,9 @@ def compare(config: CompareConfig) -> Scores:
         return train(one_run(config, backbone, variant, seed), keep_processes=True)
 
     backbones = backbones_of(config)
-    cells = backbones, config.variants, config.seeds
-    figures, session = train_all(*cells, one, watched=config.metric)
+    figures, session = train_all(
+        backbones, config.variants, config.seeds, one, watched=config.metric
+    )
     if session.is_main:
         notes = [size_note(config, backbone) for backbone in backbones]
         report(config.out, config, [config.metric], config.seeds, figures, notes)

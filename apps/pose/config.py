@@ -14,7 +14,7 @@ class DataConfig:
     """COCO-style keypoint data; an empty root means the embedded people (`apps/pose/people/`)."""
 
     root: str = ""  # folder that holds the jsons and the images; empty: make embedded people
-    format: Literal["coco", "crowdpose", "ochuman", "aic", "mpii"] = "coco"  # see formats.py
+    format: Literal["coco", "crowdpose", "ochuman", "aic", "mpii"] = "coco"  # see data/formats.py
     train_json: str = "annotations/person_keypoints_train2017.json"
     train_images: str = "train2017"  # folder of the training images, below root
     val_json: str = "annotations/person_keypoints_val2017.json"
@@ -65,7 +65,7 @@ class ModelConfig:
     simcc_split: float = 2.0  # bins per pixel (SimCC, arXiv 2107.03332)
     simcc_maps: int = 1  # maps of a keypoint before the axes; 1 as published
     simcc_dark: bool = False  # place keypoints between bins (DARK); SimCC as published does not
-    heatmap_codec: Literal["udp", "dark", "msra"] = "udp"  # targets and decoding, see codec.py
+    heatmap_codec: Literal["udp", "dark", "msra"] = "udp"  # targets and decoding, see data/codec.py
     sigma: float = 6.0  # of the target Gaussian: SimCC bins, or heatmap pixels (2.0 is usual)
 
 

@@ -5,9 +5,10 @@ whole image is taken for one person. Without inputs, some people of the run's va
 predicted from their annotated boxes. --webcam INDEX records a camera until Ctrl-C; there is no
 window, as the OpenCV that is installed has none.
 
-RUN/predictions, or --output, gets NAME.png of images, sheet.png and predictions.json; a video gives
-NAME.mp4 and NAME.json, whose records have the number of their frame, from 0. What cannot be read is
-named, the others go on, and the exit status is 2.
+RUN/predictions, or --output, gets NAME.png of images, sheet.png and predictions.json, a record for
+each person in COCO's results format, with its "input" and "output"; a video gives NAME.mp4 and
+NAME.json, whose records have the number of their frame, from 0. What cannot be read is named, the
+others go on, and the exit status is 2.
 """
 
 from __future__ import annotations

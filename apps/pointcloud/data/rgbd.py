@@ -66,11 +66,6 @@ def open_frames(root: Path) -> Frames:
     return _match(root, poses, camera)
 
 
-def is_frames(root: Path) -> bool:
-    """Whether root has depth maps."""
-    return next((root / "depth").glob("*.png"), None) is not None
-
-
 def read_depth(path: Path, camera: Camera) -> np.ndarray:
     """(H, W) float64 metres. Raises InputError for a file that is no 16-bit depth map."""
     from PIL import Image

@@ -21,6 +21,8 @@ from apps.pointcloud.data import scenes, shapenet
 from apps.pointcloud.data.cloud_set import CloudSet
 from apps.pointcloud.data.dataset import Reconstruction, open_clouds
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
+from apps.pointcloud.solids import KINDS, make_shape, room_scene
+from apps.pointcloud.solids.dataset import shape_id
 from core.config import did_you_mean, entry_point
 from core.errors import InputError
 
@@ -78,9 +80,6 @@ def open_suite(name: str, root: str = "") -> Suite:
 
 def embedded() -> Suite:
     """Ten unseen shapes of each of the eleven kinds: 512 points in, 4,096 out, against 16,384."""
-    from apps.pointcloud.solids.dataset import shape_id
-    from apps.pointcloud.solids.shapes import KINDS
-
     names = [f"{k.synset}/{shape_id('test', n)}" for k in KINDS for n in range(EACH)]
     clouds = CloudSet("embedded solids test", tuple(names), _load_solid)
     items = Reconstruction(clouds, SHAPES, DENSE, SEED)
@@ -137,16 +136,12 @@ SUITES = {make.__name__: make for make in (embedded, rooms, *REAL)}
 
 
 def _load_solid(index: int) -> Cloud:
-    from apps.pointcloud.solids.shapes import make_shape
-
     kind, number = divmod(index, EACH)
     rows = make_shape(0, "test", kind, number, DENSE).astype(np.float32)
     return make_cloud(rows[:, :3], rows[:, 3:6])
 
 
 def _room(number: int) -> Cloud:
-    from apps.pointcloud.solids import room_scene
-
     samples = room_scene(0, number, 32_000)
     return make_cloud(samples.points.round(5), samples.normals)
 

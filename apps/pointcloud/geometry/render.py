@@ -76,13 +76,6 @@ def render(
     return (small * 255).round().astype(np.uint8)
 
 
-def error_colours(distances: np.ndarray, limit: float) -> np.ndarray:
-    """Blue to white to red for distances 0 to `limit` and more: (N,) -> (N, 3)."""
-    stops = np.array([[0.23, 0.45, 0.70], [0.93, 0.92, 0.88], [0.75, 0.16, 0.16]])
-    share = np.clip(distances / limit, 0, 1)
-    return np.stack([np.interp(share, [0, 0.5, 1], stops[:, c]) for c in range(3)], 1)
-
-
 def _spacing(points: np.ndarray) -> float:
     points = np.unique(points, axis=0)  # a cloud may have points twice
     if len(points) < 2:

@@ -76,8 +76,9 @@ class Reconstructor:
         cloud, self.stopwatch = scan.cloud, scan.stopwatch
         if self.resolution:
             cloud = self.stopwatch.run("thin", thinned, cloud, self.resolution)
-        scaling = normalization_of, cloud.points, self.network, scan.source
-        normalization = self.stopwatch.run("scale", *scaling)
+        normalization = self.stopwatch.run(
+            "scale", normalization_of, cloud.points, self.network, scan.source
+        )
         voxel = normalization.unit * self.network.config.voxel_length
         if line := few_bits(cloud, voxel, scan.source):
             self.warn(line)
@@ -110,8 +111,9 @@ class Reconstructor:
                 self.tiles = of
                 progress.update(task, completed=done, total=of)
 
-            words = self.session, self.network, cloud.points, normalization, report
-            pieces = reconstruct_cloud(*words)
+            pieces = reconstruct_cloud(
+                self.session, self.network, cloud.points, normalization, report
+            )
             while (piece := self.stopwatch.run("network", next, pieces, None)) is not None:
                 yield self.stopwatch.run("colours", coloured, *piece, cloud)
 

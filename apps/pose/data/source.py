@@ -6,11 +6,15 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from apps.pose.config import DataConfig, PoseConfig
 from apps.pose.data.annotations import read_truth
 from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.formats import keypoint_set
 from apps.pose.data.keypoints import KeypointSet
+from apps.pose.data.mpii import mpii_truth
+from apps.pose.people import make_people
 from core.app.embedded import embedded_folder
 from core.errors import InputError
 from core.training.session import Session
@@ -18,8 +22,6 @@ from core.training.session import Session
 
 def embedded_people(config: PoseConfig, session: Session) -> DataConfig:
     """`config.data` pointing at the embedded people, which are drawn if need be."""
-    from apps.pose.people import make_people
-
     people = config.embedded
     name = f"pose-people-{people.train}-{people.val}-seed{people.seed}"
     root = embedded_folder(
@@ -78,3 +80,8 @@ class PoseData:
     def truth(self) -> dict:
         """The validation json as evaluations take it (`read_truth`), read once; not for MPII."""
         return read_truth(self.val_json, len(self.keypoints), self.files.outside)
+
+    @cached_property
+    def mpii_truth(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same of MPII: keypoints (N, 16, 3) as x, y, v, and head sizes (N,)."""
+        return mpii_truth(self.val_json, self.head_boxes)

@@ -8,7 +8,6 @@ from torch import nn
 from apps.pose.config import EvalConfig
 from apps.pose.data.annotations import ground_truth
 from apps.pose.data.dataset import PoseDataset
-from apps.pose.data.mpii import mpii_truth
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import People, predict_people, to_results
 from apps.pose.evaluation.metrics import by_crowding, coco_ap, complete_people, crowd_ap
@@ -51,7 +50,7 @@ def compute_metrics(data: PoseData, people: People, results: list[dict]) -> dict
 def check_truth(data: PoseData) -> None:
     """Read what the metrics will want. Raises InputError where `compute_metrics` would, later."""
     if data.files.format == "mpii":
-        mpii_truth(data.val_json, data.head_boxes)
+        _ = data.mpii_truth
         return
     if data.files.format == "crowdpose":
         by_crowding(data.truth["images"])
@@ -85,7 +84,7 @@ def _part_table(data: PoseData, people: People) -> Table:
 
 def _of_mpii(data: PoseData, people: People) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Predicted (N, 16, 2) and true keypoints (N, 16, 3), and head sizes (N,)."""
-    truth, heads = mpii_truth(data.val_json, data.head_boxes)
+    truth, heads = data.mpii_truth
     return people.keypoints, truth[people.annotation], heads[people.annotation]
 
 

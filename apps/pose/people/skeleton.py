@@ -12,6 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+from apps.pose.data.keypoints import COCO_NAMES
+
 # COCO's own, in its own order: numbers of keypoints, from 1
 _LEGS = ((16, 14), (14, 12), (17, 15), (15, 13), (12, 13))
 _TRUNK = ((6, 12), (7, 13), (6, 7))
@@ -19,8 +21,7 @@ _ARMS = ((6, 8), (7, 9), (8, 10), (9, 11))
 _HEAD = ((2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7))
 BONES = (*_LEGS, *_TRUNK, *_ARMS, *_HEAD)
 SIDES = (("left", 1.0), ("right", -1.0))
-_PAIRED = ["eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"]
-KEYPOINTS = ("nose", *(f"{side}_{part}" for part in _PAIRED for side, _ in SIDES))
+KEYPOINTS = COCO_NAMES
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 from rich.progress import Progress
 
 from apps.pose.prediction.boxes import BoxFile
-from apps.pose.prediction.outputs import RESULTS, SHEET, Pictures, film, is_video, place_outputs
+from apps.pose.prediction.outputs import SHEET, Pictures, film, is_video, place_outputs
 from apps.pose.prediction.stages import Stages, image_frames, video_frames
 from apps.pose.prediction.video import SUFFIX, Camera, VideoReader
-from core.app.predicting import LeftOut
+from core.app.predicting import RECORDS, LeftOut
 from core.data.loading import BadSample
 
 
@@ -53,7 +53,7 @@ class Job:
         if pictures.thumbnails:
             place = self.output / f"{SHEET}.png"
             print(f"pictures: {self.output}, an overview: {place}")
-            print(f"keypoints in COCO's results format: {self.output / RESULTS}.json")
+            print(f"keypoints in COCO's results format: {self.output / RECORDS}.json")
 
     def _video(self, path: Path) -> None:
         try:

@@ -20,7 +20,6 @@ from core.errors import InputError
 from core.files import whole_file
 from core.pictures.sheets import in_rows, save_image, sheet
 
-RESULTS = RECORDS  # name of the images' json
 SHEET = "sheet"  # name of the overview
 THUMBNAIL = 480  # pixels of the longer side, in the overview
 ON_SHEET = 12
@@ -31,7 +30,6 @@ def place_outputs(inputs: list[Path], folder: Path, read: list[str]) -> dict[Pat
 
     Raises InputError where an input, or one of the files ``read`` besides, would be overwritten.
     """
-    inputs = list(dict.fromkeys(inputs))
     _, *names = named([SHEET, *inputs], folder, [], read)  # an image may be called sheet, too
     targets = {(folder / f"{SHEET}.png").resolve()}
     for path, name in zip(inputs, names, strict=True):
@@ -96,13 +94,15 @@ class Pictures:
 
     def encode(self, frame: Frame, picture: np.ndarray) -> np.ndarray:
         """Write one picture, in any thread."""
-        path = self.folder / f"{self.names[frame.path]}.png"
-        save_image(path, picture, compress_level=1)  # 6, the usual, takes 4 x
+        # compressed by 1: 6, the usual, takes 4 x as long
+        save_image(self.folder / self._output(frame), picture, compress_level=1)
         return picture
 
     def add(self, frame: Frame, picture: np.ndarray) -> None:
         """Note one picture; in order."""
-        self.results += records(frame)
+        # of each person, as of each input of the other apps; COCO's readers look at neither
+        source = {"input": str(frame.path), "output": self._output(frame)}
+        self.results += [{**source, **record} for record in records(frame)]
         if len(self.thumbnails) < ON_SHEET:
             small = Image.fromarray(picture)
             small.thumbnail((THUMBNAIL, THUMBNAIL))
@@ -112,9 +112,12 @@ class Pictures:
         """Write the json and the overview, where there was any picture."""
         if not self.thumbnails:
             return
-        with json_list(self.folder / f"{RESULTS}.json") as results:
+        with json_list(self.folder / f"{RECORDS}.json") as results:
             results.add(self.results)
         save_image(self.folder / f"{SHEET}.png", sheet(in_rows(self.thumbnails, columns=4)))
+
+    def _output(self, frame: Frame) -> str:
+        return f"{self.names[frame.path]}.png"
 
 
 class Film:

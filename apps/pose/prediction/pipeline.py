@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from core.tables import Table
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Boxes = list[tuple[list[float], float]]  # (x, y, width, height) in pixels, score
@@ -73,10 +75,12 @@ class Clock:
 
     def lines(self, frames: int, seconds: float) -> list[str]:
         """A table: of each stage the time for a frame, and its share of the whole run's seconds."""
-        rows = [f"  {'stage':8s} ms/frame   busy"]
-        for stage, spent in self.seconds.items():
-            rows.append(f"  {stage:8s} {1e3 * spent / max(frames, 1):8.2f} {spent / seconds:6.0%}")
-        return rows
+        rows = [
+            (stage, 1e3 * spent / max(frames, 1), spent / seconds)
+            for stage, spent in self.seconds.items()
+        ]
+        columns, forms = ("stage", "ms/frame", "busy"), {"ms/frame": "{:.2f}", "busy": "{:.0%}"}
+        return Table("", columns, rows, forms=forms).text(indent="  ").splitlines()
 
 
 @contextmanager

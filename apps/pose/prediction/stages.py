@@ -36,7 +36,7 @@ from apps.pose.prediction.video import VIDEO_SUFFIXES, Camera, VideoReader
 from core.data.images.files import SUFFIXES
 from core.data.loading import BadSample
 
-Predict = Callable[[dict], tuple[np.ndarray, np.ndarray]]  # as `inference.predictor` makes it
+Predict = Callable[[dict], tuple[np.ndarray, np.ndarray]]  # as `numpy_predictor` makes it
 Report = Callable[[str], object]  # what takes a line for a person
 MAX_REPORTED = 3  # unusable boxes of an input that are described; the others are counted
 

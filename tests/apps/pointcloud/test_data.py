@@ -527,7 +527,6 @@ def test_trajectories_of_three_kinds(tmp_path):
     assert (looks_ahead[:, 1] > 0).all()
     assert (rgbd.frame_points(redwood, 0)[:, 1] < 0).all()
     assert icl.depths[0].name == "00001.png"
-    assert rgbd.is_frames(tmp_path / "icl")
 
 
 def test_frames_that_cannot_be_used(tmp_path):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from apps.pointcloud.evaluation.pictures import side_by_side
 from apps.pointcloud.geometry.cloud import make_cloud
-from apps.pointcloud.geometry.render import View, error_colours, render, view_of
+from apps.pointcloud.geometry.render import View, render, view_of
 from apps.pointcloud.solids import KINDS, make_shape, room_scene, write_solids
 from apps.pointcloud.solids.primitives import (
     box,
@@ -229,7 +229,8 @@ def test_points_that_look_away_are_left_out():
 
 
 def test_pictures_are_written(tmp_path):
-    cloud = make_cloud(np.eye(3), None, error_colours(np.arange(3.0), 2))
+    blue, white, red = (0.23, 0.45, 0.70), (0.93, 0.92, 0.88), (0.75, 0.16, 0.16)
+    cloud = make_cloud(np.eye(3), None, [blue, white, red])
     picture = side_by_side({"before": cloud, "after": cloud.at([0])}, view_of(cloud.points))
     pixels = np.asarray(picture)
     assert picture.size[0] == 640

@@ -138,6 +138,8 @@ def test_bad_inputs_are_named_and_the_others_go_on(predict, run, films, tmp_path
     assert (tmp_path / "out/good.png").is_file()
     (record,) = json.loads((tmp_path / "out/predictions.json").read_text())
     assert record["file_name"] == "good.jpg"
+    assert Path(record["input"]).name == "good.jpg"
+    assert record["output"] == "good.png"
 
 
 def test_nothing_can_be_read(predict, run, tmp_path):
