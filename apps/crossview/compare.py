@@ -33,6 +33,7 @@ from core.app.comparing import Figures, Metric, check_lists, remembered, report,
 from core.app.runs import reopen
 from core.config import did_you_mean, entry_point
 from core.errors import InputError
+from core.models.backbone import create_backbone
 from core.pictures.sheets import save_image
 from core.training.run import Run
 from core.training.session import Session
@@ -91,7 +92,7 @@ def compare(config: CompareConfig) -> Figures:
 
 
 def check(config: CompareConfig) -> None:
-    """Raise InputError before training for what is not known or missing."""
+    """Raises InputError, before training, for what is not known, missing or cannot be opened."""
     check_lists(rows=config.rows, seeds=config.seeds)
     for row in config.rows:
         if row not in ROWS:
@@ -101,6 +102,10 @@ def check(config: CompareConfig) -> None:
             "row mixer-pretrained starts from a pretrained backbone: give --weights, or leave it "
             "out of --rows"
         )
+    for row in config.rows:
+        model = one_run(config, row, config.seeds[0]).model
+        if model.generator == "mixer":  # not after hours of other rows
+            create_backbone(model.backbone, config.base.data.size, model.weights or None)
 
 
 def one_run(config: CompareConfig, row: str, seed: int) -> CrossViewConfig:

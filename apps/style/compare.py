@@ -97,8 +97,9 @@ def check(config: CompareConfig) -> None:
                 raise InputError(f"{kind}: no {name!r}.{did_you_mean(name, known)}")
     names = ("models", "optimizers", "seeds", "balancing")
     check_lists(optional=("balancing",), **{name: getattr(config, name) for name in names})
+    start = config.base.model
     for model in config.models:
-        create_backbone(model, config.base.model.image_size)
+        create_backbone(model, start.image_size, start.weights or None)
 
 
 def rows(config: CompareConfig) -> list[str]:

@@ -67,6 +67,7 @@ def test_each_way_of_balancing_is_alone():
         (["--optimizers", "adam", "adamx"], "optimizers: no 'adamx'. Did you mean adam"),
         (["--models", "mixer_c16_l2_p8", "mixer_b17"], "mixer_b17"),
         (["--balancing", "focl"], "balancing: no 'focl'. Did you mean focal"),
+        (["--base.model.weights", "/nope"], "/nope does not exist; weights are"),
         (["--seeds", 1, 1], "seeds are (1, 1): give one at least, and none twice"),
     ],
 )
