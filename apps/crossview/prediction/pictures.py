@@ -32,7 +32,7 @@ def draw_one(
         output = draw_views(network, *views)
     output = {key: value[0].cpu() for key, value in output.items()}
     enlarge = max(1, round(ENLARGED / source.shape[1]))
-    save_image(folder / f"{name}{IMAGE}", as_pixels(output["image"]))
+    print(save_image(folder / f"{name}{IMAGE}", as_pixels(output["image"])), flush=True)
     columns = {title: [image] for title, image in stages(network, source, ids, output).items()}
     save_image(folder / f"{name}{SHEET}", image_sheet(columns, enlarge))
     record = {"sheet": f"{name}{SHEET}"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -80,8 +80,7 @@ def embedded_paintings(config: StyleConfig, session: Session) -> Path:
 
     what = config.embedded
     name = f"style-paintings-{what.train}-{what.val}-{what.size}px-seed{what.seed}"
-    options = {"train": what.train, "val": what.val, "seed": what.seed, "size": what.size}
-    return embedded_folder(session, name, partial(write_paintings, **options))
+    return embedded_folder(session, name, partial(write_paintings, **asdict(what)))
 
 
 def prepared(images: Dataset, protocol: str, network: Classifier) -> Dataset:

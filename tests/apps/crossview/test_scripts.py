@@ -94,6 +94,7 @@ def test_prediction_of_validation_pairs(trained, command, tmp_path):
     names = sorted(path.name for path in tmp_path.glob("*.png"))
     assert names == [f"0000{i}{end}.png" for i in (0, 2) for end in ("-candidates", "-sheet", "")]
     assert Image.open(tmp_path / "00000.png").size == (32, 32)
+    assert f"{tmp_path / '00002.png'}" in done.output
     records = json.loads((tmp_path / "predictions.json").read_text())
     assert [record["output"] for record in records] == ["00000.png", "00002.png"]
     for record in records:
