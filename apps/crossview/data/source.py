@@ -21,7 +21,7 @@ class PairData:
     """
 
     def __init__(self, config: CrossViewConfig, session: Session):
-        self.config, self.data = config, config.data
+        self.data = config.data
         if not config.data.root:
             root = embedded_towns(config, session)
             self.data = replace(config.data, root=str(root), layout="panels", order="crossmlp")

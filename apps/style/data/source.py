@@ -35,7 +35,7 @@ class StyleData:
         if config.eval.batch_size < 1:  # said before step 1, not at the first evaluation
             raise InputError(f"eval.batch_size is {config.eval.batch_size}: at least 1")
         self.config, self.session = config, session
-        self.files = config.data
+        self.data = config.data
         if not (config.data.root or config.data.csv):
             if config.data.classes:
                 raise InputError(
@@ -43,11 +43,11 @@ class StyleData:
                     "styles: give WikiArt as --data.root or --data.csv"
                 )
             root = embedded_paintings(config, session)
-            self.files = replace(config.data, root=str(root))
+            self.data = replace(config.data, root=str(root))
 
     def open(self, split: str) -> Dataset | LabelledStream:
         """One side of the split, without a transform."""
-        return open_paintings(self.files, split, report=self.session.print)
+        return open_paintings(self.data, split, report=self.session.print)
 
     def train(self, images, network: Classifier) -> Dataset | LabelledStream:
         """`images` with the augmentation and the sampling of the configuration."""
