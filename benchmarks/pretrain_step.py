@@ -100,17 +100,17 @@ def rounds(options: argparse.Namespace) -> dict[str, list[float]]:
         images.system(label)
     training = Training(options, images)
     one, many = (running(images, options.batch, workers) for workers in (1, options.workers))
-    kept = list(itertools.islice(one.batches(), 4))
-    memory = Running(itertools.cycle([training.run.session.to_device(b) for b in kept]), 0)
-    found: dict[str, list[float]] = {"loader": [], "training": [], "both": [], "waiting": []}
+    batches = list(itertools.islice(one.batches(), 4))
+    memory = Running(itertools.cycle([training.run.session.to_device(b) for b in batches]), 0)
+    rates: dict[str, list[float]] = {"loader": [], "training": [], "both": [], "waiting": []}
     for repeat in range(options.repeats + 1):
         loader = loader_rate(one, options.steps, options.batch)
         alone, _ = training.measure(memory)
         both, waiting = training.measure(many)
         if repeat:
-            for values, value in zip(found.values(), (loader, alone, both, waiting), strict=True):
+            for values, value in zip(rates.values(), (loader, alone, both, waiting), strict=True):
                 values.append(value)
-    return found
+    return rates
 
 
 def running(images: FractalImages, batch: int, workers: int) -> Running:
@@ -118,16 +118,16 @@ def running(images: FractalImages, batch: int, workers: int) -> Running:
     return Running(loader.batches(), PREFETCH * workers)
 
 
-def report(found: dict[str, list[float]], options: argparse.Namespace) -> None:
-    needed = [a / b for a, b in zip(found["training"], found["loader"], strict=True)]
-    slower = [1 - b / t for b, t in zip(found["both"], found["training"], strict=True)]
+def report(rates: dict[str, list[float]], options: argparse.Namespace) -> None:
+    needed = [a / b for a, b in zip(rates["training"], rates["loader"], strict=True)]
+    slower = [1 - b / t for b, t in zip(rates["both"], rates["training"], strict=True)]
     size = f"{options.size} pixels, {options.points} points at {options.fractal_size} pixels"
     print(f"{options.model} at {size}; batch {options.batch}, {device()}")
     print("median (range) of the rounds")
-    line("images/s of one loader process", found["loader"], "{:.0f}")
-    line("images/s of training from memory", found["training"], "{:.0f}")
-    line(f"images/s of both, {options.workers} loader process(es)", found["both"], "{:.0f}")
-    line("share of the step that waits for data", found["waiting"], "{:.1%}")
+    line("images/s of one loader process", rates["loader"], "{:.0f}")
+    line("images/s of training from memory", rates["training"], "{:.0f}")
+    line(f"images/s of both, {options.workers} loader process(es)", rates["both"], "{:.0f}")
+    line("share of the step that waits for data", rates["waiting"], "{:.1%}")
     line("share of training's speed that is lost", slower, "{:.1%}")
     line("cores for data that each training process needs", needed, "{:.2f}")
 

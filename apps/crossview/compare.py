@@ -18,13 +18,12 @@ import torch
 from PIL import Image
 
 from apps.crossview.config import CrossViewConfig
-from apps.crossview.data.pairs import some_pairs
+from apps.crossview.data.pairs import Pairs, some_pairs
 from apps.crossview.data.source import PairData
 from apps.crossview.data.views import views_of
-from apps.crossview.evaluation import baselines
 from apps.crossview.evaluation.perceptual import PerceptualNetworks
 from apps.crossview.evaluation.pictures import image_sheet
-from apps.crossview.evaluation.scoring import by_baseline, evaluate, score
+from apps.crossview.evaluation.scoring import evaluate, score_baselines
 from apps.crossview.models.network import Generator, draw_views
 from apps.crossview.presets import debug as debug_run
 from apps.crossview.presets import towns_small
@@ -34,6 +33,7 @@ from core.app.comparing import Figures, Metric, check_lists, remembered, report,
 from core.app.runs import reopen
 from core.config import did_you_mean, entry_point
 from core.errors import InputError
+from core.models.backbone import create_backbone
 from core.pictures.sheets import save_image
 from core.training.run import Run
 from core.training.session import Session
@@ -83,15 +83,16 @@ def compare(config: CompareConfig) -> Figures:
 
     group = "val" if config.base.data.root else "towns"
     figures, session = train_all([group], config.rows, config.seeds, train_one, measure, "ssim")
-    notes = ["", *baseline_lines(session, config)]
+    data = PairData(config.base, session)
+    notes = ["", *baseline_lines(session, data, config.base)]
     if session.is_main:
         report(config.out, config, METRICS, config.seeds, figures, notes)
-        print(save_image(Path(config.out) / "grid.png", grid(session, config)))
+        print(save_image(Path(config.out) / "grid.png", grid(session, data.val(), config)))
     return figures
 
 
 def check(config: CompareConfig) -> None:
-    """Raise InputError before training for what is not known or missing."""
+    """Raises InputError, before training, for what is not known, missing or cannot be opened."""
     check_lists(rows=config.rows, seeds=config.seeds)
     for row in config.rows:
         if row not in ROWS:
@@ -101,6 +102,10 @@ def check(config: CompareConfig) -> None:
             "row mixer-pretrained starts from a pretrained backbone: give --weights, or leave it "
             "out of --rows"
         )
+    for row in config.rows:
+        model = one_run(config, row, config.seeds[0]).model
+        if model.generator == "mixer":  # not after hours of other rows
+            create_backbone(model.backbone, config.base.data.size, model.weights or None)
 
 
 def one_run(config: CompareConfig, row: str, seed: int) -> CrossViewConfig:
@@ -124,24 +129,18 @@ def measure(run: Run) -> dict[str, dict[str, float]]:
     return {"": remembered(path, best.checkpoint, run.session, on_validation)}
 
 
-def baseline_lines(session: Session, config: CompareConfig) -> list[str]:
+def baseline_lines(session: Session, data: PairData, config: CrossViewConfig) -> list[str]:
     """A line for each baseline; all processes call it."""
-    data = PairData(config.base, session)
-    val = data.val()
-    fitted = baselines.fit_baselines(data.train(augmented=False), config.base.direction)
     lines = []
-    for name in baselines.NAMES:
-        predict = by_baseline(fitted, name)
-        scores = score(session, predict, val, config.base, PerceptualNetworks())
+    for name, scores in score_baselines(session, data, config, PerceptualNetworks()).items():
         known = [f"{m.name} {scores[m.name]:.4f}" for m in METRICS if m.name in scores]
         lines.append(f"  baseline, {name}: {', '.join(known)}")
     return lines
 
 
 @torch.inference_mode()
-def grid(session: Session, config: CompareConfig) -> Image.Image:
+def grid(session: Session, val: Pairs, config: CompareConfig) -> Image.Image:
     """The same validation pairs as the first seed's runs draw them."""
-    val = PairData(config.base, session).val()
     views = views_of(session.to_device(some_pairs(val, SHOWN)), config.base.direction)
     columns = {"source": views.source, "map": val.palette.paint(views.ids)}
     for row in config.rows:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
-
-# isort: split
-
 from apps.crossview.config import CrossViewConfig
 from apps.crossview.data.source import PairData
-from apps.crossview.evaluation import baselines
 from apps.crossview.evaluation.perceptual import open_perceptual
 from apps.crossview.evaluation.pictures import sample_sheet
 from apps.crossview.evaluation.report import metrics_table
-from apps.crossview.evaluation.scoring import by_baseline, by_network, check_fit, score
+from apps.crossview.evaluation.scoring import (
+    by_network,
+    check_fit,
+    score,
+    score_baselines,
+)
 from apps.crossview.models.network import Generator
 from core.app.commands import Report, Words, evaluation_command
 from core.config import entry_point
@@ -36,19 +36,13 @@ class Options:
 def report(session: Session, words: Words) -> Report:
     """Figures of the generator and of the baselines; all processes call it."""
     config, network = words.run.config, words.run.network
-    data, perceptual = (
-        PairData(config, session),
-        open_perceptual(words.options.weights, session.device),
-    )
+    perceptual = open_perceptual(words.options.weights, session.device)
+    data = PairData(config, session)
     val = data.val()
     check_fit(network, val)
-    fitted = baselines.fit_baselines(data.train(augmented=False), config.direction)
-    predictors = {network.config.generator: by_network(network)}
-    predictors |= {name: by_baseline(fitted, name) for name in baselines.NAMES}
-    figures = {
-        name: score(session, predict, val, config, perceptual)
-        for name, predict in predictors.items()
-    }
+    scores = score(session, by_network(network), val, config, perceptual)
+    figures = {network.config.generator: scores}
+    figures |= score_baselines(session, data, config, perceptual)
     page = words.output / "pictures" / "samples.png"
     sample_sheet(session, network, val, config.direction, page)
     if session.is_main:

@@ -12,10 +12,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
-
-# isort: split
-
 from apps.crossview.config import CrossViewConfig
 from apps.crossview.data.source import PairData
 from apps.crossview.models.network import Generator

@@ -8,11 +8,13 @@ unequal classes.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
-from apps.style.config import CompareConfig, StyleConfig
-from apps.style.presets import BALANCING, COMPARISONS, OPTIMIZERS, balanced
+from apps.style.config import StyleConfig
+from apps.style.presets import BALANCING, OPTIMIZERS, balanced, wikiart7_small
+from apps.style.presets import debug as debug_run
 from apps.style.train import train
 from core.app.commands import comparison_command
 from core.app.comparing import Metric, Scores, check_lists, report, scores_of, train_all
@@ -20,6 +22,56 @@ from core.config import did_you_mean, entry_point
 from core.errors import InputError
 from core.models.backbone import create_backbone
 from core.training.run import Run
+
+Figure = Literal["top1", "top5", "balanced_accuracy", "macro_f1", "calibration_error"]
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """Which runs; `base` says everything but backbone, optimizer, balancing, seed and folder."""
+
+    base: StyleConfig = field(default_factory=wikiart7_small)
+    models: tuple[str, ...] = ("mixer_c128_l4_p8", "vit_c128_l3_p8")
+    optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
+    balancing: tuple[str, ...] = ()  # of BALANCING, each with each optimizer; none: as base says
+    seeds: tuple[int, ...] = (0, 1, 2)
+    metric: Figure = "top1"  # of the validation paintings, at the end of a run
+    out: str = "runs/style/compare"
+
+
+def wikiart7() -> CompareConfig:
+    """Seven styles, six optimizers, a small Mixer and a ViT of its size: set --base.data.csv."""
+    return CompareConfig()
+
+
+def wikiart7_long_tail() -> CompareConfig:
+    """Every way of treating unequal classes on seven styles, the largest of 32 times the smallest.
+
+    Set --base.data.csv. The validation paintings are as many of each style.
+    """
+    base = wikiart7_small()
+    base = replace(base, data=replace(base.data, long_tail=32.0), run=replace(base.run, epochs=30))
+    return CompareConfig(
+        base,
+        models=("mixer_c128_l4_p8",),
+        optimizers=("adam",),
+        balancing=tuple(BALANCING),
+        out="runs/style/long_tail",
+    )
+
+
+def debug() -> CompareConfig:
+    """Two optimizers on a few embedded paintings, 2 steps each: does everything run?"""
+    return CompareConfig(
+        debug_run(),
+        models=("mixer_c16_l2_p8",),
+        optimizers=("adam", "sgd"),
+        seeds=(0, 1),
+        out="runs/style/compare_debug",
+    )
+
+
+PRESETS = {make.__name__: make for make in (wikiart7, wikiart7_long_tail, debug)}
 
 
 def compare(config: CompareConfig) -> Scores:
@@ -45,8 +97,9 @@ def check(config: CompareConfig) -> None:
                 raise InputError(f"{kind}: no {name!r}.{did_you_mean(name, known)}")
     names = ("models", "optimizers", "seeds", "balancing")
     check_lists(optional=("balancing",), **{name: getattr(config, name) for name in names})
+    start = config.base.model
     for model in config.models:
-        create_backbone(model, config.base.model.image_size)
+        create_backbone(model, start.image_size, start.weights or None)
 
 
 def rows(config: CompareConfig) -> list[str]:
@@ -67,7 +120,7 @@ def one_run(config: CompareConfig, model: str, row: str, seed: int) -> StyleConf
 
 @entry_point
 def main() -> None:
-    comparison_command(compare, COMPARISONS)
+    comparison_command(compare, PRESETS)
 
 
 if __name__ == "__main__":

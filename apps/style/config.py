@@ -1,4 +1,4 @@
-"""Everything that a style run, or a table of runs, is told; the presets are in presets.py."""
+"""Everything that a style run is told; the presets are in presets.py."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from core.data.augment import AugmentConfig
 from core.models.network import ClassifierConfig
 from core.training.optim import OptimConfig
 from core.training.run_config import RunConfig
-
-Metric = Literal["top1", "top5", "balanced_accuracy", "macro_f1", "calibration_error"]
 
 
 @dataclass(frozen=True)
@@ -81,16 +79,3 @@ class StyleConfig:
     eval: EvalConfig = EvalConfig()
     optim: OptimConfig = OptimConfig(weight_decay=0.1)
     run: RunConfig = field(default_factory=RunConfig)
-
-
-@dataclass(frozen=True)
-class CompareConfig:
-    """Which runs; `base` says everything but backbone, optimizer, balancing, seed and folder."""
-
-    base: StyleConfig = field(default_factory=StyleConfig)
-    models: tuple[str, ...] = ("mixer_c128_l4_p8", "vit_c128_l3_p8")
-    optimizers: tuple[str, ...] = ("adam",)  # of OPTIMIZERS (presets.py)
-    balancing: tuple[str, ...] = ()  # of BALANCING, each with each optimizer; none: as base says
-    seeds: tuple[int, ...] = (0, 1, 2)
-    metric: Metric = "top1"  # of the validation paintings, at the end of a run
-    out: str = "runs/style/compare"

@@ -7,7 +7,8 @@ paintings are taken. What cannot be read is named, and the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +34,14 @@ from core.training.session import Session, build_accelerator
 TOP = 5
 
 
+@dataclass(frozen=True)
+class Painting:
+    """An image, and where it is from."""
+
+    source: str
+    image: Image.Image
+
+
 @entry_point
 def main() -> None:
     words = prediction_parser(__doc__, "images or folders", count=12).parse_intermixed_args()
@@ -49,12 +58,12 @@ def items_of(
     """The images that are named, or validation paintings of the run, evenly over them."""
     if files := find_images(inputs):
         limit = run.config.data.max_pixels
-        return [Item(str(file), partial(decode, str(file), limit)) for file in files]
+        return [item_of(str(file), partial(decode, str(file), limit)) for file in files]
     val = StyleData(run.config, session).val(run.network)
     images = with_transform(val, None)  # as a person sees them
     places = evenly_spaced(len(val), count)
     names = val.names if hasattr(val, "names") else range(len(val))  # a stream has none
-    return [Item(str(names[i]), partial(image_of, images, i)) for i in places]
+    return [item_of(str(names[i]), partial(image_of, images, i)) for i in places]
 
 
 def image_of(images: Dataset, index: int) -> Image.Image:
@@ -62,13 +71,17 @@ def image_of(images: Dataset, index: int) -> Image.Image:
     return images[index]["image"]
 
 
+def item_of(source: str, read: Callable[[], Image.Image]) -> Item:
+    return Item(source, lambda: Painting(source, read()))
+
+
 def predict(
-    session: Session, run: TrainedRun[StyleConfig], name: str, image: Image.Image, folder: Path
+    session: Session, run: TrainedRun[StyleConfig], name: str, painting: Painting, folder: Path
 ) -> dict:
     """{"styles": the likeliest styles of one painting and their probabilities}; and its picture."""
     network, backbone = run.network, run.network.backbone
     transform = eval_transform(run.config.protocol, backbone.image_size, backbone.normalization)
-    pixels = transform(image).to(session.device)  # (3, H, W)
+    pixels = transform(painting.image).to(session.device)  # (3, H, W)
     with torch.inference_mode(), session.accelerator.autocast():
         probabilities = network(pixels[None]).float().softmax(-1)[0].cpu()  # (K,)
         best = probabilities.topk(min(TOP, len(probabilities)))
@@ -76,9 +89,9 @@ def predict(
     names = [network.classes[i] for i in best.indices.tolist()]
     styles = dict(zip(names, best.values.tolist(), strict=True))
     view = shown(pixels.cpu(), backbone.normalization)
-    save_image(folder / f"{name}.jpg", explained(image, view, drops, styles))
+    save_image(folder / f"{name}.jpg", explained(painting.image, view, drops, styles))
     words = ", ".join(f"{style} {100 * share:.1f}%" for style, share in styles.items())
-    print(f"{name}: {words}", flush=True)
+    print(f"{painting.source}: {words}", flush=True)
     return {"styles": styles}
 
 

@@ -1,10 +1,10 @@
-"""The presets of train.py and compare.py; the optimizers and the ways of balancing by name."""
+"""The presets by name; the optimizers and the ways of balancing that compare.py compares."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from apps.style.config import CompareConfig, DataConfig, EmbeddedConfig, StyleConfig
+from apps.style.config import DataConfig, EmbeddedConfig, StyleConfig
 from core.data.augment import AugmentConfig
 from core.models.network import ClassifierConfig
 from core.training.optim import OptimConfig, ScheduleConfig
@@ -145,41 +145,3 @@ def wikiart7_small() -> StyleConfig:
 
 WIKIART = (wikiart_mixer_s16, wikiart_mixer_b16, wikiart_mixer_l16, wikiart_vit_b16, wikiart_hub)
 PRESETS = {make.__name__: make for make in (demo, debug, wikiart7_small, *WIKIART)}
-
-
-def compare_wikiart7() -> CompareConfig:
-    """Seven styles, six optimizers, a small Mixer and a ViT of its size: set --base.data.csv."""
-    return CompareConfig(wikiart7_small(), optimizers=tuple(OPTIMIZERS))
-
-
-def compare_wikiart7_long_tail() -> CompareConfig:
-    """Every way of treating unequal classes on seven styles, the largest of 32 times the smallest.
-
-    Set --base.data.csv. The validation paintings are as many of each style.
-    """
-    base = wikiart7_small()
-    base = replace(base, data=replace(base.data, long_tail=32.0), run=replace(base.run, epochs=30))
-    return CompareConfig(
-        base,
-        models=("mixer_c128_l4_p8",),
-        balancing=tuple(BALANCING),
-        out="runs/style/long_tail",
-    )
-
-
-def compare_debug() -> CompareConfig:
-    """Two optimizers on a few embedded paintings, 2 steps each: does everything run?"""
-    return CompareConfig(
-        debug(),
-        models=("mixer_c16_l2_p8",),
-        optimizers=("adam", "sgd"),
-        seeds=(0, 1),
-        out="runs/style/compare_debug",
-    )
-
-
-COMPARISONS = {
-    "wikiart7": compare_wikiart7,
-    "wikiart7_long_tail": compare_wikiart7_long_tail,
-    "debug": compare_debug,
-}

@@ -23,6 +23,7 @@ import numpy as np
 
 from apps.crossview.data.panels import ORDERS
 from apps.crossview.data.splits import read_list
+from core.data.images.labelled import some_of
 from core.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -94,7 +95,7 @@ def listed_records(root: str, lists: str, split: str) -> list[Record]:
     files, names = _one_each(images, lambda path: _key(path.name)), read_list(texts[0])[0]
     if absent := [name for name in names if _key(name) not in files]:
         count = f"{len(absent)} of {len(names)}"
-        raise InputError(f"{texts[0]}: {count} files are not in {root}: {_some(absent)}")
+        raise InputError(f"{texts[0]}: {count} files are not in {root}: {some_of(absent, SHOWN)}")
     paths = sorted({files[_key(name)] for name in names})
     return [Record(path.name, {"panels": path}) for path in paths]
 
@@ -108,11 +109,6 @@ def _one_each(paths: Iterable[Path], name_of: Callable[[Path], str]) -> dict[str
             raise InputError(f"{by_name[name]} and {path} have one name: which of them is meant?")
         by_name[name] = path
     return by_name
-
-
-def _some(names: list[str]) -> str:
-    """The first few of many, for a message."""
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def _key(name: str) -> str:
@@ -175,7 +171,7 @@ def _check_pairs(base: Path, files: dict[str, dict[str, Path]]) -> None:
         if unpaired := sorted(files["aerial"].keys() ^ by_place.keys()):
             raise InputError(
                 f"{base}: {len(unpaired)} names are in only one of aerial and {panel}: "
-                f"{_some(unpaired)}. Remove them or complete the pairs"
+                f"{some_of(unpaired, SHOWN)}. Remove them or complete the pairs"
             )
 
 

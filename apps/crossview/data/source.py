@@ -21,12 +21,12 @@ class PairData:
     """
 
     def __init__(self, config: CrossViewConfig, session: Session):
-        self.config, self.data = config, config.data
+        self.data = config.data
         if not config.data.root:
             root = embedded_towns(config, session)
             self.data = replace(config.data, root=str(root), layout="panels", order="crossmlp")
-        target = SIDES[config.direction][1]
-        maps = self.val().maps
+        self._val = Pairs(self.data, "val")
+        target, maps = SIDES[config.direction][1], self._val.maps
         if maps and f"{target}_map" not in maps:
             raise InputError(
                 f"direction {config.direction} needs maps of the {target} images, and "
@@ -37,7 +37,7 @@ class PairData:
         return Pairs(self.data, "train", training=augmented)
 
     def val(self) -> Pairs:
-        return Pairs(self.data, "val")
+        return self._val
 
 
 def embedded_towns(config: CrossViewConfig, session: Session) -> Path:

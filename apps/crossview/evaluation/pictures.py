@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from apps.crossview.config import Direction
+from apps.crossview.data.maps import Palette
 from apps.crossview.data.pairs import Pairs, some_pairs
 from apps.crossview.data.views import views_of
 from apps.crossview.models.network import Generator, draw_views
@@ -35,13 +36,18 @@ def sample_sheet(
         views = views_of(session.to_device(some_pairs(val, SHOWN)), direction)
         output = draw_views(network, views.source, views.ids)
         columns = {"source": views.source, "true map": val.palette.paint(views.ids)}
-        if "coarse" in output:
-            columns["coarse"] = output["coarse"]
-        columns["made"] = output["image"]
-        if "ids" in output:
-            columns["drawn map"] = val.palette.paint(output["ids"])
+        columns |= drawn_columns(output, val.palette)
         save_image(path, image_sheet(columns | {"real": views.target}))
     return path
+
+
+def drawn_columns(output: Mapping[str, Tensor], palette: Palette) -> dict[str, Tensor]:
+    """What a generator drew, by title, from the coarse image to the map: of `draw_views`."""
+    columns = {"coarse": output["coarse"]} if "coarse" in output else {}
+    columns["made"] = output["image"]
+    if "ids" in output:
+        columns["drawn map"] = palette.paint(output["ids"])
+    return columns
 
 
 def image_sheet(columns: Mapping[str, Sequence[Tensor]], enlarge: int = 1) -> Image.Image:

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from apps.crossview.config import CrossViewConfig
 from apps.crossview.data.pairs import Pairs
+from apps.crossview.data.source import PairData
 from apps.crossview.data.views import Views, views_of
-from apps.crossview.evaluation.baselines import Baselines
+from apps.crossview.evaluation.baselines import NAMES, fit_baselines
 from apps.crossview.evaluation.metrics import confusion_counts, image_metrics, map_scores
 from apps.crossview.evaluation.perceptual import (
     PerceptualNetworks,
@@ -39,10 +40,6 @@ def by_network(network: Generator) -> Predictor:
     return lambda views, index: draw_views(network, views.source, views.ids)
 
 
-def by_baseline(fitted: Baselines, name: str) -> Predictor:
-    return lambda views, index: {"image": fitted.predict(name, views.ids, index)}
-
-
 def score(
     session: Session,
     predict: Predictor,
@@ -63,6 +60,18 @@ def score(
 
     options = {"workers": config.data.workers, "skip_bad": config.data.skip_bad}
     return summary(collect(session, val, per_sample, config.eval.batch_size, **options))
+
+
+def score_baselines(
+    session: Session, data: PairData, config: CrossViewConfig, perceptual: PerceptualNetworks
+) -> dict[str, dict[str, float]]:
+    """Mean metrics of each baseline, by its name; all processes call it."""
+    fitted, val = fit_baselines(data.train(augmented=False), config.direction), data.val()
+
+    def by_baseline(name: str) -> Predictor:
+        return lambda views, index: {"image": fitted.predict(name, views.ids, index)}
+
+    return {name: score(session, by_baseline(name), val, config, perceptual) for name in NAMES}
 
 
 def summary(values: dict[str, Tensor]) -> dict[str, float]:

@@ -89,5 +89,5 @@ class CascadeMixer(nn.Module):
         for block in self.blocks:
             x1, x2 = block(x1, x2)
         # crossed: the source's stream ends as the target's map, the map's as the target's image
-        output = {"coarse": self.image_head(x2), "map": self.map_head(x1)}
-        return output | {"feature": self.feature(x2)}
+        coarse, drawn_map = self.image_head(x2), self.map_head(x1)
+        return {"coarse": coarse, "map": drawn_map, "feature": self.feature(x2)}

@@ -44,9 +44,12 @@ class Selection(nn.Module):
         y = self.mix(torch.cat([*pooled, x], 1))  # (B, F', H, W)
         attention = self.attend(y).softmax(1)  # (B, N, H, W), a sum of 1 over the candidates
         candidates = self.propose(y).tanh().unflatten(1, (-1, 3))  # (B, N, 3, H, W)
-        output = {"image": (attention[:, :, None] * candidates).sum(1)}
-        output |= {"candidates": candidates, "attention": attention}
-        return output | {"uncertainty": self.doubt(attention).sigmoid()}
+        return {
+            "image": (attention[:, :, None] * candidates).sum(1),
+            "candidates": candidates,
+            "attention": attention,
+            "uncertainty": self.doubt(attention).sigmoid(),
+        }
 
 
 def _spread(small: Tensor, like: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from apps.crossview.evaluation.pictures import as_pixels, image_sheet, weights_image
+from apps.crossview.evaluation.pictures import as_pixels, drawn_columns, image_sheet, weights_image
 from apps.crossview.models.network import Generator, draw_views
 from apps.crossview.prediction.readers import Content, needs_map
 from core.pictures.sheets import save_image
@@ -32,7 +32,7 @@ def draw_one(
         output = draw_views(network, *views)
     output = {key: value[0].cpu() for key, value in output.items()}
     enlarge = max(1, round(ENLARGED / source.shape[1]))
-    save_image(folder / f"{name}{IMAGE}", as_pixels(output["image"]))
+    print(save_image(folder / f"{name}{IMAGE}", as_pixels(output["image"])), flush=True)
     columns = {title: [image] for title, image in stages(network, source, ids, output).items()}
     save_image(folder / f"{name}{SHEET}", image_sheet(columns, enlarge))
     record = {"sheet": f"{name}{SHEET}"}
@@ -49,11 +49,7 @@ def stages(
     columns = {"source": source}
     if needs_map(network):
         columns["given map"] = network.palette.paint(ids)
-    if "coarse" in output:
-        columns["coarse"] = output["coarse"]
-    columns["made"] = output["image"]
-    if "ids" in output:
-        columns["drawn map"] = network.palette.paint(output["ids"])
+    columns |= drawn_columns(output, network.palette)
     if "uncertainty" in output:  # (1, H, W)
         columns["uncertainty"] = weights_image(output["uncertainty"][0].float())
     return columns

@@ -17,14 +17,14 @@ from typing import Any, Literal
 import numpy as np
 
 from apps.style.config import DataConfig
-from apps.style.data.files import Report, present_files
+from apps.style.data.files import Reporter, present_files
 from apps.style.data.lists import SIDES
 from apps.style.data.protocols import known_classes, protocol
 from apps.style.data.sides import folder_of_lists, open_all, sides_of
 from apps.style.data.splits import long_tailed
 from apps.style.data.stream_split import InTurn, open_stream_side
 from core.config import did_you_mean
-from core.data.images.labelled import LabelledImages
+from core.data.images.labelled import LabelledImages, some_of
 from core.data.streams.labelled import LabelledStream
 from core.errors import InputError
 
@@ -33,7 +33,7 @@ def open_paintings(
     config: DataConfig,
     split: Literal["train", "val"],
     transform: Callable | None = None,
-    report: Report = print,
+    report: Reporter = print,
 ) -> LabelledImages | LabelledStream | InTurn:
     """One side of the split: items {"image", "label"}; `classes` are the names, for both the same.
 
@@ -107,13 +107,12 @@ def _read(read: Callable[[int], str | bytes], places: Sequence[int], index: int)
     return read(places[index])
 
 
-def _check_classes(images: LabelledImages, split: str, report: Report) -> None:
+def _check_classes(images: LabelledImages, split: str, report: Reporter) -> None:
     empty = [images.classes[i] for i in np.flatnonzero(class_counts(images) == 0)]
     if empty and split == "train":
         raise InputError(
             f"{images}: no image of {len(empty)} of {len(images.classes)} classes: "
-            f"{', '.join(empty[:5])}{', ...' * (len(empty) > 5)}. Add some, or choose other "
-            "--data.classes"
+            f"{some_of(empty)}. Add some, or choose other --data.classes"
         )
     if empty:
         report(f"no validation image of {', '.join(empty)}: these classes are not measured")

@@ -9,7 +9,7 @@ from pathlib import Path
 from core.data.images.files import SUFFIXES
 from core.errors import InputError
 
-Report = Callable[[str], object]  # takes a line for a person
+Reporter = Callable[[str], object]  # takes a line for a person
 
 # Broken in the zip: github.com/cs-chan/ArtGAN/issues/4 and /14.
 CORRUPT = (
@@ -34,7 +34,7 @@ def check_folders(root: str, paths: Sequence[str], lists: str) -> None:
             )
 
 
-def present_files(paths: Mapping[int, str], allowed: int, report: Report) -> list[int]:
+def present_files(paths: Mapping[int, str], allowed: int, report: Reporter) -> list[int]:
     """The keys of files that are there and not known to be broken; the others are reported.
 
     Raises InputError where more than `allowed` are missing.

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from apps.style.config import DataConfig
-from apps.style.data.files import Report, check_folders
+from apps.style.data.files import Reporter, check_folders
 from apps.style.data.lists import Listing, artist_of, read_csv, read_lists
 from apps.style.data.splits import artist_split, stratified_split
 from core.data.images.labelled import LabelledImages
@@ -57,7 +57,7 @@ def _official_images(root: str, split: str) -> tuple[LabelledImages, list[str]]:
 
 
 def sides_of(
-    config: DataConfig, images: LabelledImages, sides: Sequence[str], split: str, report: Report
+    config: DataConfig, images: LabelledImages, sides: Sequence[str], split: str, report: Reporter
 ) -> np.ndarray:
     """The side of each image: (N,)."""
     if config.split == "official":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class StyleData:
         if config.eval.batch_size < 1:  # said before step 1, not at the first evaluation
             raise InputError(f"eval.batch_size is {config.eval.batch_size}: at least 1")
         self.config, self.session = config, session
-        self.files = config.data
+        self.data = config.data
         if not (config.data.root or config.data.csv):
             if config.data.classes:
                 raise InputError(
@@ -43,11 +43,11 @@ class StyleData:
                     "styles: give WikiArt as --data.root or --data.csv"
                 )
             root = embedded_paintings(config, session)
-            self.files = replace(config.data, root=str(root))
+            self.data = replace(config.data, root=str(root))
 
     def open(self, split: str) -> Dataset | LabelledStream:
         """One side of the split, without a transform."""
-        return open_paintings(self.files, split, report=self.session.print)
+        return open_paintings(self.data, split, report=self.session.print)
 
     def train(self, images, network: Classifier) -> Dataset | LabelledStream:
         """`images` with the augmentation and the sampling of the configuration."""
@@ -80,8 +80,7 @@ def embedded_paintings(config: StyleConfig, session: Session) -> Path:
 
     what = config.embedded
     name = f"style-paintings-{what.train}-{what.val}-{what.size}px-seed{what.seed}"
-    options = {"train": what.train, "val": what.val, "seed": what.seed, "size": what.size}
-    return embedded_folder(session, name, partial(write_paintings, **options))
+    return embedded_folder(session, name, partial(write_paintings, **asdict(what)))
 
 
 def prepared(images: Dataset, protocol: str, network: Classifier) -> Dataset:

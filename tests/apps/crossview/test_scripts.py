@@ -23,7 +23,7 @@ from apps.crossview.models.network import Generator
 from apps.crossview.prediction.readers import read_image
 from apps.crossview.presets import debug
 from apps.crossview.towns import write_towns
-from core import InputError
+from core import InputError, create_backbone
 from core.app.runs import reopen
 from core.checkpoints import find_checkpoint
 from core.training.session import Session
@@ -94,6 +94,7 @@ def test_prediction_of_validation_pairs(trained, command, tmp_path):
     names = sorted(path.name for path in tmp_path.glob("*.png"))
     assert names == [f"0000{i}{end}.png" for i in (0, 2) for end in ("-candidates", "-sheet", "")]
     assert Image.open(tmp_path / "00000.png").size == (32, 32)
+    assert f"{tmp_path / '00002.png'}" in done.output
     records = json.loads((tmp_path / "predictions.json").read_text())
     assert [record["output"] for record in records] == ["00000.png", "00002.png"]
     for record in records:
@@ -293,6 +294,26 @@ def test_comparison(towns, tmp_path, command):
     assert "give --weights" in done.output
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--weights", "/nope"], "/nope does not exist; weights are"),
+        (["--weights", "W", "--base.model.backbone", "mixer_c32_l1_p8"], "holds a Mixer of"),
+        (["--weights", "W", "--base.data.size", 28, 28], "28"),
+    ],
+)
+def test_a_comparison_opens_its_weights_before_it_trains(tmp_path, command, words, expected):
+    weights = tmp_path / "weights"
+    create_backbone("mixer_c16_l1_p8", 32).save_pretrained(weights)
+    words = [str(weights) if word == "W" else word for word in words]
+    rows = ["--rows", "pix2pix", "mixer-pretrained"]
+    model = ["--base.model.backbone", "mixer_c16_l1_p8"]
+    done = command(compare.main, "debug", *rows, *model, *words, "--out", tmp_path / "out")
+    assert done.returncode == 2, done.output
+    assert expected in done.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_direction_needs_maps_of_what_it_draws(towns, tmp_path):
     for split in ("train", "val"):
         (tmp_path / split).mkdir()
@@ -307,8 +328,6 @@ def test_a_direction_needs_maps_of_what_it_draws(towns, tmp_path):
 
 
 def test_another_app_s_run_is_told(tmp_path, trained, command):
-    from core import create_backbone
-
     create_backbone("mixer_c16_l1_p8", 32).save_pretrained(tmp_path / "w")
     with pytest.raises(InputError):
         Generator.from_description(json.loads((tmp_path / "w/config.json").read_text()), "w")

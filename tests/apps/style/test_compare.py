@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from apps.style import compare
-from apps.style.presets import BALANCING, COMPARISONS, OPTIMIZERS, balanced
+from apps.style.presets import BALANCING, OPTIMIZERS, balanced
 from core.data.augment import AugmentConfig
 from core.data.images.files import decode
 from core.training.folder import read_metrics
@@ -20,7 +20,7 @@ from tests.apps.style.helpers import complaint, config_of
 
 def test_a_comparison_goes_on_where_it_stopped(paintings, tmp_path, capsys):
     base = config_of("", paintings)
-    config = replace(COMPARISONS["debug"](), base=base, out=str(tmp_path / "out"))
+    config = replace(compare.debug(), base=base, out=str(tmp_path / "out"))
     folders = [tmp_path / "out/mixer_c16_l2_p8" / f"{o}-{s}" for o in ("adam", "sgd") for s in "01"]
     first = compare.compare(replace(config, seeds=(0,)))
     kept = {f: (f / "metrics.jsonl").read_text() for f in folders if f.exists()}
@@ -44,11 +44,9 @@ def test_a_comparison_goes_on_where_it_stopped(paintings, tmp_path, capsys):
 
 
 def test_each_way_of_balancing_is_alone():
-    base = replace(COMPARISONS["debug"]().base, sampling="square_root")
+    base = replace(compare.debug().base, sampling="square_root")
     base = replace(base, augment=AugmentConfig(mixup=0.3, label_smoothing=0.2))
-    config = replace(
-        COMPARISONS["debug"](), base=base, balancing=tuple(BALANCING), optimizers=("sgd",)
-    )
+    config = replace(compare.debug(), base=base, balancing=tuple(BALANCING), optimizers=("sgd",))
     runs = {row: compare.one_run(config, "mixer_c16_l2_p8", row, 0) for row in compare.rows(config)}
 
     def settings(run):
@@ -69,6 +67,7 @@ def test_each_way_of_balancing_is_alone():
         (["--optimizers", "adam", "adamx"], "optimizers: no 'adamx'. Did you mean adam"),
         (["--models", "mixer_c16_l2_p8", "mixer_b17"], "mixer_b17"),
         (["--balancing", "focl"], "balancing: no 'focl'. Did you mean focal"),
+        (["--base.model.weights", "/nope"], "/nope does not exist; weights are"),
         (["--seeds", 1, 1], "seeds are (1, 1): give one at least, and none twice"),
     ],
 )
@@ -96,7 +95,7 @@ def test_the_six_optimizers_are_those_of_torch():
 
 
 def test_a_cell_is_the_base_with_its_own_backbone_optimizer_and_seed(tmp_path):
-    config = replace(COMPARISONS["debug"](), out=str(tmp_path))
+    config = replace(compare.debug(), out=str(tmp_path))
     run = compare.one_run(config, "vit_c16_l2_p8", "rmsprop", 5)
     assert run.model == replace(config.base.model, backbone="vit_c16_l2_p8")
     assert run.optim == OPTIMIZERS["rmsprop"]
@@ -107,7 +106,7 @@ def test_a_cell_is_the_base_with_its_own_backbone_optimizer_and_seed(tmp_path):
 
 
 def test_ways_of_balancing_are_what_their_names_say():
-    base = COMPARISONS["debug"]().base
+    base = compare.debug().base
     for way in ("plain", "weighted", "logit_adjusted", "focal"):
         assert balanced(base, way).loss.name == way
     assert balanced(base, "square_root").sampling == "square_root"

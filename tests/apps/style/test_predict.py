@@ -48,6 +48,7 @@ def test_prediction_of_files_and_folders(learned, paintings, tmp_path, command):
     sources = [str(tmp_path / name) for name in ("a/deep/x.jpg", "a/x.jpg", "b/x.jpg")]
     assert sorted(record["input"] for record in records) == sources
     assert [record["output"] for record in records] == ["x.jpg", "x-2.jpg", "x-3.jpg"]
+    assert all(f"{source}: " in done.output for source in sources), "three are called x"
     pictures = {record["output"] for record in records}
     assert {p.name for p in out.iterdir()} == {"predictions.json", *pictures}
     run = reopen(learned, StyleConfig, Classifier, Session())
@@ -128,7 +129,7 @@ def test_the_picture_explains_the_likeliest_style(learned, monkeypatch, tmp_path
     run = reopen(learned, StyleConfig, Classifier, Session())
     run.network.backbone.normalization = ((0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
     image = Image.new("RGB", (40, 30), (255, 128, 0))
-    record = predict.predict(Session(), run, "x", image, tmp_path)
+    record = predict.predict(Session(), run, "x", predict.Painting("x.png", image), tmp_path)
     assert run.network.classes[seen["label"]] == next(iter(record["styles"]))
     assert float(seen["pixels"][0].mean()) == pytest.approx((1 - 0.1) / 0.5)
     colour = torch.tensor([1, 128 / 255, 0]).view(3, 1, 1)
@@ -142,4 +143,4 @@ def test_large_scans_shrink_as_in_the_run(learned, tmp_path):
     data = replace(run.config.data, max_pixels=100 * 80)
     run = replace(run, config=replace(run.config, data=data))
     (item,) = predict.items_of([str(tmp_path / "scan.jpg")], run, Session(), 1)
-    assert item.load().size == (100, 75)
+    assert item.load().image.size == (100, 75)
