@@ -43,9 +43,11 @@ def at_size(
 ) -> Dataset:
     """The same validation images for a network at (height, width).
 
-    With several sizes they are loaded at the largest and shrunk, as in training: pictures sharper
+    With several sizes they are loaded at the largest and shrunk, as in training (not of images held
+    on the device, which come at each size): pictures sharper
     than those that it saw cost a network 8 points (RESULTS.md, 32 pixels).
     """
-    loaded = load_size(config.model) if config.model.sizes else size
+    several = config.model.sizes and not config.train.on_device
+    loaded = load_size(config.model) if several else size
     transform = eval_transform(config.protocol, loaded, network.backbone.normalization)
     return with_transform(images, transform if loaded == size else Shrunk(transform, size))
