@@ -43,9 +43,9 @@ def at_size(
 ) -> Dataset:
     """The same validation images for a network at (height, width).
 
-    With several sizes they are loaded at the largest and shrunk, as in training (not of images held
-    on the device, which come at each size): pictures sharper
-    than those that it saw cost a network 8 points (RESULTS.md, 32 pixels).
+    With several sizes they are loaded at the largest and shrunk, as in training: pictures sharper
+    than those that it saw cost a network 8 points (RESULTS.md, 32 pixels). Where training holds its
+    images on the device it meets each at the step's own size, and so does validation.
     """
     several = config.model.sizes and not config.train.on_device
     loaded = load_size(config.model) if several else size

@@ -104,13 +104,7 @@ def _grid(maps: Tensor, size: tuple[int, int]) -> Tensor:
 def _map(count: int, xx=1.0, xy=0.0, x=0.0, yx=0.0, yy=1.0, y=0.0) -> Tensor:
     """The map x' = xx x + xy y + x, y' = yx x + yy y + y; each a number or (B,)."""
     maps = identity(count)
-    for row, column, value in (
-        (0, 0, xx),
-        (0, 1, xy),
-        (0, 2, x),
-        (1, 0, yx),
-        (1, 1, yy),
-        (1, 2, y),
-    ):
-        maps[:, row, column] = value
+    for row, values in enumerate(((xx, xy, x), (yx, yy, y))):
+        for column, value in enumerate(values):
+            maps[:, row, column] = value
     return maps
