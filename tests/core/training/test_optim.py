@@ -231,11 +231,11 @@ def test_muon_leaves_stem_norms_biases_and_head_to_adamw():
     theirs, images = copy.deepcopy(ours), torch.randn(4, 3, 16, 16)
     for name, network in (("timm:muon", ours), ("adamw", theirs)):
         optimizer = create_optimizer(OptimConfig(name, betas=(0.9, 0.95)), network)
-        (network(images) - torch.eye(3)[[0, 1, 2, 0]]).square().sum().backward()
+        (1e3 * (network(images) - torch.eye(3)[[0, 1, 2, 0]]).square().sum()).backward()
         optimizer.step()
     moved = {}
     for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-        moved[name] = not torch.allclose(mine, other, atol=1e-6)
+        moved[name] = not torch.allclose(mine, other, atol=1e-5)
     inner = {n for n, p in ours.named_parameters() if "blocks" in n and p.ndim == 2}
     assert {name for name, differs in moved.items() if differs} == inner
     # the step of a matrix is orthogonal: all its singular values are about equal
