@@ -1,0 +1,25 @@
+"""The phases of benchmarks/gpu.py by name, in the order of their worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.gpu_phases import correct, fsdp, speed
+from benchmarks.gpu_phases.task import Record, Task
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What a phase does, and its part of the time."""
+
+    work: Callable[[Task, Record], None]
+    weight: float
+    needs: str = ""  # the option that names its data
+
+
+PHASES = {
+    "correct": Phase(correct.run, 1.5),
+    "speed": Phase(speed.run, 2.0),
+    "fsdp": Phase(fsdp.run, 0.4),
+}
