@@ -14,15 +14,15 @@ import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while t
 
 # isort: split
 from core.config import cli, entry_point
-from core.data.augment import mix, train_transform
-from core.data.samples import with_transform
+from core.data.augment import mix
 from core.data.sources import open_training, open_validation
 from core.evaluation.classification import matched_classes
 from core.models.network import build_classifier
 from core.pretraining import transfer
+from core.pretraining.batches import training_batches
 from core.pretraining.config import PretrainConfig
 from core.pretraining.presets import PRESETS
-from core.pretraining.sizes import at_random_size, load_size
+from core.pretraining.sizes import shrunk, step_size
 from core.pretraining.validation import evaluate
 from core.training.curves import report_curves
 from core.training.losses import LOSSES
@@ -38,14 +38,12 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     network = build_classifier(config.model, images.classes)
     validation = open_validation(config.val, config.fractals, config.held_out)
     matched_classes(validation, network)  # differences are said before training
-    size, normalization = load_size(config.model), network.backbone.normalization
-    images = with_transform(images, train_transform(config.augment, size, normalization))
-    loader = run.loader(images, workers=config.train.workers, skip_bad=config.train.skip_bad)
+    loader = training_batches(run, config, images, network.backbone.normalization)
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
-    sizes = config.model.sizes
+    sizes = partial(step_size, config.model, config.growth, config.run.seed)
 
     for batch in run.steps(loader):
-        pixels = at_random_size(batch["image"], sizes, (config.run.seed, run.step_number))
+        pixels = shrunk(batch["image"], sizes(run.step_number, run.total))
         pixels, targets = mix(pixels, batch["label"], len(images.classes), config.augment)
         loss = LOSSES[config.loss](model(pixels), targets, config.augment.label_smoothing)
         run.backward({"class": loss})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ class AugmentConfig:
     flip: float = 0.5  # probability
     vertical_flip: float = 0.0  # probability; for pictures without an up, such as fractals
     randaugment: float = 0.0  # magnitude of its 2 layers; the Mixer's: 10, 15 or 20; 0: none
+    # TrivialAugment (arXiv 2103.10158), or AutoAugment's policy for CIFAR-10 (arXiv 1805.09501)
+    policy: Literal["none", "trivialaugment", "autoaugment"] = "none"
     erasing: float = 0.0  # probability of a random rectangle of noise
     mixup: float = 0.0  # Beta(a, a) of the mixing weight, one a batch; the Mixer's: 0.2, 0.5, 0.8
     cutmix: float = 0.0  # the same for a rectangle's area; beside mixup: half the batches each
@@ -37,13 +40,13 @@ def train_transform(config: AugmentConfig, image_size: tuple[int, int], normaliz
 
     The crop takes a share of the picture within `crop_area`, at an aspect of 3/4 to 4/3; without
     one (1, 1) it is of the size, out of the picture resized to `margin` times it. With `shift` the
-    result is padded on each side, mirrored, and cropped again. Flips follow, RandAugment,
-    normalization by (mean, std), and random erasing. Raises InputError for a value that is out of
-    its range.
+    result is padded on each side, mirrored, and cropped again. Flips follow, RandAugment, the
+    policy, normalization by (mean, std), and random erasing. Raises InputError for a value that is
+    out of its range.
     """
     from torchvision.transforms import v2  # slow to import
 
-    _check(config)
+    check_augment(config)
     if config.crop_area[0] < 1:
         steps = [v2.RandomResizedCrop(image_size, scale=config.crop_area, antialias=True)]
     else:
@@ -59,6 +62,8 @@ def train_transform(config: AugmentConfig, image_size: tuple[int, int], normaliz
         steps.append(v2.RandomVerticalFlip(config.vertical_flip))
     if config.randaugment:
         steps.append(randaugment(config.randaugment))
+    if config.policy != "none":
+        steps.append(_policy(config.policy))
     steps.append(Normalized(*normalization))
     if config.erasing:
         steps.append(_erasing(config.erasing))
@@ -95,6 +100,15 @@ def randaugment(magnitude: float) -> Callable:
     return RandAugment(rand_augment_ops(magnitude, prob=1.0, hparams=wide), num_layers=2)
 
 
+def _policy(name: str) -> Callable:
+    """torchvision's, where what moves in is grey."""
+    from torchvision.transforms import v2  # slow to import
+
+    if name == "trivialaugment":
+        return v2.TrivialAugmentWide(fill=128)
+    return v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10, fill=128)
+
+
 def _erasing(probability: float) -> Callable:
     """Random erasing (Zhong et al. 2017, arXiv 1708.04896), one rectangle of normal noise.
 
@@ -114,7 +128,7 @@ def mix(
     in `config` both come back as they are. Sample i is mixed with the i-th last one; of an odd
     batch the first one stays as it is, and the others are mixed so. NumPy's generator decides.
     """
-    _check(config)
+    check_augment(config)
     if not (config.mixup or config.cutmix):
         return images, labels
     from timm.data import Mixup  # slow to import
@@ -127,7 +141,7 @@ def mix(
     return mixed[: len(mixed) - odd], targets[: len(mixed) - odd]
 
 
-def _check(config: AugmentConfig) -> None:
+def check_augment(config: AugmentConfig) -> None:
     low, high = config.crop_area
     if not 0 < low <= high <= 1:
         raise InputError(

@@ -66,7 +66,7 @@ class Loaded(NamedTuple):
     failure: InputError | None = None  # what ends a stream
 
 
-class _Order:
+class SampleOrder:
     """Endless batch sampler: yields lists of (epoch, index) from micro-batch ``start`` on."""
 
     def __init__(self, length: int, batch: int, seed: int, rank: int, world: int, start: int):
@@ -196,7 +196,9 @@ class TrainLoader(_Loader):
     """
 
     def batches(self, start: int = 0) -> Iterator[Any]:
-        order = _Order(len(self.dataset), self.batch_size, self.seed, self.rank, self.world, start)
+        order = SampleOrder(
+            len(self.dataset), self.batch_size, self.seed, self.rank, self.world, start
+        )
         for loaded in self._batches(order):
             yield loaded.data
 

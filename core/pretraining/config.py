@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 
 from core.data.augment import AugmentConfig
 from core.data.fractals import FractalsConfig
-from core.data.images.labelled import ImagesConfig
+from core.data.images.labelled import ImagesConfig, TrainImagesConfig
 from core.evaluation.common import EvalConfig
 from core.models.network import ClassifierConfig
+from core.pretraining.sizes import GrowthConfig
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
@@ -40,12 +41,13 @@ class PretrainConfig:
 
     model: ClassifierConfig = ClassifierConfig()
     # root `fractals`: drawn from formulas (core/data/sources.py lists what a root can be)
-    train: ImagesConfig = ImagesConfig(split="train")
+    train: TrainImagesConfig = TrainImagesConfig()
     # root `fractals`: other instances of the same formulas
     val: ImagesConfig = ImagesConfig(split="val")
     fractals: FractalsConfig = FractalsConfig()
     held_out: int = 4  # instances of each formula that val has, where its root is `fractals`
     augment: AugmentConfig = AugmentConfig()
+    growth: GrowthConfig = GrowthConfig()  # of the images, where `model.sizes` has several
     loss: Literal["softmax", "sigmoid"] = "softmax"  # core/training/losses.py
     protocol: str = "squash"  # of evaluation, core/data/transforms.py
     eval: EvalConfig = EvalConfig(batch_size=128)

@@ -12,14 +12,14 @@ from dataclasses import replace
 
 from core.data.augment import AugmentConfig
 from core.data.fractals import FractalsConfig
-from core.data.images.labelled import ImagesConfig
+from core.data.images.labelled import ImagesConfig, TrainImagesConfig
 from core.data.transforms import MARGIN
 from core.models.network import ClassifierConfig
 from core.pretraining.config import PretrainConfig
 from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
 
-TRAIN, VAL = ImagesConfig("fractals", "train"), ImagesConfig("fractals", "val")
+TRAIN, VAL = TrainImagesConfig("fractals"), ImagesConfig("fractals", "val")
 
 
 # ---- MLP-Mixer, Table 4: Adam, batch 4096, 10,000 steps of warm-up, linear decay, clip 1 ------

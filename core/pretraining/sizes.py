@@ -1,13 +1,25 @@
-"""Training at several image sizes: loaded at the largest, shrunk to one of them at each step."""
+"""Training at several image sizes: each step at one of them, drawn at random."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.errors import InputError
 from core.models.network import ClassifierConfig
 from core.sizes import as_pair
+
+
+@dataclass(frozen=True)
+class GrowthConfig:
+    """How often a run meets each of its `model.sizes`, and from when on."""
+
+    start: tuple[float, ...] = ()  # for each size the share of the run where it begins; empty: 0
+    equal: Literal["steps", "pixels"] = "steps"  # each as often, or with as many pixels in all
 
 
 def load_size(config: ClassifierConfig) -> tuple[int, int]:
@@ -20,12 +32,38 @@ def load_size(config: ClassifierConfig) -> tuple[int, int]:
     return as_pair("model.image_size", config.image_size)
 
 
-def at_random_size(images: Tensor, sizes: tuple[int, ...], key: tuple[int, ...]) -> Tensor:
-    """(B, 3, H, W) -> (B, 3, s, s), s one of `sizes` by a hash of `key`; no sizes: unchanged.
+def check_growth(sizes: tuple[int, ...], growth: GrowthConfig) -> None:
+    """InputError where a size has no start, or a run would begin with none."""
+    start = growth.start
+    if start and (len(start) != len(sizes) or min(start) != 0 or max(start) >= 1):
+        raise InputError(
+            f"growth.start is {start}: a share of the run below 1 for each of model.sizes {sizes}, "
+            "0 for one of them at least"
+        )
 
-    With (seed, step) as the key, all processes and micro-batches of a step have one size.
+
+def step_size(
+    config: ClassifierConfig, growth: GrowthConfig, seed: int, step: int, steps: int
+) -> tuple[int, int]:
+    """(height, width) of optimizer step `step` (from 1) of `steps`: a hash of seed and step.
+
+    All processes and micro-batches of a step have one size.
     """
-    if not sizes:
+    if not config.sizes:
+        return as_pair("model.image_size", config.image_size)
+    start = growth.start or [0.0] * len(config.sizes)
+    begun = [size for size, at in zip(config.sizes, start, strict=True) if at <= (step - 1) / steps]
+    rng = np.random.default_rng((seed, step))
+    if growth.equal == "steps":
+        side = begun[rng.integers(len(begun))]
+    else:
+        weights = np.array([size**-2.0 for size in begun])
+        side = rng.choice(begun, p=weights / weights.sum())
+    return int(side), int(side)
+
+
+def shrunk(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 3, H, W) -> (B, 3, h, w), antialiased; of that size already: unchanged."""
+    if images.shape[-2:] == size:
         return images
-    size = sizes[np.random.default_rng(key).integers(len(sizes))]
-    return F.interpolate(images, (size, size), mode="bilinear", antialias=True)
+    return F.interpolate(images, size, mode="bilinear", antialias=True)

@@ -44,8 +44,10 @@ def at_size(
     """The same validation images for a network at (height, width).
 
     With several sizes they are loaded at the largest and shrunk, as in training: pictures sharper
-    than those that it saw cost a network 8 points (RESULTS.md, 32 pixels).
+    than those that it saw cost a network 8 points (RESULTS.md, 32 pixels). Where training holds its
+    images on the device it meets each at the step's own size, and so does validation.
     """
-    loaded = load_size(config.model) if config.model.sizes else size
+    several = config.model.sizes and not config.train.on_device
+    loaded = load_size(config.model) if several else size
     transform = eval_transform(config.protocol, loaded, network.backbone.normalization)
     return with_transform(images, transform if loaded == size else Shrunk(transform, size))

@@ -25,6 +25,8 @@ OPTIMIZERS = {
     "rmsprop": torch.optim.RMSprop,
 }
 
+MUONS = ("muon", "nmuon", "adamuon", "nadamuon")  # of timm: matrices step orthogonally
+
 
 @dataclass(frozen=True)
 class OptimConfig:
@@ -74,8 +76,7 @@ def create_optimizer(config: OptimConfig, module: nn.Module) -> torch.optim.Opti
 def _timm_optimizer(config: OptimConfig, groups: list[dict]) -> torch.optim.Optimizer:
     from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers  # slow
 
-    name = config.name.removeprefix("timm:")
-    plain = name.removeprefix("lookahead_")
+    name, plain = config.name.removeprefix("timm:"), _plain_name(config.name)
     if plain not in list_optimizers():
         known = did_you_mean(plain, list_optimizers())
         raise InputError(f"timm has no optimizer {name!r}.{known}")
@@ -92,26 +93,47 @@ def _timm_optimizer(config: OptimConfig, groups: list[dict]) -> torch.optim.Opti
         raise InputError(f"timm cannot make the optimizer {name}: {first_line(error)}") from error
 
 
+def _plain_name(name: str) -> str:
+    return name.removeprefix("timm:").removeprefix("lookahead_")
+
+
 def parameter_groups(config: OptimConfig, module: nn.Module) -> list[dict]:
     """Parameters to train by learning rate and weight decay, the highest rate first.
 
-    Biases and norms (one axis or none) have no weight decay.
+    Biases and norms (one axis or none) have no weight decay. Of MUONS, a backbone's stem and what
+    is not the backbone are marked to stay with AdamW, as norms and biases do; of a module without
+    a backbone that has blocks, timm orthogonalises every matrix.
     """
     scales, groups = layer_scales(module, config.layer_decay), {}
+    backbone = getattr(module, "backbone", None)
+    marked = _plain_name(config.name) in MUONS and hasattr(backbone, "layer_depths")
+    hidden = hidden_matrices(backbone) if marked else set()
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            key = (scales.get(name, 1.0), parameter.ndim > 1)
+            key = (scales.get(name, 1.0), parameter.ndim > 1, name in hidden)
             groups.setdefault(key, []).append(parameter)
     if not groups:
         raise InputError(f"{type(module).__name__} has no parameter to train: all are frozen")
     return [
         {
-            "params": groups[scale, decays],
+            "params": groups[scale, decays, inner],
             "lr": config.lr * scale,
             "weight_decay": config.weight_decay if decays else 0.0,
+            **({"use_fallback": not inner} if marked else {}),
         }
-        for scale, decays in sorted(groups, reverse=True)
+        for scale, decays, inner in sorted(groups, reverse=True)
     ]
+
+
+def hidden_matrices(backbone: nn.Module) -> set[str]:
+    """Names of the weights inside the blocks of a `backbone`: what Muon is for.
+
+    Its author leaves the first layer and the last to AdamW (kellerjordan.github.io/posts/muon).
+    """
+    depths, last = backbone.layer_depths()
+    shapes = dict(backbone.named_parameters())
+    inner = (name for name, depth in depths.items() if 0 < depth < last)
+    return {f"backbone.{name}" for name in inner if shapes[name].ndim > 1}
 
 
 def layer_scales(module: nn.Module, decay: float) -> dict[str, float]:

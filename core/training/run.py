@@ -37,6 +37,7 @@ from torch.utils.data import Dataset
 
 from core.checkpoints import latest_checkpoint, step_of, weights_file
 from core.config import flatten
+from core.data.batched.held import HeldImages, HeldLoader
 from core.data.loading import TrainLoader, seed_everything
 from core.data.streams.labelled import StreamEnded
 from core.data.streams.loading import StreamLoader
@@ -81,7 +82,7 @@ class Run:
         self._metrics_step = -1
         self._last_micro = True  # whether the micro-batch is the last of its optimizer step
         self._to_step: set[str] = set()  # optimizers that have not stepped in this one
-        self._loader: TrainLoader | StreamLoader | None = None  # that `steps` reads
+        self._loader: TrainLoader | StreamLoader | HeldLoader | None = None  # that `steps` reads
         self.meter = Meter(self.session)
         self.gradients = Gradients(
             self.accelerator, config.batch_size, config.clip, self.session.sharding
@@ -105,15 +106,19 @@ class Run:
 
     # ---- building ----------------------------------------------------------------------------
 
-    def loader(self, dataset: Dataset, **options: Any) -> TrainLoader | StreamLoader:
-        """Endless micro-batches for `steps`; options: workers, skip_bad, collate."""
+    def loader(self, dataset: Dataset, **options: Any) -> TrainLoader | StreamLoader | HeldLoader:
+        """Endless micro-batches for `steps`; options: workers, skip_bad, collate; size_of."""
         return self.session.train_loader(
             dataset,
             self.micro_batch,
             seed=self.config.seed,
-            on_bad=lambda path, reason: folder.note_bad(self.folder, path, reason),
+            **({} if isinstance(dataset, HeldImages) else {"on_bad": self.note_bad}),
             **options,
         )
+
+    def note_bad(self, path: str, reason: str) -> None:
+        """Name a sample that cannot be read in the run's folder."""
+        folder.note_bad(self.folder, path, reason)
 
     def prepare(self, **parts: Any) -> tuple:
         """Networks and optimizers by name, made ready for the processes, in the order given.

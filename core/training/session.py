@@ -17,6 +17,7 @@ from accelerate.utils import (
 )
 from torch.utils.data import Dataset, default_collate
 
+from core.data.batched.held import HeldImages, HeldLoader
 from core.data.loading import EvalLoader, TrainLoader
 from core.data.streams.labelled import LabelledStream
 from core.data.streams.loading import StreamLoader
@@ -83,10 +84,11 @@ class Session:
         self.sharding = _sharding(self.accelerator)  # "", "FSDP2" or "DeepSpeed"
 
     def train_loader(
-        self, dataset: Dataset | LabelledStream, micro_batch: int, **options
-    ) -> TrainLoader | StreamLoader:
+        self, dataset: Dataset | LabelledStream | HeldImages, micro_batch: int, **options
+    ) -> TrainLoader | StreamLoader | HeldLoader:
         """Endless micro-batches of this process; options as in `core.data.loading`."""
-        kind = StreamLoader if isinstance(dataset, LabelledStream) else TrainLoader
+        kinds = {LabelledStream: StreamLoader, HeldImages: HeldLoader}
+        kind = next((k for of, k in kinds.items() if isinstance(dataset, of)), TrainLoader)
         return kind(dataset, micro_batch, rank=self.rank, world=self.world, **options)
 
     def eval_loader(

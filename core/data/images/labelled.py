@@ -33,6 +33,16 @@ class ImagesConfig:
     workers: int = 2  # loader processes for each process that reads these images
 
 
+@dataclass(frozen=True)
+class TrainImagesConfig(ImagesConfig):
+    """Labelled images to train on."""
+
+    split: str = "train"
+    # hold all of them decoded at this side in the device's memory, and augment them there a batch
+    # at a time (core/data/batched); `workers` then have nothing to do. 0: read them as they come
+    on_device: int = 0
+
+
 class LabelledImages(Dataset):
     """Images with a class each; item i is {"image": transform(RGB image), "label": int}.
 

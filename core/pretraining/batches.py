@@ -1,0 +1,34 @@
+"""Training batches of labelled images: read and augmented one by one, or held on the device."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from core.data.augment import train_transform
+from core.data.batched.held import hold
+from core.data.batched.transform import BatchTransform
+from core.data.samples import with_transform
+from core.pretraining.config import PretrainConfig
+from core.pretraining.sizes import check_growth, load_size, step_size
+from core.training.run import Run
+
+
+def training_batches(run: Run, config: PretrainConfig, images: Dataset, normalization) -> Any:
+    """The loader of a run. Held images come at their step's size, others at the largest one."""
+    check_growth(config.model.sizes, config.growth)
+    train, size = config.train, load_size(config.model)
+    if not train.on_device:
+        images = with_transform(images, train_transform(config.augment, size, normalization))
+        return run.loader(images, workers=train.workers, skip_bad=train.skip_bad)
+    transform = BatchTransform(config.augment, normalization)  # its errors before the decoding
+    held = hold(images, train.on_device, run.session.device, train.skip_bad, run.note_bad)
+    return run.loader(with_transform(held, transform), size_of=partial(_size_of, run, config))
+
+
+def _size_of(run: Run, config: PretrainConfig, micro: int) -> tuple[int, int]:
+    """Of a micro-batch of the run, which knows its length when the first one is asked for."""
+    step = micro // config.run.accumulate + 1
+    return step_size(config.model, config.growth, config.run.seed, step, run.total)
