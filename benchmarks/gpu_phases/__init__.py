@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.gpu_phases import correct, fsdp, speed
+from benchmarks.gpu_phases import correct, fsdp, speed, training
 from benchmarks.gpu_phases.task import Record, Task
 
 
@@ -22,4 +22,7 @@ PHASES = {
     "correct": Phase(correct.run, 1.5),
     "speed": Phase(speed.run, 2.0),
     "fsdp": Phase(fsdp.run, 0.4),
+    "photos": Phase(training.photos, 2.0, needs="photos"),
+    "cifar10_300": Phase(training.cifar10_300, 2.0, needs="cifar"),
+    "cifar10_fractals": Phase(training.cifar10_fractals, 2.0, needs="cifar"),
 }
