@@ -38,6 +38,11 @@ sys.path.insert(0, str(ROOT))  # it is to run where nothing was installed
 import core  # noqa: E402, F401 - before torch, so that OpenMP's threads sleep while they wait
 
 # isort: split
+import accelerate  # noqa: E402, F401 - these once, and not again in every process that is forked
+import timm.data  # noqa: E402, F401
+import torch._dynamo  # noqa: E402, F401
+from torchvision.transforms import v2  # noqa: E402, F401
+
 from benchmarks.gpu_phases import PHASES  # noqa: E402
 from benchmarks.gpu_phases.apart import GRACE, apart  # noqa: E402
 from benchmarks.gpu_phases.task import Record, Task  # noqa: E402
@@ -95,7 +100,7 @@ def run_phase(name: str, share: float, options: argparse.Namespace) -> Record:
     record.seconds, record.reason = time.monotonic() - begun, reason
     record.state = "stopped" if reason.startswith("stopped") else "failed" if reason else "done"
     record.write()
-    print(f"{name}: {record.state} after {record.seconds:.0f} s {reason}", flush=True)
+    print(f"{name}: {record.state} after {record.seconds:.0f} s. {reason}", flush=True)
     return record
 
 

@@ -63,9 +63,9 @@ def test_all_is_right_on_the_cpu(tmp_path):
     assert [row["layout"] for row in table(record, "Golden logits")] == ["linen", "old"]
     assert [row["losses"] for row in table(record, "Killed and resumed")] == [0, 0]
     assert {row["graph breaks"] for row in table(record, "torch.compile")} == {0}
-    assert [row["holds"] for row in table(record, "torch.export")] == [True, True]
+    assert [row["holds"] for row in table(record, "torch.export")] == [True]
     fsdp = table(records["fsdp"], "FSDP2 against plain")
-    assert [(row["precision"], row["holds"]) for row in fsdp] == [("no", True), ("bf16", True)]
+    assert [(row["precision"], row["holds"]) for row in fsdp] == [("no", True)]
     assert "## correct: done" in (tmp_path / "out/gpu.md").read_text()
 
 
@@ -79,7 +79,7 @@ def test_speed_and_trainings_leave_figures_and_small_weights(packed, tmp_path):
     rows = {row["run"]: row for row in table(records["cifar10_fractals"], "Trainings")}
     assert list(rows) == ["pretraining", "run"]
     plan = records["cifar10_fractals"]["figures"]["run_plan"]
-    assert plan["planned_epochs"] == 300
+    assert plan["planned_epochs"] == plan["epochs"] == 4
     assert rows["run"]["steps"] == plan["steps"] == round(plan["epochs"] * 16 / 8)
     assert [path.name for path in out.glob("photos/run/checkpoints/*/*.safetensors")] == [
         "model.safetensors"
@@ -90,7 +90,7 @@ def test_speed_and_trainings_leave_figures_and_small_weights(packed, tmp_path):
 
 def test_a_phase_that_fails_or_does_not_end_leaves_the_others_be(tmp_path):
     begun = time.monotonic()
-    done, records = benchmark(broken_main, tmp_path / "out", "fails,dies,hangs,fine", minutes=0.1)
+    done, records = benchmark(broken_main, tmp_path / "out", "fails,dies,hangs,fine", minutes=0.05)
     assert time.monotonic() - begun < 60
     assert done.returncode == 1
     ends = {name: (record["state"], record["reason"]) for name, record in records.items()}

@@ -44,13 +44,12 @@ def networks(task: Task) -> list[tuple[str, Classifier, Tensor]]:
     first, second = ["mixer_c32_l2_p8"] * 2 if task.smallest else ["mixer_b16", "mixer_s16"]
     one, any_size = with_head(first, size), with_head(second, size, any_size=True)
     other = (size * 5 // 4, size)
-    return [
-        (n, network.to(task.device), images.to(task.device))
-        for n, network, images in (
-            (first, one, noise(one.backbone, batch)),
-            (f"{second}, any size", any_size, noise(any_size.backbone, batch, other)),
-        )
+    found = [
+        (first, one, noise(one.backbone, batch)),
+        (f"{second}, any size", any_size, noise(any_size.backbone, batch, other)),
     ]
+    found = found[1:] if task.smallest else found
+    return [(n, network.to(task.device), images.to(task.device)) for n, network, images in found]
 
 
 def compiled(task: Task, network: Classifier, images: Tensor, mode: str) -> tuple:

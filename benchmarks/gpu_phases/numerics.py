@@ -18,16 +18,17 @@ from core.profiling.subjects import fp32_products
 from core.profiling.timing import machine
 
 # Largest error allowed, relative to the length of the vector of all logits. Mantissas have 23 bits
-# in float32, 10 in TF32 and 7 in bfloat16. bfloat16 on a CPU was at 0.0055 and below.
+# in float32, 10 in TF32 and 7 in bfloat16. bfloat16 on a CPU was at 0.006 and below.
+GRADIENTS = 3e-5  # of gradients in float32, which go through all blocks twice
 ALLOWED = {"fp32": 1e-5, "tf32": 4e-3, "bf16-autocast": 2e-2, "bf16-pure": 2e-2}
 GOLDEN_ERROR = 1e-5  # of the official logits, absolute, as tests/core/models/test_weights.py has it
 CLASSES = 1000
 COLUMNS = ("network", "pixels", "what", "precision", "relative error", "allowed", "holds")
 
 
-def run(task: Task, record_of: Record | None = None) -> None:
+def run(task: Task) -> None:
     """Tables `Against float32 on the CPU` and `Golden logits`."""
-    record = record_of or Record.of(task.out, task.phase)
+    record = Record.of(task.out, task.phase)
     record.machine = machine(task.device)
     golden(task, record)
     name, size, batch = ("mixer_c32_l2_p8", 32, 2) if task.smallest else ("mixer_b16", 224, 4)
@@ -98,7 +99,8 @@ def relative_error(found: list[Tensor], expected: list[Tensor]) -> float:
 def _row(
     record: Record, name: str, images: Tensor, what: str, precision: str, error: float
 ) -> None:
-    pixels, allowed = "x".join(map(str, images.shape[-2:])), ALLOWED[precision]
+    pixels = "x".join(map(str, images.shape[-2:]))
+    allowed = GRADIENTS if what == "gradients" else ALLOWED[precision]
     cells = (name, pixels, what, precision, error, allowed, error <= allowed)
     record.row("Against float32 on the CPU", COLUMNS, cells)
 

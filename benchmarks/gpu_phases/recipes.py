@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from core.training.run import RunConfig
 
 NANO = "mixer_c128_l8_p4"  # width 128, 8 blocks, D_S 64, D_C 512
 NANO_BATCH = 1024
+SHORT = 4  # epochs of the smallest form
 SIDE, LARGER = 32, 40  # pixels of CIFAR, and that fractals are drawn and held at
 
 
@@ -114,7 +114,7 @@ def _workers(task: Task) -> int:
 
 def _run(task: Task, epochs: float, batch: int, warmup: float = 0.05) -> RunConfig:
     return RunConfig(
-        epochs=epochs,
+        epochs=SHORT if task.smallest else epochs,
         batch_size=8 if task.smallest else batch,
         schedule=ScheduleConfig("cosine", warmup=warmup),
         precision="bf16",
@@ -123,6 +123,3 @@ def _run(task: Task, epochs: float, batch: int, warmup: float = 0.05) -> RunConf
         save_every=0,
         trackers=(),
     )
-
-
-Recipe = Callable[..., PretrainConfig]
