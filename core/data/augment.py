@@ -32,6 +32,7 @@ class AugmentConfig:
     erasing: float = 0.0  # probability of a random rectangle of noise
     mixup: float = 0.0  # Beta(a, a) of the mixing weight, one a batch; the Mixer's: 0.2, 0.5, 0.8
     cutmix: float = 0.0  # the same for a rectangle's area; beside mixup: half the batches each
+    mixed: float = 1.0  # probability that a batch is mixed at all, where mixup or cutmix is set
     label_smoothing: float = 0.0
 
 
@@ -136,7 +137,7 @@ def mix(
     if odd := len(images) % 2:  # timm asks for pairs: the first image is its own partner
         images, labels = torch.cat([images, images[:1]]), torch.cat([labels, labels[:1]])
     options = {"mixup_alpha": config.mixup, "cutmix_alpha": config.cutmix}
-    mixer = Mixup(**options, label_smoothing=0.0, num_classes=classes)
+    mixer = Mixup(**options, prob=config.mixed, label_smoothing=0.0, num_classes=classes)
     mixed, targets = mixer(images.clone(), labels)  # it writes into its argument
     return mixed[: len(mixed) - odd], targets[: len(mixed) - odd]
 
@@ -149,7 +150,7 @@ def check_augment(config: AugmentConfig) -> None:
         )
     if config.margin < 1 or (config.margin > 1 and low < 1):
         raise InputError(f"augment.margin is {config.margin}: 1 or more, and crop_area (1, 1)")
-    for name in ("flip", "vertical_flip", "erasing", "label_smoothing"):
+    for name in ("flip", "vertical_flip", "erasing", "mixed", "label_smoothing"):
         if not 0 <= getattr(config, name) <= 1:
             raise InputError(f"augment.{name} is {getattr(config, name)}; choose one in [0, 1]")
     for name in ("shift", "randaugment", "mixup", "cutmix"):

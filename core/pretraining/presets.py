@@ -13,6 +13,7 @@ from core.data.fractals import FractalsConfig
 from core.data.images.labelled import ImagesConfig
 from core.models.network import ClassifierConfig
 from core.pretraining.config import PretrainConfig, TransferConfig
+from core.pretraining.photographs import PHOTOGRAPHS
 from core.pretraining.recipes import RECIPES, TRAIN, VAL
 from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
@@ -127,4 +128,4 @@ def cifar10_many_grids() -> PretrainConfig:
 
 
 OURS = (demo, debug, folder, cifar10_fractals, cifar10, cifar10_many_grids)
-PRESETS = {make.__name__: make for make in (*OURS, *RECIPES)}
+PRESETS = {make.__name__: make for make in (*OURS, *PHOTOGRAPHS, *RECIPES)}

@@ -17,7 +17,7 @@ from torch import nn
 
 from core.app.comparing import check_lists, last_metric, over_seeds
 from core.config import did_you_mean
-from core.data.images.labelled import ImagesConfig
+from core.data.images.labelled import ImagesConfig, TrainImagesConfig
 from core.data.loading import seed_everything
 from core.data.sources import open_images
 from core.errors import InputError
@@ -96,6 +96,7 @@ def fine_tuning(
         trackers=config.run.trackers,
     )
     train, test = _splits(config)
+    train = replace(train, on_device=recipe.train.on_device)
     options = {"train": train, "val": test, "transfer": TransferConfig()}
     return replace(recipe, model=model, run=run, **options)
 
@@ -148,8 +149,9 @@ def _probe(config: PretrainConfig, recipe: PretrainConfig) -> fewshot.Config:
     )
 
 
-def _splits(config: PretrainConfig) -> tuple[ImagesConfig, ImagesConfig]:
+def _splits(config: PretrainConfig) -> tuple[TrainImagesConfig, ImagesConfig]:
     """The real images to train and to test on, read by as many processes as pretraining's."""
     transfer = config.transfer
-    train = ImagesConfig(transfer.root, transfer.train_split, workers=config.train.workers)
-    return train, ImagesConfig(transfer.root, transfer.test_split, workers=config.val.workers)
+    test = ImagesConfig(transfer.root, transfer.test_split, workers=config.val.workers)
+    train = TrainImagesConfig(transfer.root, transfer.train_split, workers=config.train.workers)
+    return train, test

@@ -169,6 +169,31 @@ def test_both_mixtures_take_turns_and_neither_leaves_the_batch():
     assert kinds == {"cut", "mixed"}
 
 
+def test_a_share_of_the_batches_is_mixed():
+    images, labels = torch.stack([torch.zeros(3, 8, 8), torch.ones(3, 8, 8)]), torch.arange(2)
+    config, plain = AugmentConfig(mixup=1.0, mixed=0.3), 0
+    for seed in range(300):
+        seed_everything(seed)
+        same, targets = mix(images, labels, 2, config)
+        plain += torch.equal(same, images)
+        assert torch.equal(targets.sum(1), torch.ones(2))
+    assert 0.6 < plain / 300 < 0.8
+
+
+def test_policies_of_one_picture_are_torchvisions_on_grey():
+    kinds = {"trivialaugment": v2.TrivialAugmentWide(fill=128)}
+    kinds["autoaugment"] = v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10, fill=128)
+    for name, theirs in kinds.items():
+        ours = train_transform(replace(PLAIN, policy=name), (32, 40), HALVES)
+        plain = train_transform(PLAIN, (32, 40), HALVES)
+        for seed in range(10):
+            seed_everything(seed)
+            mine = ours(picture())
+            seed_everything(seed)
+            torch.rand(())  # that the flip draws
+            assert torch.equal(mine, plain(theirs(picture()))), (name, seed)
+
+
 WRONG = [
     {"flip": 1.5},
     {"vertical_flip": -0.1},
@@ -177,6 +202,7 @@ WRONG = [
     {"randaugment": 2.0},
     {"mixup": float("nan")},
     {"cutmix": -0.2},
+    {"mixed": 1.2},
     {"shift": -1.0},
     {"crop_area": (0.5, 0.2)},
 ]

@@ -11,7 +11,7 @@ from PIL import Image
 from core import InputError, load_backbone
 from core.config import cli, load_config
 from core.data.augment import AugmentConfig, mix, train_transform
-from core.data.images.labelled import ImagesConfig
+from core.data.images.labelled import ImagesConfig, TrainImagesConfig
 from core.data.samples import with_transform
 from core.data.sources import open_images
 from core.data.transforms import eval_transform
@@ -23,7 +23,7 @@ from core.pretrain import main, train
 from core.pretraining import validation
 from core.pretraining.config import PretrainConfig
 from core.pretraining.presets import PRESETS
-from core.pretraining.sizes import at_random_size
+from core.pretraining.sizes import GrowthConfig, shrunk, step_size
 from core.pretraining.validation import at_size
 from core.training.losses import LOSSES
 from core.training.optim import OptimConfig
@@ -52,7 +52,7 @@ def config(images, folder, **changes) -> PretrainConfig:
     run = RunConfig(str(folder), steps=12, batch_size=8, log_every=1, best="top1", trackers=())
     options = {
         "model": ClassifierConfig("mixer_c16_l2_p8", (16,)),
-        "train": ImagesConfig(str(images), "train", workers=0),
+        "train": TrainImagesConfig(str(images), workers=0),
         "val": ImagesConfig(str(images), "val", workers=0),
         "augment": AugmentConfig(crop_area=(0.5, 1)),
         "eval": EvalConfig(batch_size=7),
@@ -114,15 +114,17 @@ def test_many_sizes_are_evaluated_on_what_training_sees(images):
     large = at_size(found, several, (40, 40), network)[3]["image"]
     small = at_size(found, several, (16, 16), network)[3]["image"]
     assert found.transform is None
-    torch.testing.assert_close(small, at_random_size(large[None], (16,), (0,))[0])
+    torch.testing.assert_close(small, shrunk(large[None], (16, 16))[0])
 
 
-def test_sizes_are_drawn_by_the_key_alone():
-    pictures, sizes = torch.randn(1, 3, 40, 40), (16, 24, 40)
-    drawn = [at_random_size(pictures, sizes, (0, step)).shape[2] for step in range(60)]
-    assert set(drawn) == set(sizes)
-    assert drawn == [at_random_size(pictures, sizes, (0, step)).shape[3] for step in range(60)]
-    assert at_random_size(pictures, (), (0, 0)) is pictures
+def test_sizes_are_drawn_by_seed_and_step_alone():
+    model = ClassifierConfig("mixer_c16_l2_p8", (24,), sizes=(16, 24, 40))
+    drawn = [step_size(model, GrowthConfig(), 0, step, 60) for step in range(1, 61)]
+    assert set(drawn) == {(16, 16), (24, 24), (40, 40)}
+    assert drawn == [step_size(model, GrowthConfig(), 0, step, 9000) for step in range(1, 61)]
+    pictures = torch.randn(1, 3, 40, 40)
+    assert shrunk(pictures, (40, 40)) is pictures
+    assert shrunk(pictures, (16, 24)).shape == (1, 3, 16, 24)
 
 
 def test_a_head_is_replaced_only_when_asked(images, tmp_path, capsys):

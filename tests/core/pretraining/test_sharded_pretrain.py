@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from core import load_backbone
 from core.config import cli, entry_point
 from core.data.augment import AugmentConfig
-from core.data.images.labelled import ImagesConfig
+from core.data.images.labelled import ImagesConfig, TrainImagesConfig
 from core.models.classifier import load_classifier
 from core.models.network import ClassifierConfig
 from core.pretrain import train
@@ -45,7 +45,7 @@ def small() -> PretrainConfig:
     return PretrainConfig(
         model=ClassifierConfig("mixer_c16_l3_p8", (16,)),
         augment=AugmentConfig(crop_area=(1, 1), flip=0.0),
-        train=ImagesConfig(split="train", workers=0),
+        train=TrainImagesConfig(workers=0),
         val=ImagesConfig(split="val", workers=0),
         protocol="direct",
         optim=OptimConfig("sgd", lr=0.1, weight_decay=0.1),

@@ -1,5 +1,6 @@
 """Optimizers by name, and layer decay."""
 
+import copy
 import math
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from torch import nn
 
 from core import InputError, create_backbone
 from core.config import build, to_plain
-from core.models.classifier import Classifier
+from core.models.classifier import Classifier, create_classifier
 from core.models.networks.convmlp import ConvMLP, convmlp_config
 from core.models.networks.s2mlp import S2MLP, s2mlp_config
 from core.training.optim import (
@@ -19,6 +20,7 @@ from core.training.optim import (
     create_optimizer,
     layer_scales,
     lr_factor,
+    parameter_groups,
     set_lr,
 )
 
@@ -219,3 +221,31 @@ def test_layer_decay_needs_a_backbone_with_blocks():
     network.backbone = nn.Linear(2, 2)
     with pytest.raises(InputError, match="Linear has no blocks"):
         create_optimizer(config, network)
+
+
+def test_muon_leaves_stem_norms_biases_and_head_to_adamw():
+    """Of one step from the same gradients, AdamW's is that of all but the matrices in blocks."""
+    torch.manual_seed(0)
+    ours = create_classifier("mixer_c16_l2_p8", 16, 3)
+    nn.init.normal_(ours.head.weight)  # of zeros, no gradient would pass it
+    theirs, images = copy.deepcopy(ours), torch.randn(4, 3, 16, 16)
+    for name, network in (("timm:muon", ours), ("adamw", theirs)):
+        optimizer = create_optimizer(OptimConfig(name, betas=(0.9, 0.95)), network)
+        (1e3 * (network(images) - torch.eye(3)[[0, 1, 2, 0]]).square().sum()).backward()
+        optimizer.step()
+    moved = {}
+    for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        moved[name] = not torch.allclose(mine, other, atol=1e-5)
+    inner = {n for n, p in ours.named_parameters() if "blocks" in n and p.ndim == 2}
+    assert {name for name, differs in moved.items() if differs} == inner
+    # the step of a matrix is orthogonal: all its singular values are about equal
+    network = create_classifier("mixer_c16_l2_p8", 16, 3)
+    before = network.backbone.blocks[0].mlp_channels.fc1.weight.detach().clone()
+    optimizer = create_optimizer(OptimConfig("timm:muon", weight_decay=0.0), network)
+    network(images).sum().backward()
+    nn.init.normal_(network.backbone.blocks[0].mlp_channels.fc1.weight.grad)
+    optimizer.step()
+    step = network.backbone.blocks[0].mlp_channels.fc1.weight.detach() - before
+    values = torch.linalg.svdvals(step)
+    assert values.max() / values.min() < 2
+    assert all("use_fallback" not in group for group in parameter_groups(OptimConfig(), network))
