@@ -32,8 +32,11 @@ import sys
 import time
 from pathlib import Path
 
+BEGUN = time.monotonic()  # the imports count
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # it is to run where nothing was installed
+# whether there is a GPU is to be asked without opening it: a process that has cannot fork others
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 
 import core  # noqa: E402, F401 - before torch, so that OpenMP's threads sleep while they wait
 
@@ -69,7 +72,7 @@ def chosen(options: argparse.Namespace) -> list[str]:
 
 def run(options: argparse.Namespace) -> list[Record]:
     """All phases one after the other; what each has left."""
-    names, end = chosen(options), time.monotonic() + 60 * options.minutes - GRACE
+    names, end = chosen(options), BEGUN + 60 * options.minutes - GRACE
     out = Path(options.out)
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty: choose another --out")

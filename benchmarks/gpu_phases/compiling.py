@@ -26,7 +26,7 @@ def run(task: Task) -> None:
     """Table `torch.compile(fullgraph=True)`: networks at their own and at another size."""
     record = Record.of(task.out, task.phase)
     for name, network, images in networks(task):
-        for mode in ("inference", "training"):
+        for mode in ("training",) if task.smallest else ("inference", "training"):
             if task.left < 5:
                 record.skip(f"compiling {name}, {mode}")
                 continue

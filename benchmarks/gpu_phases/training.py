@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from benchmarks.gpu_phases import recipes
 from benchmarks.gpu_phases.planning import Plan, planned
 from benchmarks.gpu_phases.task import Record, Task
-from core.checkpoints import latest_checkpoint
+from core.checkpoints import averaged_weights, latest_checkpoint
 from core.pretrain import train
 from core.pretraining.config import PretrainConfig
 from core.profiling.timing import machine
@@ -85,7 +85,8 @@ def tell(record: Record, name: str, folder: Path, config: PretrainConfig, plan: 
 
 
 def shrink(out: Path, folder: Path) -> Path | None:
-    """Leave of a run's checkpoints the last one's weights, in half precision, if there is room.
+    """Leave of a run's checkpoints the last one's weights, in half precision, if there is room: of
+    a run with a moving average the averages.
 
     The links go too: a copy might follow them.
     """
@@ -99,12 +100,13 @@ def shrink(out: Path, folder: Path) -> Path | None:
     if checkpoint is None:
         return None
     shutil.rmtree(checkpoint / "training_state", ignore_errors=True)
-    weights = load_file(checkpoint / "model.safetensors")
-    halved = {name: value.half() for name, value in weights.items()}
-    (checkpoint / "model.safetensors").unlink()
+    kept = averaged_weights(checkpoint)  # what readers of a checkpoint take
+    halved = {name: value.half() for name, value in load_file(kept).items()}
+    for path in checkpoint.glob("*.safetensors"):
+        path.unlink()
     size = sum(value.numel() * 2 for value in halved.values())
     if size + taken(out) <= LARGEST - LOGS:
-        save_file(halved, checkpoint / "model.safetensors")
+        save_file(halved, kept)
     else:
         print(f"no room for the weights of {folder}: {size / 2**20:.0f} MiB", flush=True)
     return checkpoint
