@@ -41,7 +41,7 @@ def run(task: Task) -> None:
 def networks(task: Task) -> list[tuple[str, Classifier, Tensor]]:
     """(name, network on the device, images)."""
     size, batch = (32, 2) if task.smallest else (224, 8)
-    first, second = ["mixer_c32_l2_p8"] * 2 if task.smallest else ["mixer_b16", "mixer_s16"]
+    first, second = ["mixer_c32_l1_p8"] * 2 if task.smallest else ["mixer_b16", "mixer_s16"]
     one, any_size = with_head(first, size), with_head(second, size, any_size=True)
     other = (size * 5 // 4, size)
     found = [

@@ -31,12 +31,12 @@ def run(task: Task) -> None:
     record = Record.of(task.out, task.phase)
     record.machine = machine(task.device)
     golden(task, record)
-    name, size, batch = ("mixer_c32_l2_p8", 32, 2) if task.smallest else ("mixer_b16", 224, 4)
+    name, size, batch = ("mixer_c32_l1_p8", 32, 2) if task.smallest else ("mixer_b16", 224, 4)
     network = with_head(name, size)
     for precision in ALLOWED:
         compare(task, record, name, network, noise(network.backbone, batch), precision)
     gradients(task, record, name, network, noise(network.backbone, batch))
-    name = "mixer_c32_l2_p8" if task.smallest else "mixer_s16"
+    name = "mixer_c32_l1_p8" if task.smallest else "mixer_s16"
     network = with_head(name, size, any_size=True)
     for side in (size * 3 // 4, size, size * 5 // 4):
         images = noise(network.backbone, batch, (side, size))

@@ -43,28 +43,30 @@ class Plan:
 
 def planned(task: Task, config: PretrainConfig) -> tuple[PretrainConfig, Plan]:
     """The configuration with as many of its epochs as the time that is left has room for."""
-    trial, note = few_images(task, config), ""
+    trial = few_images(task, config)
+    compiled, note, (rate, fixed) = tried(trial)
+    images = len(open_training(config.train, config.fractals))
+    holding = holding_seconds(trial) * images
+    _trial_file(task).unlink(missing_ok=True)
+    room = max(0.0, task.left * (1 - SPARE) - fixed - holding)
+    wanted, batch = config.run.epochs, config.run.batch_size
+    epochs = min(wanted, room * rate / images)
+    steps = max(1, round(epochs * images / batch))
+    seconds = fixed + holding + steps * batch / rate
+    length = {"epochs": 0.0, "steps": steps, "eval_every": -(-steps // EVALUATIONS)}
+    made = Plan(wanted, epochs, steps, compiled, note, seconds, fixed, holding, rate)
+    return replace(config, run=replace(config.run, compile=compiled, **length)), made
+
+
+def tried(trial: PretrainConfig) -> tuple[bool, str, tuple[float, float]]:
+    """Whether it is compiled, why not where it was to be, and what was `measured`."""
     try:
-        rate, fixed = measured(trial)
-    except InputError:
-        raise
+        return trial.run.compile, "", measured(trial)
     except Exception as error:  # where no compiler is installed, for example
-        if not config.run.compile:
+        if isinstance(error, InputError) or not trial.run.compile:
             raise
         note = first_line(error)
-        config, trial = (replace(c, run=replace(c.run, compile=False)) for c in (config, trial))
-        rate, fixed = measured(trial)
-    images = open_training(config.train, config.fractals)
-    holding = holding_seconds(trial) * len(images)
-    room = task.left * (1 - SPARE) - fixed - holding
-    wanted, batch = config.run.epochs, config.run.batch_size
-    epochs = min(wanted, max(0.0, room) * rate / len(images))
-    steps = max(1, round(epochs * len(images) / batch))
-    seconds = fixed + holding + steps * batch / rate
-    every = -(-steps // EVALUATIONS)
-    run = replace(config.run, epochs=0.0, steps=steps, eval_every=every)
-    made = Plan(wanted, epochs, steps, run.compile, note, seconds, fixed, holding, rate)
-    return replace(config, run=run), made
+    return False, note, measured(replace(trial, run=replace(trial.run, compile=False)))
 
 
 def measured(trial: PretrainConfig) -> tuple[float, float]:
@@ -91,10 +93,14 @@ def few_images(task: Task, config: PretrainConfig) -> PretrainConfig:
     trial = replace(config, run=replace(run, eval_every=-(-steps // EVALUATIONS)))
     if config.train.root == FRACTALS:
         return few_fractals(trial, max(1, IMAGES // config.fractals.classes))
-    path = task.out / task.phase / "trial.npz"
+    path = _trial_file(task)
     path.parent.mkdir(parents=True, exist_ok=True)
     pack_first(Path(config.train.root, "train.npz"), path, IMAGES)
     return replace(trial, train=replace(trial.train, root=str(path)))
+
+
+def _trial_file(task: Task) -> Path:
+    return task.out / task.phase / "trial.npz"
 
 
 def pack_first(source: Path, path: Path, count: int) -> None:

@@ -96,7 +96,6 @@ def shrink(out: Path, folder: Path) -> Path | None:
             path.unlink()
         elif path != checkpoint:
             shutil.rmtree(path)
-    (folder.parent / "trial.npz").unlink(missing_ok=True)
     if checkpoint is None:
         return None
     shutil.rmtree(checkpoint / "training_state", ignore_errors=True)
