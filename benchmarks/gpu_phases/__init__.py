@@ -20,9 +20,9 @@ class Phase:
 
 PHASES = {
     "correct": Phase(correct.run, 2.0),
-    "speed": Phase(speed.run, 2.0),
+    "speed": Phase(speed.run, 2.5),
     "fsdp": Phase(fsdp.run, 0.8),
     "photos": Phase(training.photos, 2.0, needs="photos"),
     "cifar10_300": Phase(training.cifar10_300, 2.0, needs="cifar"),
-    "cifar10_fractals": Phase(training.cifar10_fractals, 2.0, needs="cifar"),
+    "cifar10_fractals": Phase(training.cifar10_fractals, 2.5, needs="cifar"),
 }

@@ -70,20 +70,26 @@ def tried(trial: PretrainConfig) -> tuple[bool, str, tuple[float, float]]:
 
 
 def measured(trial: PretrainConfig) -> tuple[float, float]:
-    """Images/s of its last steps, and the seconds that a run needs for all but steps.
+    """Images/s, and the seconds that a run needs for all but steps: evaluations, what it builds.
 
-    These include the first steps, in which networks are compiled, and the evaluations of a run.
+    A network that is compiled is so once before: the run will find it in the compiler's cache, too.
     """
-    torch._dynamo.reset()
+    if trial.run.compile:
+        _train(replace(trial, run=replace(trial.run, steps=EVALUATIONS, eval_every=1)))
+    seconds, rows = _train(trial)
+    windows = rows[1:] or rows  # the first is slower
+    rate = len(windows) / sum(1 / row["images_per_second"] for row in windows)
+    return rate, max(0.0, seconds - trial.run.steps * trial.run.batch_size / rate)
+
+
+def _train(config: PretrainConfig) -> tuple[float, list[dict]]:
+    """Seconds of a training whose folder is not kept, and its losses and rates."""
+    torch._dynamo.reset()  # what other networks of this process had compiled
     with tempfile.TemporaryDirectory() as folder:
         begun = time.monotonic()
-        train(replace(trial, run=replace(trial.run, folder=f"{folder}/run")), keep_processes=True)
-        seconds = time.monotonic() - begun
+        train(replace(config, run=replace(config.run, folder=f"{folder}/run")), keep_processes=True)
         rows = [row for row in read_metrics(Path(folder, "run")) if "loss" in row]
-    windows = rows[1:] or rows  # the first has the compilation
-    rate = len(windows) / sum(1 / row["images_per_second"] for row in windows)
-    torch._dynamo.reset()
-    return rate, seconds - trial.run.steps * trial.run.batch_size / rate
+        return time.monotonic() - begun, rows
 
 
 def few_images(task: Task, config: PretrainConfig) -> PretrainConfig:

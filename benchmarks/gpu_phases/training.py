@@ -58,10 +58,10 @@ def trained(task: Task, record: Record, name: str, config: PretrainConfig) -> Pa
         record.skip(f"{name}: one step would take {plan.seconds:.0f} s, {task.left:.0f} were left")
         return None
     config = replace(config, run=replace(config.run, folder=str(folder)))
+    torch._dynamo.reset()
     try:
         train(config, keep_processes=True)
     finally:
-        torch._dynamo.reset()
         checkpoint = shrink(task.out, folder)
         tell(record, name, folder, config, plan)
     return checkpoint
