@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-FILES = sorted(Path(__file__).parent.parent.glob("benchmarks/*.py"))
+FILES = sorted(Path(__file__).parent.parent.glob("benchmarks/**/*.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -89,7 +89,7 @@ def sample(images: Tensor, maps: Tensor, size: tuple[int, int], moved: Tensor, g
     fine = tuple(max(pair) for pair in zip(images.shape[-2:], size, strict=True))
     grid = _grid(maps, fine)
     result = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-    if not torch.equal(moved, identity(len(moved))):
+    if not torch.equal(moved, identity(len(moved)).to(moved)):  # of one device
         within = _grid(moved, fine).abs().amax(-1) <= 1  # (B, H, W)
         result = torch.where(within[:, None].to(result.device), result, grey)
     if fine != size:

@@ -125,11 +125,12 @@ def is_known(grid: Grid) -> bool:
 
 @lru_cache(maxsize=64)
 def _grid_maps(grid: Grid, new_grid: Grid, device: torch.device, dtype: torch.dtype) -> Maps:
-    (read_rows, write_rows), (read_columns, write_columns) = (
-        axis_maps(*lengths, "pi") for lengths in zip(grid, new_grid, strict=True)
-    )
-    maps = (read_rows, read_columns, write_rows, write_columns)
-    return Maps(*(value.to(device, dtype) for value in maps))
+    with torch.inference_mode(False):  # they are kept, and training cannot use what it makes
+        (read_rows, write_rows), (read_columns, write_columns) = (
+            axis_maps(*lengths, "pi") for lengths in zip(grid, new_grid, strict=True)
+        )
+        maps = (read_rows, read_columns, write_rows, write_columns)
+        return Maps(*(value.to(device, dtype) for value in maps))
 
 
 def resample_tokens(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -162,6 +162,14 @@ def test_any_size_trains_all_token_mixing_weights_at_every_size():
             assert parameter.grad.abs().sum() > 0, name
 
 
+def test_any_size_trains_where_it_was_first_used_in_inference_mode():
+    mixer, images = tiny(any_size=True), torch.randn(1, 3, 40, 12)
+    with torch.inference_mode():
+        mixer(images)  # computes the maps of this grid, which are kept
+    mixer(images).square().sum().backward()
+    assert mixer.blocks[0].mlp_tokens.fc1.weight.grad.abs().sum() > 0
+
+
 def test_frozen_and_evaluating_networks_stay_so():
     mixer = tiny().double()
     mixer.blocks[1].requires_grad_(False)
