@@ -110,13 +110,17 @@ def read_words(
     refuse_old_names(config, argv)
     run = reopen(argv[0], config, network, session)
     parsed = _parse(description, run.config, options(), argv[1:])
-    said = (word.split("=")[0].removeprefix("--") for word in argv[1:] if word.startswith("--"))
-    return Words(
-        replace(run, config=parsed.config),
-        parsed.options,
-        parsed.output or run.folder,
-        frozenset(name.replace("-", "_") for name in said),
-    )
+    said = frozenset(_dotted(word) for word in argv[1:] if word.startswith("--"))
+    output = parsed.output or run.folder
+    return Words(replace(run, config=parsed.config), parsed.options, output, said)
+
+
+def _dotted(word: str) -> str:
+    """The setting that a word is about: data.root of --data.root=X, eval.flip_test of
+    --eval.no-flip-test."""
+    name = word.split("=")[0].removeprefix("--").replace("-", "_")
+    section, dot, setting = name.rpartition(".")
+    return section + dot + setting.removeprefix("no_" if dot else "")
 
 
 def _parse(description: str, config: Any, options: Any, argv: Sequence[str]) -> Any:

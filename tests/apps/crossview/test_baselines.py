@@ -10,9 +10,10 @@ from PIL import Image
 
 from apps.crossview.config import DataConfig
 from apps.crossview.data.pairs import Pairs
-from apps.crossview.evaluation import baselines
+from apps.crossview.evaluation import baselines, leave_one_out
 from apps.crossview.evaluation.metrics import image_metrics
 from apps.crossview.towns import write_towns
+from core.errors import InputError
 
 REAL = os.environ.get("MIXER_TEST_DATA")
 
@@ -78,6 +79,26 @@ def test_a_class_that_training_lacks_on_disk(tmp_path):
     pixels = torch.stack([train[i]["ground"] for i in range(3)]).movedim(1, 0).flatten(1)
     ice = fitted.predict(baselines.PAINTED, torch.full((1, 16, 16), 2), torch.zeros(1))
     torch.testing.assert_close(ice[0, :, 3, 5], pixels.mean(1), atol=1e-3, rtol=0)
+
+
+def test_each_pair_is_predicted_from_the_others(towns):
+    """Of three pairs: the mean of two, and both of them, in place of the third."""
+    pairs = Pairs(towns, "train")
+    pairs.records = pairs.records[:3]
+    images = [pairs[i]["ground"] / 2 + 0.5 for i in range(3)]
+    scores = leave_one_out.score_left_out(pairs, "a2g")
+
+    def psnr(made, real):
+        return float(-10 * (made - real).square().mean().log10())
+
+    left = [(images[i], [images[j] for j in range(3) if j != i]) for i in range(3)]
+    means = [psnr(sum(others) / 2, real) for real, others in left]
+    each = [psnr(other, real) for real, others in left for other in others]
+    assert scores[baselines.MEAN]["psnr"] == pytest.approx(np.mean(means), abs=0.05)
+    assert scores[baselines.OTHER]["psnr"] == pytest.approx(np.mean(each), abs=1e-3)
+    pairs.records = pairs.records[:1]
+    with pytest.raises(InputError, match="two pairs"):
+        leave_one_out.score_left_out(pairs, "a2g")
 
 
 def psnr_of_all(config, split):

@@ -144,7 +144,7 @@ def test_decoding_can_be_another_than_in_training(run, evaluate, tmp_path):
     """`simcc_dark` is about decoding alone: places between bins."""
     words = ["--data.val-json", "annotations/val.json", "--output", tmp_path]
     places = []
-    for option in ((), ("--model.simcc-dark",)):
+    for option in (("--model.no-simcc-dark",), ("--model.simcc-dark",)):
         status, printed = evaluate(*words, *option)
         assert status == 0, printed
         (results,) = tmp_path.glob("results-*.json")
