@@ -12,8 +12,6 @@ inherited from it: importing it would make `import core` slower, and its config.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +20,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from core.errors import InputError, first_line
+from core.files import whole_folder
 from core.models.building import build_backbone, network_class
 from core.models.weights.card import model_card
 from core.models.weights.hub import hub_folder
@@ -54,21 +53,12 @@ def save_backbone(backbone: nn.Module, folder: str | Path) -> Path:
     Of a subclass of a network the state has its own parts too, and config.json its name. The
     folder appears whole or not at all. Raises InputError where it exists.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise InputError(f"{folder} exists already; nothing is overwritten: choose another folder")
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    draft.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as draft:
         (draft / "config.json").write_text(json.dumps(_info(backbone), indent=2))
         state = {name: value.contiguous() for name, value in backbone.state_dict().items()}
         save_file(state, draft / "model.safetensors")
         (draft / "README.md").write_text(model_card(backbone))
-        draft.rename(folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    return folder
+    return Path(folder)
 
 
 def push_to_hub(
