@@ -24,6 +24,7 @@ from core.files import whole_folder
 from core.models.building import build_backbone, network_class
 from core.models.weights.card import model_card
 from core.models.weights.hub import hub_folder
+from core.models.weights.names import is_kept, kept_folder
 from core.models.weights.reading import read_stored
 
 DOWNLOAD = ("revision", "token", "cache_dir", "force_download", "local_files_only")
@@ -106,7 +107,7 @@ def from_pretrained(
     torch_dtype: torch.dtype | str | None = None,
     **download,
 ) -> nn.Module:
-    """The network in a folder, or in the repository user/name, in eval mode.
+    """The network in a folder, of a kept name, or in the repository user/name, in eval mode.
 
     A subclass gets its own parts back too, if it is made from the same configuration as its
     parent, `MyNet(config)`. torch_dtype: of the parameters, torch.float16 or "float16"; as they
@@ -150,6 +151,8 @@ def _check_words(download: dict) -> None:
 
 
 def _folder(name_or_folder: str | Path, download: dict) -> Path:
+    if is_kept(name_or_folder):
+        return kept_folder(name_or_folder)
     folder = Path(name_or_folder)
     if not folder.exists():
         return hub_folder(str(name_or_folder), **download)
