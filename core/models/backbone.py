@@ -83,6 +83,8 @@ def create_backbone(
     size = None if image_size is None else as_pair("image_size", image_size)
     if resize != "auto" and not name.startswith("mixer_"):
         raise InputError(f"resize={resize!r} is for mixer_ names: {name} moves by itself")
+    if is_kept(weights):  # first: a message names the network as it was asked for
+        weights = open_weights(name, weights)
     name, options = _known(name, options)
     if name.startswith("timm:") and (not weights or is_timm(weights)):
         of_timm = timm_name(name, weights) if weights else name
@@ -104,10 +106,10 @@ def open_weights(
     """
     if isinstance(weights, StoredModel):
         return weights
-    name, options = _known(name, options)
     if is_kept(weights):
         _refuse_other_network(name, weights)
         return read_stored(weights)
+    name, options = _known(name, options)
     weights = find_weights(name, weights)
     size = None if image_size is None else as_pair("image_size", image_size)
     if name.startswith("timm:") and is_timm(weights):
