@@ -1,6 +1,7 @@
 """Weights kept under a name: written from a run, opened by the name, listed, described."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from core.models.weights.reading import read_stored
 
 NETWORK, SIZE = "mixer_c16_l2_p8", 24
 CLASSES = ["cat", "dog", "hen"]
+FILES = ("config.json", "model.safetensors", "README.md")
 HALF_A_STEP = 2**-11  # of float16's last place, as a share of the number
 WORDS = {"trained_on": "24 photographs.", "terms": "Free: example.org/terms."}
 REAL = names.FOLDER
@@ -344,6 +346,26 @@ def test_networks_are_named_by_their_sizes(name):
     with torch.device("meta"):
         config = create_backbone(name, 64).config
     assert mixer_name(config.num_blocks, config.hidden_dim, config.patch_size) == name
+
+
+def test_a_wheel_carries_them(tmp_path, monkeypatch):
+    """pyproject.toml, over a tree of the same layout."""
+    setuptools = pytest.importorskip("setuptools")
+    weights = tmp_path / "core" / "models" / "weights"
+    (weights / "kept" / "photos").mkdir(parents=True)
+    for place in (weights, *list(weights.parents)[:2]):
+        (place / "__init__.py").touch()
+    for name in FILES:
+        (weights / "kept" / "photos" / name).touch()
+    shutil.copy(Path(core.__file__).parents[1] / "pyproject.toml", tmp_path)
+    (tmp_path / "README.md").touch()
+    monkeypatch.chdir(tmp_path)
+    wheel = setuptools.Distribution({"script_name": "setup.py"})
+    wheel.parse_config_files(["pyproject.toml"])
+    build = wheel.get_command_obj("build_py")
+    build.finalize_options()
+    carried = {Path(folder, name) for _, _, folder, files in build.data_files for name in files}
+    assert carried == {Path("build/lib/core/models/weights/kept/photos", name) for name in FILES}
 
 
 @pytest.mark.parametrize("name", KEPT)
