@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import difflib
 import functools
 import gc
 import os
@@ -23,18 +22,11 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from core.errors import InputError
+from core.errors import did_you_mean as did_you_mean
 from core.files import write_text
 
 Config = TypeVar("Config")
 ABSENT = object()  # where a file does not have a value, not even None
-
-
-def did_you_mean(word: str, known) -> str:
-    """' Did you mean ...?' for the nearest known word, then the whole list."""
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"{hint} Known: {', '.join(known)}"
 
 
 def cli(presets: Mapping[str, Callable[[], Config]], argv: list[str] | None = None) -> Config:

@@ -1,4 +1,9 @@
-"""The one exception that speaks to a person."""
+"""The one exception that speaks to a person, and the words that help with a name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -11,3 +16,11 @@ class InputError(ValueError):
 def first_line(error: Exception) -> str:
     """What an error says, on one line."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """' Did you mean ...?' for the nearest known word, then the whole list."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"{hint} Known: {', '.join(known)}"

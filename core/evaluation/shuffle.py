@@ -35,6 +35,7 @@ from core.evaluation import fewshot
 from core.evaluation.common import BackboneConfig, EvalConfig, open_backbone
 from core.files import write_json
 from core.models.networks.mixer import Mixer
+from core.models.weights.names import is_kept
 from core.pictures.figures import new_figure, plain_axes, save_figure
 from core.pictures.sheets import caption, enlarged, save_image, sheet
 from core.training.session import Session
@@ -53,7 +54,7 @@ class Config:
         "workers": "train.workers",
     }
 
-    # a backbone's name, a run or weights folder, or NAME=WEIGHTS (mixer_b16=imagenet1k)
+    # a backbone's name, a run or weights folder, NAME=WEIGHTS (mixer_b16=imagenet1k), kept weights
     models: tuple[str, ...] = ("mixer_s16", "timm:resnet50")
     # height and width in pixels; empty: 224, of a folder what its weights were trained at
     image_size: tuple[int, ...] = ()
@@ -109,8 +110,8 @@ def run(config: Config, session: Session) -> dict:
 
 
 def model_config(word: str, image_size: tuple[int, ...] = ()) -> BackboneConfig:
-    """The model of `NAME`, `PATH` or `NAME=WEIGHTS`."""
-    if Path(word).exists():
+    """The model of `NAME`, `PATH`, `NAME=WEIGHTS` or the name of kept weights."""
+    if is_kept(word) or Path(word).exists():
         return BackboneConfig(weights=word, image_size=image_size)
     name, _, weights = word.partition("=")
     return BackboneConfig(name, image_size, weights)

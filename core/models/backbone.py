@@ -23,7 +23,13 @@ from torch import nn
 from core.errors import InputError
 from core.models.building import NETWORKS, build_backbone, naming
 from core.models.networks.convmlp import CONVMLPS, convmlp_config
-from core.models.networks.mixer_config import SPECS, MixerConfig, free_config, spec_config
+from core.models.networks.mixer_config import (
+    MIXERS,
+    SPECS,
+    MixerConfig,
+    free_config,
+    mixer_name,
+)
 from core.models.networks.s2mlp import S2MLPS, s2mlp_config
 from core.models.networks.timm_backbone import TimmBackbone
 from core.models.shapes import as_pair, backbone_options, config_from, times
@@ -35,10 +41,10 @@ from core.models.timm_weights import (
     timm_name,
 )
 from core.models.weights.formats import from_convmlp, read_state_dict
+from core.models.weights.names import is_kept, kept_network
 from core.models.weights.reading import find_weights, read_stored
 from core.models.weights.stored import StoredModel
 
-MIXERS = {"mixer_" + spec.replace("/", "").lower(): spec for spec in SPECS}
 FREE_MIXER = re.compile(r"mixer_c(\d+)_l(\d+)_p(\d+)(?:x(\d+))?")
 FREE_VIT = re.compile(r"vit_c(\d+)_l(\d+)_p(\d+)")
 WEIGHTS_DECIDE = ("gelu", "tokens_mlp_dim", "any_size")
@@ -58,10 +64,12 @@ def create_backbone(
     image_size: None is the size of the weights; for random ones 224, of `timm:` names timm's own.
     weights: None (random), a path that `load_backbone` opens (for `timm:` names a state dict of
     that model too, for `convmlp_` names a .pth of its authors), or one of these names:
+        "photos" "fractals"   kept in this package, for one network each (`core.list_weights`)
         "imagenet1k" "imagenet21k" "sam" "gsam"    an official set (`core.models.weights.download`)
         "timm"                the weights that timm prefers for the model; for a Mixer its `_224`
         "timm:<tag>"          others, e.g. "timm:goog_in21k"; name.tag does it for `timm:` names
         "hub:<user>/<name>"   a repository that `push_to_hub` wrote
+    A name comes before a file or folder that is called so: "./photos" is the folder.
     Beware: timm's tag goog_in21k_ft_in1k, its preferred one for mixer_b16 and mixer_l16, holds the
     weights trained on ImageNet-1k from scratch (a Mixer author says so in
     github.com/huggingface/pytorch-image-models/pull/651), the same that "imagenet1k" names.
@@ -75,6 +83,8 @@ def create_backbone(
     size = None if image_size is None else as_pair("image_size", image_size)
     if resize != "auto" and not name.startswith("mixer_"):
         raise InputError(f"resize={resize!r} is for mixer_ names: {name} moves by itself")
+    if is_kept(weights):  # first: a message names the network as it was asked for
+        weights = open_weights(name, weights)
     name, options = _known(name, options)
     if name.startswith("timm:") and (not weights or is_timm(weights)):
         of_timm = timm_name(name, weights) if weights else name
@@ -96,6 +106,9 @@ def open_weights(
     """
     if isinstance(weights, StoredModel):
         return weights
+    if is_kept(weights):
+        _refuse_other_network(name, weights)
+        return read_stored(weights)
     name, options = _known(name, options)
     weights = find_weights(name, weights)
     size = None if image_size is None else as_pair("image_size", image_size)
@@ -168,6 +181,16 @@ def _of_name(
     return replace(stored, description=description)
 
 
+def _refuse_other_network(name: str, weights: str) -> None:
+    """InputError where kept weights are of another network than the one of this name."""
+    network = kept_network(weights)
+    if _kind(name) != "mixer" or mixer_name(*_mixer_sizes(name)) != network:
+        raise InputError(
+            f"weights {weights!r} are those of {network}, and not of {name}: take {network}, "
+            f"or ./{weights} for a folder of that name"
+        )
+
+
 def _a(kind: str) -> str:
     return "a Mixer" if kind == "mixer" else kind
 
@@ -204,7 +227,12 @@ def _config(name: str, image_size, options: dict[str, Any]):
 
 
 def _mixer_config(name: str, image_size, options: dict[str, Any]) -> MixerConfig:
+    return free_config(*_mixer_sizes(name), image_size=image_size, **options)
+
+
+def _mixer_sizes(name: str) -> tuple[int, int, int | tuple[int, int]]:
+    """Blocks, width and patch of a mixer_ name."""
     if name in MIXERS:
-        return spec_config(MIXERS[name], image_size=image_size, **options)
+        return SPECS[MIXERS[name]]
     width, blocks, ph, pw = (int(v) if v else None for v in FREE_MIXER.fullmatch(name).groups())
-    return free_config(blocks, width, (ph, pw or ph), image_size=image_size, **options)
+    return blocks, width, (ph, pw or ph)

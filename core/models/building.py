@@ -32,7 +32,7 @@ NETWORKS = {  # by the name in a description; the models of timm are "timm:<mode
 
 
 def load_backbone(path: str | Path | StoredModel, image_size=None) -> nn.Module:
-    """The backbone that a file, a folder (see `read_stored`) or "hub:<user>/<name>" holds.
+    """The backbone of a file, a folder (see `read_stored`), a kept name or "hub:<user>/<name>".
 
     `image_size` (height, width) is the size to move to (`set_image_size`); without it the network
     has the size of its weights. Of a classifier, and of a subclass of a network with parts of its

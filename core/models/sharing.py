@@ -12,8 +12,6 @@ inherited from it: importing it would make `import core` slower, and its config.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,9 +20,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from core.errors import InputError, first_line
+from core.files import whole_folder
 from core.models.building import build_backbone, network_class
 from core.models.weights.card import model_card
 from core.models.weights.hub import hub_folder
+from core.models.weights.names import is_kept, kept_folder
 from core.models.weights.reading import read_stored
 
 DOWNLOAD = ("revision", "token", "cache_dir", "force_download", "local_files_only")
@@ -54,21 +54,12 @@ def save_backbone(backbone: nn.Module, folder: str | Path) -> Path:
     Of a subclass of a network the state has its own parts too, and config.json its name. The
     folder appears whole or not at all. Raises InputError where it exists.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise InputError(f"{folder} exists already; nothing is overwritten: choose another folder")
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    draft.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as draft:
         (draft / "config.json").write_text(json.dumps(_info(backbone), indent=2))
         state = {name: value.contiguous() for name, value in backbone.state_dict().items()}
         save_file(state, draft / "model.safetensors")
         (draft / "README.md").write_text(model_card(backbone))
-        draft.rename(folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    return folder
+    return Path(folder)
 
 
 def push_to_hub(
@@ -116,7 +107,7 @@ def from_pretrained(
     torch_dtype: torch.dtype | str | None = None,
     **download,
 ) -> nn.Module:
-    """The network in a folder, or in the repository user/name, in eval mode.
+    """The network in a folder, of a kept name, or in the repository user/name, in eval mode.
 
     A subclass gets its own parts back too, if it is made from the same configuration as its
     parent, `MyNet(config)`. torch_dtype: of the parameters, torch.float16 or "float16"; as they
@@ -160,6 +151,8 @@ def _check_words(download: dict) -> None:
 
 
 def _folder(name_or_folder: str | Path, download: dict) -> Path:
+    if is_kept(name_or_folder):
+        return kept_folder(name_or_folder)
     folder = Path(name_or_folder)
     if not folder.exists():
         return hub_folder(str(name_or_folder), **download)

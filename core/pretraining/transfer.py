@@ -9,6 +9,7 @@ stopped; RUN/transfer/RECIPE.json keeps the figures, RECIPE.png the learning cur
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +81,8 @@ def fine_tuning(
         recipe.model,
         backbone=config.model.backbone,
         image_size=_image_size(config),
-        weights=str(folder) if start == "pretrained" else "",
+        # ./RUN, which is never the name of kept weights
+        weights=os.path.join(os.curdir, folder) if start == "pretrained" else "",
         new_head=start == "pretrained",
         sizes=(),
     )
@@ -133,7 +135,7 @@ def _image_size(config: PretrainConfig) -> tuple[int, ...]:
 
 def _backbone(config: PretrainConfig, start: str) -> nn.Module:
     if start == "pretrained":
-        return load_backbone(config.run.folder, image_size=_image_size(config)).eval()
+        return load_backbone(Path(config.run.folder), image_size=_image_size(config)).eval()
     seed_everything(config.transfer.seeds[0])
     return create_backbone(config.model.backbone, _image_size(config)).eval()
 

@@ -13,6 +13,7 @@ from apps.pose.data.keypoints import KeypointSet
 from apps.pose.models.network import PoseNet
 from core.checkpoints import averaged_weights, find_checkpoint, read_info
 from core.config import build
+from core.models.weights.names import is_kept
 
 KEYPOINT_LAYERS = ("to_keypoints", "to_heatmap")  # of the heads: their outputs are keypoints' maps
 
@@ -25,7 +26,8 @@ def start_from(network: PoseNet, weights: str, report: Callable[[str], None] = p
     have the same shapes; of the layer that makes the keypoints' maps, each keypoint that the run
     has too, by its name.
     """
-    checkpoint = find_checkpoint(weights) if weights and Path(weights).is_dir() else None
+    folder = bool(weights) and not is_kept(weights) and Path(weights).is_dir()
+    checkpoint = find_checkpoint(weights) if folder else None
     info = read_info(checkpoint) if checkpoint else {}
     if info.get("app") != "pose":
         return

@@ -25,6 +25,7 @@ SPECS = {
     "L/16": (24, 1024, 16),
     "H/14": (32, 1280, 14),
 }
+MIXERS = {"mixer_" + spec.replace("/", "").lower(): spec for spec in SPECS}  # by name
 
 
 @dataclass(frozen=True)
@@ -77,3 +78,13 @@ def free_config(blocks: int, width: int, patch: int | Sequence[int], **overrides
     sizes = {"num_blocks": blocks, "hidden_dim": width, "patch_size": patch}
     mlps = {"tokens_mlp_dim": width // 2, "channels_mlp_dim": 4 * width}
     return config_from(MixerConfig, {**sizes, **mlps, **overrides})
+
+
+def mixer_name(blocks: int, width: int, patch: int | Sequence[int]) -> str:
+    """The name that `create_backbone` has for a Mixer of these sizes, Table 1's if it has them."""
+    height, across = as_pair("patch_size", patch)
+    for name, spec in MIXERS.items():
+        if SPECS[spec] == (blocks, width, height) and height == across:
+            return name
+    size = f"{height}" if height == across else f"{height}x{across}"
+    return f"mixer_c{width}_l{blocks}_p{size}"

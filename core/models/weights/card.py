@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-import yaml
 from torch import nn
 
 from core.checkpoints import find_checkpoint, read_info, weights_file
@@ -40,39 +40,54 @@ def model_card(backbone: nn.Module, run: str | Path | None = None) -> str:
     the settings with their paths. Raises InputError where `run` holds no checkpoint.
     """
     origin = find_checkpoint(run) if run else Path(getattr(backbone, "origin", "") or ".")
-    parts = [_front_matter(backbone), f"# A {type(backbone).__name__} backbone", _what(backbone)]
+    parts = [front_matter(backbone), f"# A {type(backbone).__name__} backbone", _what(backbone)]
     parts += ["## Use", _use(backbone)]
-    record = origin.parent.parent / "config.yaml"
+    record = record_of(origin)
     if (origin / "config.json").is_file() and record.is_file():
-        parts += _training(backbone, origin, record)
+        parts += training(backbone, origin, record)
     elif origin.name:
         parts += ["## Weights", f"Read from `{origin.name}`, by `core.load_backbone`."]
+    return chapters(parts)
+
+
+def chapters(parts: Iterable[str]) -> str:
+    """A document of these paragraphs and headings."""
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _front_matter(backbone: nn.Module) -> str:
+def record_of(checkpoint: Path) -> Path:
+    """The settings of the run that a checkpoint is of."""
+    return checkpoint.parent.parent / "config.yaml"
+
+
+def front_matter(backbone: nn.Module, license: str = "apache-2.0") -> str:
+    """What the Hub reads of a card. A model of timm has timm's license."""
     kind = type(backbone).__name__
     tags = {"Mixer": ["mlp-mixer"], "TimmBackbone": ["timm"]}.get(kind, [kind.lower()])
     timm = getattr(getattr(backbone, "model", None), "pretrained_cfg", None) or {}
     fields = {
         "library_name": "mixer-apps",
-        "license": timm.get("license", "apache-2.0"),
+        "license": timm.get("license", license),
         "pipeline_tag": "image-feature-extraction",
         "tags": [*tags, "backbone", "pytorch"],
     }
-    return f"---\n{yaml.safe_dump(fields, sort_keys=False)}---"
+    return f"---\n{_dump(fields)}---"
 
 
 def _what(backbone: nn.Module) -> str:
-    described = json.loads(json.dumps(backbone.describe()))
     parameters = sum(p.numel() for p in backbone.parameters())
     return (
         f"Weights of an image backbone without a head, {parameters:,} parameters, for images of "
         f"{times(backbone.image_size)} pixels (height x width), a grid of {times(backbone.grid)}.\n"
-        f"Its architecture, as in `config.json`:\n\n{_yaml(described)}\n\n"
+        f"Its architecture, as in `config.json`:\n\n{architecture(backbone)}\n\n"
         "The license above is that of the library; see whether the data that the weights were "
         "trained on allow it."
     )
+
+
+def architecture(backbone: nn.Module) -> str:
+    """The description of a network, as yaml."""
+    return _yaml(json.loads(json.dumps(backbone.describe())))
 
 
 def _use(backbone: nn.Module) -> str:
@@ -87,8 +102,10 @@ def _use(backbone: nn.Module) -> str:
     )
 
 
-def _training(backbone: nn.Module, checkpoint: Path, record: Path) -> list[str]:
-    """The chapters that a run's folder fills."""
+def training(backbone: nn.Module, checkpoint: Path, record: Path) -> list[str]:
+    """The chapters that a run's folder fills; record: its config.yaml."""
+    import yaml  # here, so that weights open where it is not installed
+
     same = _unchanged(backbone, checkpoint)
     average = checkpoint / weights_file("model", ema=True)
     averaged = " (the moving average)" if average.is_file() else ""
@@ -156,4 +173,10 @@ def _rows(path: Path) -> list[dict]:
 
 
 def _yaml(values) -> str:
-    return f"```yaml\n{yaml.safe_dump(values, sort_keys=False)}```"
+    return f"```yaml\n{_dump(values)}```"
+
+
+def _dump(values) -> str:
+    import yaml  # here, so that weights open where it is not installed
+
+    return yaml.safe_dump(values, sort_keys=False)

@@ -1,33 +1,39 @@
 """Weights of a backbone: the official .npz, timm's mixer_*, and the folders that we write.
 
-This only reads. Each file is read once, into a StoredModel: `core.models.building` builds the
-network that it describes and loads the state strictly.
+Some of these folders are kept in the package and open by their names (`names.py`). This only
+reads. Each file is read once, into a StoredModel: `core.models.building` builds the network that it
+describes and loads the state strictly.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from core.checkpoints import averaged_weights, find_checkpoint
-from core.errors import InputError, first_line
-from core.models.weights.download import OFFICIAL, official_weights
+from core.errors import InputError, did_you_mean, first_line
+from core.models.weights.download import NAMES, OFFICIAL, official_weights
 from core.models.weights.formats import FORMATS, from_timm, read_npz, read_state_dict
 from core.models.weights.hub import PREFIX, hub_folder
+from core.models.weights.names import is_kept, kept_folder, kept_names
 from core.models.weights.stored import StoredModel, linear_head
+
+HALF = (torch.float16, torch.bfloat16)
 
 
 def read_stored(path: str | Path, image_size=None) -> StoredModel:
-    """What a file, a folder (see FORMATS) or "hub:<user>/<name>" holds.
+    """What a file, a folder (see FORMATS), a kept name or "hub:<user>/<name>" holds.
 
     A run gives its `best` checkpoint, else its last; a checkpoint's EMA weights are preferred.
     A file that does not say its grid is taken to have a square one; where its tokens make none,
-    `image_size` (height, width) says it. Nothing is unpickled. Raises InputError where the path
-    holds no backbone.
+    `image_size` (height, width) says it. Half precision in a folder of ours becomes float32, with
+    the same values. Nothing is unpickled. Raises InputError where the path holds no backbone.
     """
     place = _local(path)
     if place.is_dir():
@@ -41,7 +47,8 @@ def read_stored(path: str | Path, image_size=None) -> StoredModel:
 def find_weights(name: str, weights: str | Path) -> str | Path:
     """Where a named set lies, e.g. "imagenet1k" for "mixer_b16" (it is fetched), or "hub:...".
 
-    A path, and what timm knows by "timm" or "timm:<tag>", is given back as it is.
+    A path, and what timm knows by "timm" or "timm:<tag>", is given back as it is, and so is a name
+    that is kept (`names.py`), which `read_stored` opens.
     """
     if isinstance(weights, str) and weights in OFFICIAL:
         return official_weights(name, weights)
@@ -49,15 +56,31 @@ def find_weights(name: str, weights: str | Path) -> str | Path:
 
 
 def _local(path: str | Path) -> Path:
+    if is_kept(path):
+        return kept_folder(path)
     if str(path).startswith(PREFIX):
         return hub_folder(str(path).removeprefix(PREFIX))
     if not Path(path).exists():
-        names = ", ".join(OFFICIAL)
-        raise InputError(
-            f"{path} does not exist; weights are {FORMATS}; by name create_backbone takes {names}, "
-            "timm, timm:<tag> and hub:<user>/<name>"
-        )
+        raise InputError(_missing(path))
     return Path(path)
+
+
+def _missing(path: str | Path) -> str:
+    """Why there is nothing, and what there is: of a mere word the names come first."""
+    names = [*kept_names(), *OFFICIAL]
+    if path in OFFICIAL:
+        some = next(name for name, key in NAMES.items() if key in OFFICIAL[path])
+        return (
+            f"{path} is of several networks: say which, create_backbone({some!r}, weights={path!r})"
+        )
+    others = "timm, timm:<tag> and hub:<user>/<name>"
+    if re.fullmatch(r"[\w-]+", str(path)):
+        nearest = did_you_mean(str(path), names)
+        return f"{path} does not exist, by name or as a file.{nearest}, {others}; files: {FORMATS}"
+    return (
+        f"{path} does not exist; weights are {FORMATS}; by name create_backbone takes "
+        f"{', '.join(names)}, {others}"
+    )
 
 
 def _read_folder(folder: Path, named: str | Path) -> StoredModel:
@@ -70,13 +93,13 @@ def _read_folder(folder: Path, named: str | Path) -> StoredModel:
     info = _read_info(folder / "config.json")
     state = _read_tensors(file)
     inside = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
-    hub = str(named).startswith(PREFIX)
+    by_name = is_kept(named) or str(named).startswith(PREFIX)
     return StoredModel(
         description=info["backbone"],
         state=inside or state,
         head=linear_head(state) if inside else None,
         classes=info["head"].get("classes") if isinstance(info.get("head"), dict) else None,
-        origin=str(named if hub else folder),
+        origin=str(named if by_name else folder),
         owner=str(info.get("class", "")),
     )
 
@@ -92,6 +115,7 @@ def _read_info(file: Path) -> dict[str, Any]:
 
 def _read_tensors(file: Path) -> dict[str, Tensor]:
     try:
-        return load_file(file)
+        state = load_file(file)
     except Exception as error:
         raise InputError(f"{file} cannot be read: {first_line(error)}") from error
+    return {name: value.float() if value.dtype in HALF else value for name, value in state.items()}

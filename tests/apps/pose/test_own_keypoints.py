@@ -142,8 +142,14 @@ def test_neck_and_keypoints_of_a_larger_run(tmp_path):
                 assert torch.equal(value, state[name][: len(value)]), name
 
 
-def test_other_weights_than_a_run_of_this_app_are_the_backbones(tmp_path, capsys):
+def test_other_weights_than_a_run_of_this_app_are_the_backbones(tmp_path, capsys, monkeypatch):
+    """Kept ones too, where a folder happens to be called so."""
     network = PoseNet(MODEL, COCO)
+    kept = network.backbone.save_pretrained(tmp_path / "kept" / "photos")
+    (tmp_path / "here" / "photos").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr("core.models.weights.names.FOLDER", kept.parent)
+    start_from(network, "photos")
     start_from(network, "")
     start_from(network, "timm")
     assert capsys.readouterr().out == ""

@@ -9,9 +9,8 @@ from safetensors.torch import save_file
 from timm.models.mlp_mixer import MlpMixer
 
 from core import InputError, create_backbone, load_backbone
-from core.models.backbone import MIXERS
 from core.models.building import backbone_from_description
-from core.models.networks.mixer_config import SPECS
+from core.models.networks.mixer_config import MIXERS, SPECS
 from core.models.sharing import save_backbone
 
 SMALL = "mixer_c32_l4_p8"

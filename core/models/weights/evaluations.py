@@ -1,0 +1,66 @@
+"""The figures in the json files of evaluations, whichever wrote them: for a model card."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from core.errors import InputError
+from core.files import distinct_name
+from core.models.shapes import times
+
+NO_FIGURES = ("config", "network", "per_class")  # parts of the json
+# The folders of a path that is not relative; an address has a colon before its slashes.
+FOLDERS = re.compile(r"(?<![\w.:/…~-])~?/(?:[^\s/'\"`,|]+/)*(?=[^\s/'\"`,|])")
+
+
+def without_folders(text: str) -> str:
+    """The text in which every path that is not relative has lost its folders: …/train.npz."""
+    return FOLDERS.sub("…/", text)
+
+
+def read_evaluations(files: Sequence[Path]) -> dict[str, dict[str, float]]:
+    """{"FOLDER/FILE, on DATA": {dotted name: number}} of json files that core and apps write.
+
+    Raises InputError for a file that is none.
+    """
+    found, taken = {}, set()
+    for file in files:
+        try:
+            record = dict(json.loads(file.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{file} is no evaluation's json ({error})") from error
+        title = ", ".join([f"{file.absolute().parent.name}/{file.name}", *_circumstances(record)])
+        found[distinct_name(title, taken)] = dict(numbers(record))
+    return found
+
+
+def _circumstances(record: Mapping[str, Any]) -> Iterator[str]:
+    """On what an evaluation was made, as far as its json says it: data and image size."""
+    if isinstance(record.get("data"), str):
+        yield without_folders(f"on {record['data']}")
+    config = record.get("config")
+    for section, value in config.items() if isinstance(config, dict) else ():
+        if isinstance(value, dict) and value.get("root"):
+            yield without_folders(f"{section} {value['root']} {value.get('split', '')}".strip())
+    if isinstance(size := record.get("image_size"), list):
+        yield f"{times(size)} pixels"
+
+
+def numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """(dotted name, number) of all that is finite; a row of a list is called after its first."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key not in NO_FIGURES:
+                yield from numbers(inner, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        for row in (row for row in value if isinstance(row, Mapping) and row):
+            first, *others = row.items()
+            yield from numbers(dict(others), f"{name}.{first[0]} {first[1]}")
+    elif isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+        yield name, value
