@@ -12,12 +12,14 @@ from apps.style import predict, probe
 from apps.style.config import StyleConfig
 from apps.style.data.dataset import open_paintings
 from apps.style.data.source import prepared
+from apps.style.data.stream_split import InTurn
 from core.app.runs import reopen
 from core.evaluation.ridge import fit_ridge
 from core.models.classifier import Classifier
 from core.training.folder import read_metrics
 from core.training.session import Session
 from tests.apps.style.helpers import CLASSES, TRAIN, VAL, complaint, listed, write_csv
+from tests.core.data.stream_toy import write_parquet
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,26 @@ def test_without_mirror_images_there_is_one_view(paintings, tmp_path, command):
     assert done.returncode == 0, done.output
     assert json.loads((tmp_path / "run/probe.json").read_text())["views"] == 1
     assert f"ridge of {CLASSES * TRAIN} paintings, 1 view(s) of 16 features" in done.output
+
+
+def test_a_stream_is_read_as_its_rows_are(tmp_path, monkeypatch, command):
+    """Every training row once: the head is that of the same paintings by index."""
+    monkeypatch.setenv("MIXER_CACHE", str(tmp_path / "cache"))
+    root, folder = write_parquet(tmp_path, [9, 14]), tmp_path / "run"
+    words = ["--data.root", root, "--data.stream", "--data.split", "stratified"]
+    done = command(probe.main, "debug", *words, "--run.folder", folder)
+    assert done.returncode == 0, done.output
+    run = reopen(folder, StyleConfig, Classifier, Session())
+    rows = InTurn(open_paintings(run.config.data, "train"))
+    images = prepared(rows, run.config.protocol, run.network)
+    items = [images[i] for i in range(len(images))]
+    pixels, labels = (torch.tensor(np.stack([i[k] for i in items])) for k in ("image", "label"))
+    with torch.no_grad():
+        x = torch.stack([run.network.features(p) for p in (pixels, pixels.flip(3))], 1)
+    torch.testing.assert_close(
+        run.network.head.weight.data, fit_ridge(x, labels, 3).head()["weight"]
+    )
+    assert json.loads((folder / "probe.json").read_text())["paintings"] == len(rows) < 23
 
 
 def test_there_is_nothing_to_resume(tmp_path, command):
