@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from core.evaluation.collect import collect
+from core.models.classifier import Classifier
 from core.training.session import Session
 
 Shuffle = Callable[[Tensor], Tensor]
@@ -36,6 +38,32 @@ def pooled_features(
     def predict(batch: dict) -> dict[str, Tensor]:
         images = batch["image"] if shuffle is None else shuffle(batch["image"])
         features = backbone(images).float().mean(1)  # of (B, S, C)
+        return {"features": features, "label": batch["label"]}
+
+    outputs = collect(session, dataset, predict, batch_size, workers, skip_bad)
+    return outputs["features"], outputs["label"]
+
+
+def head_features(
+    session: Session,
+    classifier: Classifier,
+    dataset: Dataset,
+    batch_size: int,
+    workers: int = 0,
+    skip_bad: int = 0,
+    mirrored: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """(features (N, V, C) float32, labels (N,) int64): what the head sees of each image.
+
+    That is `pooled_features` but for backbones with a pooling of their own. V is 1, or 2 with
+    `mirrored`: the image, then its mirror image. The rest is as in `pooled_features`.
+    """
+    classifier.to(session.device).eval()
+
+    def predict(batch: dict) -> dict[str, Tensor]:
+        images = batch["image"]  # (B, 3, H, W)
+        views = [images, images.flip(-1)] if mirrored else [images]
+        features = torch.stack([classifier.features(view).float() for view in views], 1)
         return {"features": features, "label": batch["label"]}
 
     outputs = collect(session, dataset, predict, batch_size, workers, skip_bad)

@@ -9,6 +9,9 @@ Legend: N training examples, C features, K classes, D = C + 1, L values of l2.
 
 Deviations: the solve is in float64 (there: float32), and a class with fewer images than shots is an
 error (there: it takes fewer). Images are resized as core/data/transforms.py says.
+
+0 shots are all training images, and ours: the ridge regression of core/evaluation/ridge.py, whose
+l2 is chosen by leave-one-out on these images. `pool`, `l2` and `seeds` have no part in it.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.common import BackboneConfig, EvalConfig, open_backbone
 from core.evaluation.features import pooled_features
+from core.evaluation.ridge import fit_ridge
 from core.files import write_json
 from core.tables import Table
 from core.training.session import Session
@@ -52,7 +56,7 @@ class Config:
     train: ImagesConfig = ImagesConfig(split="train")
     # what the accuracy is measured on
     test: ImagesConfig = ImagesConfig(split="val")
-    # examples of each class
+    # examples of each class; 0: every training image, l2 chosen by leave-one-out
     shots: tuple[int, ...] = (1, 5, 10, 25)
     # how often the examples are drawn: seeds 0, 1, ...
     seeds: int = 3
@@ -85,7 +89,7 @@ def fewshot_table(rows: Sequence[dict], seeds: int) -> Table:
     """A line for each shots and l2."""
     names = ("shots", "l2", "mean", "min", "max")
     percent = dict.fromkeys(names[2:], "{:.2%}")
-    lines = [[row[name] for name in names] for row in rows]
+    lines = [[row["shots"] or "all", *(row[name] for name in names[1:])] for row in rows]
     return Table(f"top-1 over {seeds} seeds", names, lines, forms={"l2": "{:g}", **percent})
 
 
@@ -100,6 +104,7 @@ def probe_rows(
     names, pool = train.classes, pool_of(train.labels, config.pool)
     labels = [train.labels[i] for i in pool]
     draw_examples(labels, max(config.shots), 0, names)  # complains before an hour of features
+    chosen = train if 0 in config.shots else Subset(train, pool)
     known, asked = (
         pooled_features(
             session,
@@ -110,11 +115,14 @@ def probe_rows(
             shuffle=shuffle,
             skip_bad=read.skip_bad,
         )
-        for images, read in ((Subset(train, pool), config.train), (test, config.test))
+        for images, read in ((chosen, config.train), (test, config.test))
     )
     device = session.device if session.device.type == "cuda" else "cpu"
-    tensors = [tensor.to(device) for tensor in (*known, *asked)]
-    rows = (_rows(tensors, shots, config.l2, config.seeds, names) for shots in config.shots)
+    known, asked = ([tensor.to(device) for tensor in pair] for pair in (known, asked))
+    pool = pool_of(known[1].tolist(), config.pool)  # of what could be read
+    few = [tensor[pool] for tensor in known]
+    rest = (config.l2, config.seeds, names)
+    rows = (_rows([*(few if shots else known), *asked], shots, *rest) for shots in config.shots)
     return [row for part in rows for row in part]
 
 
@@ -204,23 +212,37 @@ def fit_probe(x: Tensor, y: Tensor, classes: int, l2s: Sequence[float]) -> Linea
 
 
 def _rows(tensors: list[Tensor], shots: int, l2s, seeds: int, names: list[str]) -> list[dict]:
+    if not shots:
+        return [_row_of_all(*tensors, len(names))]
     drawn = [fewshot_accuracy(*tensors, shots, l2s, seed, names) for seed in range(seeds)]
-    return [
-        {
-            "shots": shots,
-            "l2": l2,
-            "mean": sum(accuracies) / seeds,
-            "min": min(accuracies),
-            "max": max(accuracies),
-            "accuracies": list(accuracies),
-        }
-        for l2, accuracies in zip(l2s, zip(*drawn, strict=True), strict=True)
-    ]
+    by_l2 = zip(l2s, zip(*drawn, strict=True), strict=True)
+    return [_row(shots, l2, accuracies) for l2, accuracies in by_l2]
+
+
+def _row_of_all(
+    train_x: Tensor, train_y: Tensor, test_x: Tensor, test_y: Tensor, classes: int
+) -> dict:
+    ridge = fit_ridge(train_x[:, None], train_y, classes)
+    said = F.linear(test_x.double(), ridge.weight, ridge.bias).argmax(1)
+    return _row(0, ridge.l2, [float((said == test_y).double().mean())])
+
+
+def _row(shots: int, l2: float, accuracies: Sequence[float]) -> dict:
+    return {
+        "shots": shots,
+        "l2": l2,
+        "mean": sum(accuracies) / len(accuracies),
+        "min": min(accuracies),
+        "max": max(accuracies),
+        "accuracies": list(accuracies),
+    }
 
 
 def _open_splits(config: Config, backbone: nn.Module) -> tuple[LabelledImages, LabelledImages]:
     """The train and test images, the test's labelled with the classes of train."""
-    for name, values in (("shots", config.shots), ("l2", config.l2), ("seeds", [config.seeds])):
+    if not config.shots or min(config.shots) < 0:
+        raise InputError(f"shots is {config.shots}; give positive numbers, or 0 for all images")
+    for name, values in (("l2", config.l2), ("seeds", [config.seeds])):
         if not values or min(values) <= 0:
             raise InputError(f"{name} is {getattr(config, name)}; give positive numbers")
     for name, images in (("train", config.train), ("test", config.test)):

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from apps.style.config import StyleConfig
 from apps.style.data.dataset import class_counts, open_paintings
 from apps.style.data.sampling import SquareRoot
+from apps.style.data.stream_split import InTurn
 from core.app.embedded import embedded_folder
 from core.data.augment import train_transform
 from core.data.samples import with_transform
@@ -59,6 +60,11 @@ class StyleData:
         if isinstance(images, LabelledStream):
             raise InputError("a stream cannot be sampled by its classes: --sampling plain")
         return SquareRoot(images)
+
+    def train_as_val(self, images, network: Classifier) -> Dataset:
+        """The training paintings `images` as evaluation prepares its own; a stream by index."""
+        images = InTurn(images) if isinstance(images, LabelledStream) else images
+        return prepared(images, self.config.protocol, network)
 
     def val(self, network: Classifier) -> Dataset:
         """The validation paintings as the network takes them.

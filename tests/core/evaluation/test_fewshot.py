@@ -17,6 +17,7 @@ from core.evaluation import fewshot
 from core.evaluation.common import BackboneConfig, EvalConfig
 from core.evaluation.features import pooled_features
 from core.evaluation.fewshot import Config, draw_examples, fewshot_accuracy, fit_probe, pool_of, run
+from core.evaluation.ridge import fit_ridge
 from core.models.backbone import create_backbone
 from core.training.session import Session
 from tests.core.launch import launch
@@ -219,6 +220,28 @@ def test_run(tmp_path, capsys):
     assert f"{100 * record['rows'][3]['mean']:.2f}%" in capsys.readouterr().out
 
 
+def test_no_shots_are_all_images(tmp_path, capsys):
+    """The ridge of every training image, in a row of its own; the few shots are those of before."""
+    coloured_images(tmp_path / "train", 6)
+    coloured_images(tmp_path / "val", 5, seed=1)
+    few = run(colour_config(tmp_path, shots=(2,), pool=4), Session())["rows"]
+    record = run(colour_config(tmp_path, shots=(0, 2), pool=4), Session())
+    assert record["rows"][1:] == few
+    backbone = fewshot.open_backbone(record["config"].model)
+    train, test = (
+        pooled_features(Session(), backbone, images, 5)
+        for images in fewshot._open_splits(record["config"], backbone)
+    )
+    ridge = fit_ridge(train[0][:, None], train[1], 3)
+    right = (test[0].double() @ ridge.weight.T + ridge.bias).argmax(1) == test[1]
+    row = record["rows"][0]
+    assert len(train[1]) == 18
+    assert (row["shots"], row["l2"]) == (0, pytest.approx(ridge.l2))
+    assert row["accuracies"] == [float(right.double().mean())]
+    assert row["mean"] > 0.7
+    assert "  all  " in capsys.readouterr().out
+
+
 def test_test_images_are_labelled_by_the_classes_of_train(tmp_path):
     """Without the first class on the test side, its labels begin with the second."""
     coloured_images(tmp_path / "train", 6)
@@ -287,6 +310,7 @@ def test_run_complains(tmp_path):
         ({"train": ImagesConfig()}, r"no train images given: set --train\.root"),
         ({"seeds": 0}, "seeds is 0"),
         ({"l2": (0.0,)}, "l2 is"),
+        ({"shots": (-1,)}, "shots is"),
     ):
         with pytest.raises(InputError, match=words):
             run(colour_config(tmp_path, **changes), Session())
