@@ -16,7 +16,7 @@ import json
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -184,7 +184,7 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name)
 
 
-def parse() -> argparse.Namespace:
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", required=True, help="a folder of train.npz and val.npz")
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS), metavar="ROW")
@@ -195,12 +195,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1406, help="of 256, of the base: 8 epochs")
     parser.add_argument("--precision", default="bf16", choices=["no", "bf16"])
     parser.add_argument("--out", type=Path, default=Path("runs/recipe"))
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 @entry_point
-def main() -> None:
-    options = parse()
+def main(words: Sequence[str] | None = None) -> None:
+    options = parse(words)
     configs = {name: ROWS[name](base(options)) for name in {BASE: 0, **dict.fromkeys(options.rows)}}
     costs = cost(options, configs)
     train_one = partial(train_row, options, configs, costs)
@@ -214,7 +214,14 @@ def main() -> None:
     )
     relative = ", ".join(f"{row} {costs[row] / costs[BASE]:.2f}" for row in options.rows)
     notes = [f"processor time of a step over the base's: {relative}"]
-    report(options.out, vars(options), ["top1"], options.seeds, figures, notes)
+    report(
+        options.out,
+        {**vars(options), "out": str(options.out)},
+        ["top1"],
+        options.seeds,
+        figures,
+        notes,
+    )
     end_processes()
 
 
