@@ -1,18 +1,16 @@
 """benchmarks/gpu.py in its smallest form, on a CPU: what it leaves, whatever happens to a phase."""
 
-import io
 import json
 import signal
 import time
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from benchmarks import gpu
 from benchmarks.gpu_phases import Phase, apart
 from core.errors import InputError
 from core.models.classifier import load_classifier
+from tests.core.data.packed_toy import write_packed
 from tests.core.launch import launch
 
 SMALLEST = ["--device", "cpu", "--smallest"]
@@ -20,24 +18,8 @@ SMALLEST = ["--device", "cpu", "--smallest"]
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
-    """A folder with 16 noisy images of two classes to train on, and as many to test on."""
-    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("packed")
-    for split in ("train", "test_half"):
-        images = [encoded(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)) for _ in range(16)]
-        np.savez(
-            folder / f"{split}.npz",
-            blob=np.frombuffer(b"".join(images), np.uint8),
-            offsets=np.cumsum([0, *map(len, images)]),
-            labels=np.arange(16) % 2,
-            names=np.array(["dark", "light"]),
-        )
-    return folder
-
-
-def encoded(pixels):
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
+    """A folder with 16 images of two classes to train on, and as many to test on."""
+    return write_packed(tmp_path_factory.mktemp("packed"), ("train", "test_half"), size=(20, 20))
 
 
 def benchmark(main, out, phases, *words, minutes=20):
@@ -84,7 +66,7 @@ def test_speed_and_trainings_leave_figures_and_small_weights(packed, tmp_path):
     kept = [path.name for path in out.glob("photos/run/checkpoints/*/*.safetensors")]
     assert kept == ["ema.safetensors"]
     network = load_classifier(next(out.glob("photos/run/checkpoints/*")))
-    assert network.classes == ["dark", "light"]
+    assert network.classes == ["blue", "red"]
 
 
 def test_a_phase_that_fails_or_does_not_end_leaves_the_others_be(tmp_path):

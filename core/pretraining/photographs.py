@@ -1,10 +1,11 @@
-"""Presets on photographs: the kept Mixer, and CIFAR-10 from it or by a long recipe from scratch."""
+"""Presets of the kept Mixers, and CIFAR-10 from them or by a long recipe from scratch."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from core.data.augment import AugmentConfig
+from core.data.fractals import FractalsConfig
 from core.data.images.labelled import ImagesConfig, TrainImagesConfig
 from core.models.network import ClassifierConfig
 from core.pretraining.config import PretrainConfig
@@ -41,6 +42,32 @@ def photos() -> PretrainConfig:
             eval_every=2_812,
             save_every=100,
         ),
+    )
+
+
+def formulas() -> PretrainConfig:
+    """The kept `fractals`: the network and the recipe of `photos` on 1,000 formulas, no picture.
+
+    64 instances of each are drawn once, at 64 pixels, and held in memory.
+    """
+    base = photos()
+    return replace(
+        base,
+        train=replace(base.train, root="fractals"),
+        val=ImagesConfig("fractals"),
+        fractals=FractalsConfig(
+            "sigma",
+            classes=1_000,
+            instances=64,
+            size=64,
+            points=6_000,
+            stamp="point",
+            tone="log",
+            colour="hue",
+        ),
+        held_out=5,
+        augment=replace(base.augment, vertical_flip=0.5),
+        run=replace(base.run, folder="runs/pretrain/formulas", epochs=30),
     )
 
 
@@ -89,4 +116,4 @@ def cifar10_photos() -> PretrainConfig:
     )
 
 
-PHOTOGRAPHS = (photos, cifar10_300, cifar10_photos)
+PHOTOGRAPHS = (photos, formulas, cifar10_300, cifar10_photos)

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from io import BytesIO
 from itertools import islice
 
 import numpy as np
@@ -24,6 +23,7 @@ from core.pretraining.config import PretrainConfig
 from core.pretraining.sizes import GrowthConfig, step_size
 from core.training.run import RunConfig
 from core.training.stop import StopSignals
+from tests.core.data.packed_toy import write_packed
 from tests.core.data.stream_toy import write_shards
 from tests.core.launch import launch
 
@@ -33,19 +33,7 @@ BUSY = AugmentConfig((0.4, 1), policy="trivialaugment", cutmix=1.0, label_smooth
 
 @pytest.fixture
 def packed(tmp_path):
-    """16 noisy pictures of two classes, packed, for training and validation."""
-    rng, blobs = np.random.default_rng(0), []
-    for i in range(16):
-        file = BytesIO()
-        pixels = rng.normal((40, 120, 200)[:: 1 - 2 * (i % 2)], 40, (20, 24, 3))
-        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, "png")
-        blobs.append(file.getvalue())
-    offsets = np.cumsum([0, *map(len, blobs)])
-    blob, labels = np.frombuffer(b"".join(blobs), np.uint8), np.arange(16) % 2
-    for split in ("train", "val"):
-        parts = {"blob": blob, "offsets": offsets, "labels": labels, "names": ["blue", "red"]}
-        np.savez(tmp_path / f"{split}.npz", **parts)
-    return tmp_path
+    return write_packed(tmp_path)
 
 
 def config(root, folder, **changes) -> PretrainConfig:
