@@ -135,6 +135,16 @@ def ignore_stop_signals(_worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def refuse_bad(bad: dict[str, str], allowed: int) -> None:
+    """InputError that names the last of the bad samples {path: reason}, where they are too many."""
+    if len(bad) > allowed:
+        path, reason = next(reversed(bad.items()))
+        raise InputError(
+            f"{path}: {reason}. That makes {len(bad)} bad sample(s), {allowed} allowed: mend the "
+            "file, or allow more with skip_bad"
+        )
+
+
 class _Loader:
     """What both loaders share: the worker processes, and the account of bad samples."""
 
@@ -180,12 +190,7 @@ class _Loader:
             if path not in self.bad and self.on_bad:
                 self.on_bad(path, reason)
             self.bad.setdefault(path, reason)
-        if len(self.bad) > self.skip_bad:
-            path, reason = next(reversed(self.bad.items()))
-            raise InputError(
-                f"{path}: {reason}. That makes {len(self.bad)} bad sample(s), {self.skip_bad} "
-                "allowed: mend the file, or allow more with skip_bad"
-            )
+        refuse_bad(self.bad, self.skip_bad)
 
 
 class TrainLoader(_Loader):

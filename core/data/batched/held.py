@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from core.data.batched.draws import EpochDraws
 from core.data.batched.transform import BatchTransform
-from core.data.loading import BadSample, SampleOrder
+from core.data.loading import BadSample, SampleOrder, refuse_bad
 from core.data.samples import with_transform
 from core.errors import InputError
 
@@ -93,12 +93,7 @@ class _Reader:
         for path, reason in self.bad.items():
             if self.on_bad:
                 self.on_bad(path, reason)
-        if len(self.bad) > self.skip_bad:
-            path, reason = next(reversed(self.bad.items()))
-            raise InputError(
-                f"{path}: {reason}. That makes {len(self.bad)} bad sample(s), {self.skip_bad} "
-                "allowed: mend the file, or allow more with skip_bad"
-            )
+        refuse_bad(self.bad, self.skip_bad)
 
 
 def _check_memory(images: Dataset, side: int, device: torch.device) -> None:
