@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -86,7 +87,8 @@ class _Reader:
                 return self.images[place % len(self.images)]
             except BadSample as error:
                 self.bad[error.path] = error.reason
-        return self.check()
+        self.check()
+        raise InputError(f"{self.images}: no sample can be read, {next(iter(self.bad))} is one")
 
     def check(self) -> None:
         """Name the bad ones; InputError if there are too many."""
@@ -101,7 +103,7 @@ def _check_memory(images: Dataset, side: int, device: torch.device) -> None:
     if device.type == "cuda":
         free, needed_in_all = torch.cuda.mem_get_info(device)[0], needed
     else:  # they are stacked once
-        free, needed_in_all = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), 2 * needed
+        free, needed_in_all = psutil.virtual_memory().available, 2 * needed
     if needed_in_all > free:
         raise InputError(
             f"{len(images):,} images of {side} pixels take {needed_in_all / 2**30:.1f} GiB, "

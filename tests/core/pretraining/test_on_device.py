@@ -118,6 +118,9 @@ def test_what_cannot_be_held_is_one_clear_line(packed, tmp_path, monkeypatch):
     held = hold(found, 20, "cpu", skip_bad=1, on_bad=lambda path, reason: named.append(path))
     assert torch.equal(held.images[4], held.images[5])
     assert [path[-3:] for path in named] == ["[4]"]
+    found.read = lambda i: b"no picture"
+    with pytest.raises(InputError, match=r"no sample can be read, .*train.npz"):
+        hold(found, 20, "cpu", skip_bad=20)
 
 
 def test_sizes_begin_when_they_are_said_to_and_are_met_as_often_as_asked():
