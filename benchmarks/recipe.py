@@ -4,7 +4,7 @@ OMP_NUM_THREADS=1 python benchmarks/recipe.py --photos FOLDER [--rows muon ...] 
 
 FOLDER holds train.npz and val.npz, packed (core/README.md). `muon` is the base: crops and flips,
 label smoothing, Muon; the other rows change one thing of it, `all` everything that the preset has.
-How many steps a row may take follows from a trial of all rows in turn, in processor time, so that
+How many steps a row may take follows from trials of all rows in turn, on a quiet machine, so that
 each takes as long as `--steps` of the base; what a row does before its training counts too. Runs
 lie in OUT and go on where they stopped: rows can be added, and a seed, at any time.
 """
@@ -15,7 +15,6 @@ import argparse
 import json
 import re
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -34,11 +33,12 @@ from core.pretrain import train
 from core.pretraining.config import PretrainConfig
 from core.pretraining.presets import PRESETS, small_fractals
 from core.pretraining.sizes import GrowthConfig
+from core.training.folder import read_metrics
 from core.training.optim import OptimConfig
 from core.training.run import Run, RunConfig
 from core.training.session import end_processes
 
-TRIAL, ROUNDS = 8, 2  # steps of a short trial (a long one: 3 times), and rounds
+TRIAL, ROUNDS = 10, 3  # steps that are timed, after as many that are not, and rounds
 BASE, FRACTALS_FIRST = "muon", "fractals first"
 SHARE = 0.01  # of the steps, on fractals before photographs
 Change = Callable[[PretrainConfig], PretrainConfig]
@@ -112,7 +112,7 @@ ROWS: dict[str, Change] = {
 
 
 def cost(options: argparse.Namespace, configs: dict[str, PretrainConfig]) -> dict[str, float]:
-    """Processor seconds of a step, by row: medians over rounds that take all rows in turn."""
+    """Seconds of a step, by row: medians over rounds that take all rows in turn."""
     path = options.out / "cost.json"
     known = json.loads(path.read_text()) if path.is_file() else {}
     missing = [name for name in configs if name not in known]
@@ -130,14 +130,10 @@ def cost(options: argparse.Namespace, configs: dict[str, PretrainConfig]) -> dic
 
 
 def _seconds(config: PretrainConfig, folder: Path) -> float:
-    """Of a step: what a long trial takes more than a short one."""
-    taken = []
-    for steps in (TRIAL, 3 * TRIAL):
-        begun = time.process_time()
-        trial = running(folder=f"{folder}-{steps}", steps=steps)(config)
-        train(trial, True)  # the evaluation at the end is in both
-        taken.append(time.process_time() - begun)
-    return (taken[1] - taken[0]) / (2 * TRIAL)
+    """Of a step, in the second half of a trial."""
+    train(running(folder=str(folder), steps=2 * TRIAL, log_every=TRIAL)(config), True)
+    rates = [row["images_per_second"] for row in read_metrics(folder) if "loss" in row]
+    return config.run.batch_size / rates[-1]
 
 
 def train_row(
@@ -213,7 +209,7 @@ def main(words: Sequence[str] | None = None) -> None:
         "top1",
     )
     relative = ", ".join(f"{row} {costs[row] / costs[BASE]:.2f}" for row in options.rows)
-    notes = [f"processor time of a step over the base's: {relative}"]
+    notes = [f"time of a step over the base's: {relative}"]
     report(
         options.out,
         {**vars(options), "out": str(options.out)},
