@@ -1,9 +1,9 @@
 """Draw people's keypoints: python apps/pose/predict.py RUN [IMAGE, VIDEO or FOLDER ...].
 
-Boxes of the people come from a json (--boxes), from a detector of torchvision (--detector), or the
-whole image is taken for one person. Without inputs, some people of the run's validation data are
-predicted from their annotated boxes. --webcam INDEX records a camera until Ctrl-C; there is no
-window, as the OpenCV that is installed has none.
+Boxes of the people come from a json (--boxes), from a detector (--detector: YOLOX or RTMDet in an
+ONNX file, or one of torchvision), or the whole image is taken for one person. Without inputs, some
+people of the run's validation data are predicted from their annotated boxes. --webcam INDEX records
+a camera until Ctrl-C; there is no window, as the OpenCV that is installed has none.
 
 RUN/predictions, or --output, gets NAME.png of images, sheet.png and predictions.json, a record for
 each person in COCO's results format, with its "input" and "output"; a video gives NAME.mp4 and
@@ -26,6 +26,7 @@ from apps.pose.evaluation.inference import numpy_predictor
 from apps.pose.models.network import PoseNet
 from apps.pose.prediction.boxes import BoxFile, BoxSource, of_images, whole_image
 from apps.pose.prediction.job import Job
+from apps.pose.prediction.onnx_detector import SUFFIX, OnnxDetector
 from apps.pose.prediction.pipeline import Boxes
 from apps.pose.prediction.stages import Stages
 from apps.pose.prediction.video import VIDEO_SUFFIXES
@@ -37,12 +38,19 @@ from core.data.samples import evenly_spaced
 from core.errors import InputError
 from core.training.session import Session, build_accelerator
 
+WHOLE = (
+    "no boxes: each whole image is the box of one person, who should fill it; --detector or --boxes "
+    "find several, and small ones"
+)
+
 
 def read_words() -> argparse.Namespace:
     parser = prediction_parser(__doc__, f"images, videos {VIDEO_SUFFIXES} or folders", count=12)
     parser.add_argument("--webcam", type=int, help="index of a camera to record until Ctrl-C")
     parser.add_argument("--boxes", help="json: records of bbox and file_name, image_id or frame")
-    parser.add_argument("--detector", help="of torchvision, for example fasterrcnn_resnet50_fpn_v2")
+    parser.add_argument(
+        "--detector", default="", help="YOLOX or RTMDet as FILE.onnx, or a name of torchvision"
+    )
     parser.add_argument("--detector-weights", default="", help="a file, or: download")
     parser.add_argument("--min-box-score", type=float, default=0.3, help="of --boxes or --detector")
     parser.add_argument("--min-score", type=float, default=0.3, help="of a keypoint to draw")
@@ -84,13 +92,18 @@ def _box_source(
     if words.boxes:
         source = BoxFile(words.boxes, inputs, words.min_box_score)
         return source, f"boxes of {words.boxes}"
+    if words.detector.endswith(SUFFIX):
+        if words.detector_weights:
+            raise InputError(f"--detector-weights: {words.detector} has its weights: leave it out")
+        detector = OnnxDetector(words.detector, words.min_box_score)
+        return detector, f"boxes by {detector}"
     if words.detector:
         from apps.pose.prediction.detector import Detector, open_detector
 
         network = open_detector(words.detector, words.detector_weights)
         detector = Detector(network, session.device, words.min_box_score)
         return detector, f"boxes by {words.detector}"
-    return whole_image, "the whole image as the box"
+    return whole_image, WHOLE
 
 
 def annotated_people(config: PoseConfig, session: Session, count: int) -> dict[Path, Boxes]:
