@@ -39,8 +39,8 @@ from core.errors import InputError
 from core.training.session import Session, build_accelerator
 
 WHOLE = (
-    "no boxes: each whole image is the box of one person, who should fill it; --detector or --boxes "
-    "find several, and small ones"
+    "no boxes: each whole image is one person's box, who should fill it; for several people or "
+    "small ones give --detector or --boxes"
 )
 
 

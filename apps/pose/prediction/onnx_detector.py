@@ -6,10 +6,10 @@ Two layouts, told apart by their outputs:
                                         the sizes' logarithms, objectness and C classes
     NMS   dets (1, N, 5), labels (1, N) mmdeploy's end2end.onnx: x1, y1, x2, y2, score
 
-Class 0 is the person, as in COCO's list of 80. Both take images letterboxed with grey 114, BGR. YOLOX
-takes 0 to 255 (github.com/Megvii-BaseDetection/YOLOX, data_augment.py `preproc`), RTMDet mmdet's
-mean and standard deviation (rtmdet_l_8xb32-300e_coco.py, `data_preprocessor`): nothing in the outputs
-says which it is, but YOLOX's first layer, the Focus, is a slicing and RTMDet's a convolution.
+Class 0 is the person, as in COCO's list of 80. Both take images letterboxed with grey 114, BGR.
+YOLOX takes 0 to 255 (github.com/Megvii-BaseDetection/YOLOX, data_augment.py `preproc`), RTMDet
+mmdet's mean and deviation (rtmdet_l_8xb32-300e_coco.py, `data_preprocessor`). Nothing in the
+outputs says which it is, but YOLOX's first layer, the Focus, is a slicing and RTMDet's is not.
 """
 
 from __future__ import annotations
