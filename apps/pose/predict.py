@@ -28,6 +28,7 @@ from apps.pose.prediction.boxes import BoxFile, BoxSource, of_images, whole_imag
 from apps.pose.prediction.job import Job
 from apps.pose.prediction.onnx_detector import SUFFIX, OnnxDetector
 from apps.pose.prediction.pipeline import Boxes
+from apps.pose.prediction.refining import Refining, choose
 from apps.pose.prediction.stages import Stages
 from apps.pose.prediction.video import VIDEO_SUFFIXES
 from core.app.predicting import output_folder, prediction_parser
@@ -54,6 +55,9 @@ def read_words() -> argparse.Namespace:
     parser.add_argument("--detector-weights", default="", help="a file, or: download")
     parser.add_argument("--min-box-score", type=float, default=0.3, help="of --boxes or --detector")
     parser.add_argument("--min-score", type=float, default=0.3, help="of a keypoint to draw")
+    parser.add_argument("--keypoints", nargs="+", default=(), help="names to draw and write (all)")
+    parser.add_argument("--no-nms", action="store_true", help="keep several boxes of a person")
+    parser.add_argument("--no-smooth", action="store_true", help="of videos: keep the trembling")
     parser.add_argument("--flip-test", action="store_true", help="average with mirrored images")
     parser.add_argument("--batch-size", type=int, default=64, help="people at a time")
     return parser.parse_intermixed_args()
@@ -73,7 +77,13 @@ def main() -> None:
     if not session.is_main:
         return
     predict = numpy_predictor(session, run.network, words.flip_test)
-    stages = Stages(boxes, predict, model, keypoints, report, words.min_score, words.batch_size)
+    refining = Refining(
+        distinct=bool(words.boxes or words.detector) and not words.no_nms,
+        smooth=not words.no_smooth,
+        min_score=words.min_score,
+        chosen=choose(keypoints, words.keypoints),
+    )
+    stages = Stages(boxes, predict, model, keypoints, report, refining, words.batch_size)
     job = Job(stages, inputs, output_folder(words, run), [words.boxes] if words.boxes else [])
     print(f"people: {kind}")
     job.run(words.webcam)
