@@ -17,8 +17,8 @@ import numpy as np
 from apps.pose.prediction.tracking import LOST
 
 MIN_CUTOFF = 1.0  # Hz, of a keypoint at rest (f_cmin of the paper)
-BETA = 5.0  # Hz for each size of the person that a keypoint moves in a second
-SPEED_CUTOFF = 1.0  # Hz, of the speed itself (d_cutoff of the paper)
+BETA = 10.0  # Hz for each size of the person that a keypoint moves in a second
+SPEED_CUTOFF = 3.0  # Hz, of the speed itself (d_cutoff of the paper, 1 there)
 
 
 class OneEuro:

@@ -22,7 +22,7 @@ from scipy.optimize import linear_sum_assignment
 
 LOST = 1.0  # seconds out of sight after which somebody is a new person
 SIMILAR = 0.2  # least similarity of the same person
-SPEED_SHARE = 0.5  # of the newest frame, in a person's speed: boxes tremble
+SPEED_SHARE = 0.5  # of the newest frame, in a person's speed: keypoints tremble
 
 
 @dataclass
@@ -42,7 +42,8 @@ class Track:
 
     def see(self, box: np.ndarray, points: np.ndarray, seconds: float) -> None:
         if seconds > self.seconds:
-            speed = (_middle(box) - _middle(self.box)) / (seconds - self.seconds)
+            # of half of the keypoints: the box's middle jumps when something hides a part of it
+            speed = np.median(points - self.points, 0) / (seconds - self.seconds)
             self.speed = self.speed + SPEED_SHARE * (speed - self.speed)
         self.box, self.points, self.seconds = box, points, seconds
 
@@ -102,13 +103,10 @@ def keypoint_similarity(
 ) -> np.ndarray:
     """COCO's object keypoint similarity (N, M) of points (N, K, 2) and (M, K, 2).
 
-    As mmpose's `oks_iou`, with the mean of both areas, but of all pairs at once.
+    The larger area counts: a box shrinks when its person is half hidden, and the body does not.
+    (mmpose's `oks_iou` takes the mean.)
     """
     apart = ((a[:, None] - b[None]) ** 2).sum(3)  # (N, M, K)
-    areas = (areas_a[:, None] + areas_b[None]) / 2
+    areas = np.maximum(areas_a[:, None], areas_b[None])
     spread = 2 * (2 * np.asarray(sigmas)) ** 2 * np.maximum(areas, 1e-9)[..., None]
     return np.exp(-apart / spread).mean(2)
-
-
-def _middle(box: np.ndarray) -> np.ndarray:
-    return box[:2] + box[2:] / 2

@@ -1,12 +1,14 @@
 """Who is who in a video, and keypoints that do not tremble: against formulas and known people."""
 
 import math
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from apps.pose.data.mmpose_compat import oks_nms
+from apps.pose.evaluation import tracking
 from apps.pose.prediction.pipeline import Frame
 from apps.pose.prediction.refining import Refiner, Refining, choose, part_of
 from apps.pose.prediction.smoothing import BETA, MIN_CUTOFF, SPEED_CUTOFF, OneEuro, Smoother
@@ -71,12 +73,12 @@ def test_similarities():
     assert overlap(a, b) == pytest.approx(np.array([[1 / 3, 0]]))
     _, points = person(100)
     others = np.stack([points + shift for shift in range(1, 9)])
-    areas = np.full(1, 4000.0), np.linspace(3000, 5000, 8)
+    areas = np.full(1, 4000.0), np.linspace(3000, 4000, 8)
     (alike,) = keypoint_similarity(points[None], others, *areas, COCO.sigmas)
-    for other, area, similarity in zip(others, areas[1], alike, strict=True):
+    for other, similarity in zip(others, alike, strict=True):
         records = [
             {"keypoints": np.c_[p, np.ones(17)], "score": score, "area": size}
-            for p, score, size in ((points, 1, 4000), (other, 0.5, area))
+            for p, score, size in ((points, 1, 4000), (other, 0.5, 4000))
         ]
         for threshold, kept in ((similarity - 1e-4, 1), (similarity + 1e-4, 2)):
             assert len(oks_nms(records, threshold, sigmas=np.array(COCO.sigmas))) == kept
@@ -181,3 +183,35 @@ def test_chosen_keypoints():
     np.testing.assert_allclose(done.points[0], (BODY + 100)[[0, 7, 9]])
     with pytest.raises(InputError, match=r"no keypoint 'left_wirst'. .*left_wrist"):
         choose(COCO, ["left_wirst"])
+
+
+# ---- the measure -------------------------------------------------------------------------------
+
+
+def test_switches_by_hand():
+    people = [[7, 8], [7], [8, 7], [8], [7, 8]]
+    ids = [[1, 2], [1], [2, 3], [1], [3, 1]]
+    assert tracking.count_switches(people, ids) == 2, "7 from 1 to 3, and 8 from 2 to 1"
+
+
+def test_jitter_and_lag_of_known_curves():
+    time = np.arange(80.0)[None, :, None, None]
+    parabola = np.concatenate([time**2, 0 * time], -1)
+    parabola[0, 40] = np.nan  # what is not there takes no part
+    assert tracking.jitter(parabola) == pytest.approx(2)
+    truth = np.concatenate([np.sin(time / 5), np.cos(time / 7)], -1)
+    late = np.concatenate([np.sin((time - 2.5) / 5), np.cos((time - 2.5) / 7)], -1)
+    assert tracking.lag(late, truth) == pytest.approx(2.5, abs=0.1)
+    assert tracking.lag(truth, late) == pytest.approx(-2.5, abs=0.1)
+
+
+def test_the_measure_of_a_short_film():
+    """Without noise nothing is wrong; with it, what is smoothed trembles less and is nearer."""
+    options = {"seed": 2, "seconds": 0.7, "fps": 30, "people": 2, "miss": 0.0}
+    quiet = tracking.make_film(Namespace(**options, noise=0.0), COCO)
+    (_, *as_drawn), _, (_, *truth) = tracking.measure(quiet, COCO).rows
+    assert as_drawn == pytest.approx(truth, abs=1e-6)
+    noisy = tracking.make_film(Namespace(**options, noise=0.05), COCO)
+    (_, _, before, off, _), (_, _, after, nearer, _), _ = tracking.measure(noisy, COCO).rows
+    assert after < 0.7 * before
+    assert nearer < off
