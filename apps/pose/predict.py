@@ -7,8 +7,9 @@ a camera until Ctrl-C; there is no window, as the OpenCV that is installed has n
 
 RUN/predictions, or --output, gets NAME.png of images, sheet.png and predictions.json, a record for
 each person in COCO's results format, with its "input" and "output"; a video gives NAME.mp4 and
-NAME.json, whose records have the number of their frame, from 0. What cannot be read is named, the
-others go on, and the exit status is 2.
+NAME.json, whose records have the number of their frame, from 0, and the track_id of their person.
+--coco FILE writes everything once more as a COCO keypoint json, to correct and to train on. What
+cannot be read is named, the others go on, and the exit status is 2.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def read_words() -> argparse.Namespace:
     parser.add_argument("--detector-weights", default="", help="a file, or: download")
     parser.add_argument("--min-box-score", type=float, default=0.3, help="of --boxes or --detector")
     parser.add_argument("--min-score", type=float, default=0.3, help="of a keypoint to draw")
+    parser.add_argument("--coco", type=Path, help="json to write, to correct and to train on")
     parser.add_argument("--keypoints", nargs="+", default=(), help="names to draw and write (all)")
     parser.add_argument("--no-nms", action="store_true", help="keep several boxes of a person")
     parser.add_argument("--no-smooth", action="store_true", help="of videos: keep the trembling")
@@ -84,7 +86,8 @@ def main() -> None:
         chosen=choose(keypoints, words.keypoints),
     )
     stages = Stages(boxes, predict, model, keypoints, report, refining, words.batch_size)
-    job = Job(stages, inputs, output_folder(words, run), [words.boxes] if words.boxes else [])
+    read = [words.boxes] if words.boxes else []
+    job = Job(stages, inputs, output_folder(words, run), read, words.coco)
     print(f"people: {kind}")
     job.run(words.webcam)
 
