@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
+from apps.pose.evaluation.boxes import box_ap
 from apps.pose.prediction.onnx_detector import (
     RTMDET_MEAN,
     RTMDET_STD,
@@ -152,3 +153,29 @@ def test_what_is_no_onnx_file(tmp_path):
         OnnxDetector(tmp_path / "text.onnx", 0.3)
     with pytest.raises(InputError, match="no such file: check --detector"):
         OnnxDetector(tmp_path / "none.onnx", 0.3)
+
+
+def test_box_ap_by_hand():
+    """Of three people two are found, the better one exactly, the other at an overlap of 0.6."""
+    boxes = [[0, 0, 10, 100], [50, 0, 10, 100], [100, 0, 10, 100]]
+    people = [
+        {"id": n + 1, "image_id": 1, "category_id": 1, "bbox": box} for n, box in enumerate(boxes)
+    ]
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 200, "height": 100}],
+        "annotations": people,
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    near = [50, 0, 10, 60]
+    found = [
+        {"image_id": 1, "category_id": 1, "bbox": box, "score": score}
+        for box, score in ((boxes[0], 0.9), (near, 0.8))
+    ]
+    figures = box_ap(content, found)
+    # 101 recalls; up to 2/3 (67 of them) at overlaps .50 to .60, up to 1/3 (34) at the other seven
+    assert figures["AP50"] == pytest.approx(67 / 101)
+    assert figures["AP75"] == pytest.approx(34 / 101)
+    assert figures["AP"] == pytest.approx((3 * 67 + 7 * 34) / 10 / 101)
+    assert box_ap(content, [])["AP"] == 0
+    with pytest.raises(InputError, match="no box of a person"):
+        box_ap({**content, "annotations": []}, found)
