@@ -89,6 +89,8 @@ def main() -> None:
     read = [words.boxes] if words.boxes else []
     job = Job(stages, inputs, output_folder(words, run), read, words.coco)
     print(f"people: {kind}")
+    if refining.distinct and not keypoints.sigmas:
+        print("the run's keypoints have no sigmas: several boxes of one person all stay")
     job.run(words.webcam)
 
 
