@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from apps.pose.config import PoseConfig
-from apps.pose.data.keypoints import read_json
+from apps.pose.data.keypoints import KeypointSet, read_json
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import numpy_predictor
 from apps.pose.models.network import PoseNet
@@ -73,29 +73,33 @@ def main() -> None:
     inputs = list(dict.fromkeys(find_images(words.inputs, SUFFIXES + VIDEO_SUFFIXES)))
     if inputs or words.webcam is not None:
         boxes, kind = _box_source(words, inputs, session)
+    elif words.boxes or words.detector:
+        raise InputError("--boxes and --detector are for inputs: name images, videos or a folder")
     else:
         annotated = annotated_people(replace(run.config, model=model), session, words.count)
         inputs, boxes, kind = list(annotated), of_images(annotated), "annotated boxes"
     if not session.is_main:
         return
     predict = numpy_predictor(session, run.network, words.flip_test)
-    refining = Refining(
-        distinct=bool(words.boxes or words.detector) and not words.no_nms,
-        smooth=not words.no_smooth,
-        min_score=words.min_score,
-        chosen=choose(keypoints, words.keypoints),
-    )
+    refining = _refining(words, keypoints)
     stages = Stages(boxes, predict, model, keypoints, report, refining, words.batch_size)
     read = [words.boxes] if words.boxes else []
     job = Job(stages, inputs, output_folder(words, run), read, words.coco)
     print(f"people: {kind}")
-    if refining.distinct and not keypoints.sigmas:
-        print("the run's keypoints have no sigmas: several boxes of one person all stay")
     job.run(words.webcam)
 
 
 def report(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def _refining(words: argparse.Namespace, keypoints: KeypointSet) -> Refining:
+    """What is done with the people. Duplicates are a detector's: annotations have none."""
+    distinct = bool(words.boxes or words.detector) and not words.no_nms
+    if distinct and not keypoints.sigmas:
+        report("the run's keypoints have no sigmas: several boxes of one person all stay")
+    chosen = choose(keypoints, words.keypoints)
+    return Refining(distinct, not words.no_smooth, words.min_score, chosen)
 
 
 def _box_source(
