@@ -36,6 +36,7 @@ from apps.pose.people.skeleton import BONES
 from apps.pose.prediction.boxes import BoxFile
 from apps.pose.prediction.drawing import draw_people
 from apps.pose.prediction.outputs import Film, film
+from apps.pose.prediction.refining import Refiner
 from apps.pose.prediction.stages import Stages, video_frames
 from apps.pose.prediction.video import VideoReader, VideoWriter
 from apps.pose.presets import demo
@@ -76,13 +77,15 @@ def staged(stages: Stages, frames, output: Film) -> int:
 
 def plain(stages: Stages, frames, output: Film) -> int:
     """The same, each frame by itself and one thing at a time."""
-    people = 0
+    people, refine = 0, Refiner(stages.keypoints, stages.refining)
     for frame in frames:
         (frame.boxes,), picture = stages.boxes([frame]), frame.image
         if frame.boxes:
             crops = [crop_box(frame.image, box, stages.model) for box, _ in frame.boxes]
             frame.points, frame.scores = stages.predict(default_collate(crops))
-            picture = draw_people(frame.image, frame.points, frame.scores, stages.keypoints)
+            refine(frame)
+            drawn_with = frame.points, frame.scores, stages.keypoints
+            picture = draw_people(frame.image, *drawn_with, ids=frame.ids)
         output.add(frame, picture)
         people += len(frame.boxes)
     return people

@@ -6,6 +6,9 @@ the crop, and `scores` (B, K). What else a user needs is in the file's metadata,
 centres), names, skeleton, swap, sigmas. `exported/runner.py` does the rest with onnxruntime and
 NumPy.
 
+With --layout rtmlib the file is for rtmlib's `RTMPose` and `Custom` instead: `input` (B, 3, H, W)
+float as they normalise it, `simcc_x` and `simcc_y` out; for SimCC heads of 2 bins per pixel.
+
 The file is compared with the network before it gets its name. Needs onnx, onnxscript and
 onnxruntime: pip install -e '.[export]'.
 """
@@ -21,7 +24,7 @@ import torch
 
 from apps.pose.config import PoseConfig
 from apps.pose.data.codec import uses_udp
-from apps.pose.exported.graph import PoseGraph
+from apps.pose.exported.graph import PoseGraph, RtmlibGraph
 from apps.pose.models.network import PoseNet
 from core.app.runs import reopen
 from core.config import entry_point
@@ -58,6 +61,33 @@ def export_pose(network: PoseNet, path: str | Path) -> dict[str, float]:
     return apart
 
 
+def export_rtmlib(network: PoseNet, path: str | Path) -> dict[str, float]:
+    """Write the network as rtmlib's RTMPose takes it; {"scores"}: largest difference of a bin.
+
+    Raises InputError as `export_pose`, and for a network without SimCC axes of 2 bins per pixel.
+    """
+    network = network.cpu().eval()
+    graph = RtmlibGraph(network)
+    with new_file(Path(path)) as draft:
+        example = torch.from_numpy(noise(network, 2)).permute(0, 3, 1, 2) / 50.0
+        about = {name: json.dumps(value) for name, value in describe(network).items()}
+        write_onnx(graph, example, draft, "input", ["simcc_x", "simcc_y"], about)
+        session = _open(draft)
+        with torch.inference_mode():
+            expected = graph(example)
+        axes = session.run(["simcc_x", "simcc_y"], {"input": example.numpy()})
+        apart = max(np.abs(a - b.numpy()).max() for a, b in zip(axes, expected, strict=True))
+        if not apart <= TOLERANCE:
+            raise InputError(f"{path} is not kept: it differs from the network by {apart:.2g}")
+    return {"scores": float(apart)}
+
+
+def _open(path: Path):
+    return import_onnx("onnxruntime").InferenceSession(
+        str(path), providers=["CPUExecutionProvider"]
+    )
+
+
 def describe(network: PoseNet) -> dict:
     """The metadata of the file."""
     keypoints, model = network.keypoints, network.config
@@ -75,9 +105,7 @@ def describe(network: PoseNet) -> dict:
 def compare(network: PoseNet, path: Path) -> dict[str, float]:
     """How far onnxruntime's keypoints and scores are from torch's."""
     crops = noise(network, CROPS)
-    session = import_onnx("onnxruntime").InferenceSession(
-        str(path), providers=["CPUExecutionProvider"]
-    )
+    session = _open(path)
     points, scores = session.run(["keypoints", "scores"], {"crops": crops})
     with torch.inference_mode():
         expected = PoseGraph(network)(torch.from_numpy(crops))
@@ -100,13 +128,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", help="folder of a run, or of one of its checkpoints")
     parser.add_argument("--output", type=Path, help="file to write (RUN/pose.onnx)")
+    layouts = {"choices": ("crops", "rtmlib"), "default": "crops"}
+    parser.add_argument("--layout", **layouts, help="ours, decoding included, or rtmlib's RTMPose")
     options = parser.parse_args()
     session = Session(build_accelerator())
     run = reopen(options.run, PoseConfig, PoseNet, session)
     if not session.is_main:
         return
     path = options.output or run.folder / "pose.onnx"
-    apart = export_pose(run.network, path)
+    export = {"crops": export_pose, "rtmlib": export_rtmlib}[options.layout]
+    apart = export(run.network, path)
     words = ", ".join(f"{name} {value:.1e}" for name, value in apart.items())
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from the network by: {words}")
 

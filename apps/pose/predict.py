@@ -1,14 +1,15 @@
 """Draw people's keypoints: python apps/pose/predict.py RUN [IMAGE, VIDEO or FOLDER ...].
 
-Boxes of the people come from a json (--boxes), from a detector of torchvision (--detector), or the
-whole image is taken for one person. Without inputs, some people of the run's validation data are
-predicted from their annotated boxes. --webcam INDEX records a camera until Ctrl-C; there is no
-window, as the OpenCV that is installed has none.
+Boxes of the people come from a json (--boxes), from a detector (--detector: YOLOX or RTMDet in an
+ONNX file, or one of torchvision), or the whole image is taken for one person. Without inputs, some
+people of the run's validation data are predicted from their annotated boxes. --webcam INDEX records
+a camera until Ctrl-C; there is no window, as the OpenCV that is installed has none.
 
 RUN/predictions, or --output, gets NAME.png of images, sheet.png and predictions.json, a record for
 each person in COCO's results format, with its "input" and "output"; a video gives NAME.mp4 and
-NAME.json, whose records have the number of their frame, from 0. What cannot be read is named, the
-others go on, and the exit status is 2.
+NAME.json, whose records have the number of their frame, from 0, and the track_id of their person.
+--coco FILE writes everything once more as a COCO keypoint json, to correct and to train on. What
+cannot be read is named, the others go on, and the exit status is 2.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from apps.pose.config import PoseConfig
-from apps.pose.data.keypoints import read_json
+from apps.pose.data.keypoints import KeypointSet, read_json
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import numpy_predictor
 from apps.pose.models.network import PoseNet
 from apps.pose.prediction.boxes import BoxFile, BoxSource, of_images, whole_image
 from apps.pose.prediction.job import Job
+from apps.pose.prediction.onnx_detector import SUFFIX, OnnxDetector
 from apps.pose.prediction.pipeline import Boxes
+from apps.pose.prediction.refining import Refining, choose
 from apps.pose.prediction.stages import Stages
 from apps.pose.prediction.video import VIDEO_SUFFIXES
 from core.app.predicting import output_folder, prediction_parser
@@ -37,15 +40,26 @@ from core.data.samples import evenly_spaced
 from core.errors import InputError
 from core.training.session import Session, build_accelerator
 
+WHOLE = (
+    "no boxes: each whole image is one person's box, who should fill it; for several people or "
+    "small ones give --detector or --boxes"
+)
+
 
 def read_words() -> argparse.Namespace:
     parser = prediction_parser(__doc__, f"images, videos {VIDEO_SUFFIXES} or folders", count=12)
     parser.add_argument("--webcam", type=int, help="index of a camera to record until Ctrl-C")
     parser.add_argument("--boxes", help="json: records of bbox and file_name, image_id or frame")
-    parser.add_argument("--detector", help="of torchvision, for example fasterrcnn_resnet50_fpn_v2")
+    parser.add_argument(
+        "--detector", default="", help="YOLOX or RTMDet as FILE.onnx, or a name of torchvision"
+    )
     parser.add_argument("--detector-weights", default="", help="a file, or: download")
     parser.add_argument("--min-box-score", type=float, default=0.3, help="of --boxes or --detector")
     parser.add_argument("--min-score", type=float, default=0.3, help="of a keypoint to draw")
+    parser.add_argument("--coco", type=Path, help="json to write, to correct and to train on")
+    parser.add_argument("--keypoints", nargs="+", default=(), help="names to draw and write (all)")
+    parser.add_argument("--no-nms", action="store_true", help="keep several boxes of a person")
+    parser.add_argument("--no-smooth", action="store_true", help="of videos: keep the trembling")
     parser.add_argument("--flip-test", action="store_true", help="average with mirrored images")
     parser.add_argument("--batch-size", type=int, default=64, help="people at a time")
     return parser.parse_intermixed_args()
@@ -59,20 +73,33 @@ def main() -> None:
     inputs = list(dict.fromkeys(find_images(words.inputs, SUFFIXES + VIDEO_SUFFIXES)))
     if inputs or words.webcam is not None:
         boxes, kind = _box_source(words, inputs, session)
+    elif words.boxes or words.detector:
+        raise InputError("--boxes and --detector are for inputs: name images, videos or a folder")
     else:
         annotated = annotated_people(replace(run.config, model=model), session, words.count)
         inputs, boxes, kind = list(annotated), of_images(annotated), "annotated boxes"
     if not session.is_main:
         return
     predict = numpy_predictor(session, run.network, words.flip_test)
-    stages = Stages(boxes, predict, model, keypoints, report, words.min_score, words.batch_size)
-    job = Job(stages, inputs, output_folder(words, run), [words.boxes] if words.boxes else [])
+    refining = _refining(words, keypoints)
+    stages = Stages(boxes, predict, model, keypoints, report, refining, words.batch_size)
+    read = [words.boxes] if words.boxes else []
+    job = Job(stages, inputs, output_folder(words, run), read, words.coco)
     print(f"people: {kind}")
     job.run(words.webcam)
 
 
 def report(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def _refining(words: argparse.Namespace, keypoints: KeypointSet) -> Refining:
+    """What is done with the people. Duplicates are a detector's: annotations have none."""
+    distinct = bool(words.boxes or words.detector) and not words.no_nms
+    if distinct and not keypoints.sigmas:
+        report("the run's keypoints have no sigmas: several boxes of one person all stay")
+    chosen = choose(keypoints, words.keypoints)
+    return Refining(distinct, not words.no_smooth, words.min_score, chosen)
 
 
 def _box_source(
@@ -84,13 +111,18 @@ def _box_source(
     if words.boxes:
         source = BoxFile(words.boxes, inputs, words.min_box_score)
         return source, f"boxes of {words.boxes}"
+    if words.detector.endswith(SUFFIX):
+        if words.detector_weights:
+            raise InputError(f"--detector-weights: {words.detector} has its weights: leave it out")
+        detector = OnnxDetector(words.detector, words.min_box_score)
+        return detector, f"boxes by {detector}"
     if words.detector:
         from apps.pose.prediction.detector import Detector, open_detector
 
         network = open_detector(words.detector, words.detector_weights)
         detector = Detector(network, session.device, words.min_box_score)
         return detector, f"boxes by {words.detector}"
-    return whole_image, "the whole image as the box"
+    return whole_image, WHOLE
 
 
 def annotated_people(config: PoseConfig, session: Session, count: int) -> dict[Path, Boxes]:

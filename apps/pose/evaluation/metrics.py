@@ -9,7 +9,7 @@ import contextlib
 import io
 import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,7 @@ def coco_results(
     """The COCO results list: {image_id, category_id, keypoints (3K), score} of each person.
 
     keypoints (N, K, 2), scores (N, K), image_ids (N,), box_scores (N,), scales (N, 2).
-    A person's score is box score x mean of the keypoint scores above 0.2 (mmpose's CocoMetric,
-    score_mode bbox_keypoint), 0 where none is above. Third value of a keypoint: its score.
+    Third value of a keypoint: its score. A person's: `person_scores`.
 
     ``nms`` removes all but the best of the people of an image who agree to an object keypoint
     similarity above 0.9, taking width x height of the crop (``scales``) for their area, as
@@ -51,29 +50,41 @@ def coco_results(
     then that of the keypoints' extent, as for COCO's server. CocoMetric writes the box, and its
     area is used (pycocotools' loadRes).
     """
-    above = scores > SCORE_THRESHOLD  # (N, K)
-    mean = (scores * above).sum(1) / np.maximum(above.sum(1), 1)
-    person_scores = np.asarray(box_scores) * mean
+    of_people = person_scores(scores, box_scores)
     triples = np.concatenate([keypoints, scores[..., None]], -1)  # (N, K, 3), as COCO writes it
     keep = range(len(triples))
     if nms:
         if sigmas is None:
             raise InputError("OKS-NMS needs sigmas: give them in data.keypoints")
-        keep = _oks_nms(triples, person_scores, image_ids, np.prod(scales, 1), np.array(sigmas))
+        keep = distinct_people(triples, of_people, image_ids, np.prod(scales, 1), sigmas)
     return [
         {
             "image_id": int(image_ids[i]),
             "category_id": category_id,
             "keypoints": triples[i].ravel().tolist(),
-            "score": float(person_scores[i]),
+            "score": float(of_people[i]),
         }
         for i in keep
     ]
 
 
-def _oks_nms(
+def person_scores(scores: np.ndarray, box_scores: Sequence[float] | np.ndarray) -> np.ndarray:
+    """(N,) box score x mean of the keypoint scores (N, K) above 0.2, 0 where none is above.
+
+    mmpose's CocoMetric, score_mode bbox_keypoint.
+    """
+    above = scores > SCORE_THRESHOLD  # (N, K)
+    mean = (scores * above).sum(1) / np.maximum(above.sum(1), 1)
+    return np.asarray(box_scores) * mean
+
+
+def distinct_people(
     triples: np.ndarray, scores: np.ndarray, image_ids: np.ndarray, areas: np.ndarray, sigmas
 ) -> list[int]:
+    """Which of N people OKS-NMS keeps: of those of an image that agree above 0.9, the best.
+
+    triples (N, K, 3), scores (N,), image_ids (N,), areas (N,) of the crops, sigmas (K,).
+    """
     from apps.pose.data.mmpose_compat import oks_nms
 
     # people of different images never compete, so each image is thinned out by itself
@@ -83,7 +94,7 @@ def _oks_nms(
     keep = []
     for people in by_image.values():
         records = [{"keypoints": triples[i], "score": scores[i], "area": areas[i]} for i in people]
-        keep += [people[k] for k in oks_nms(records, NMS_THRESHOLD, sigmas=sigmas)]
+        keep += [people[k] for k in oks_nms(records, NMS_THRESHOLD, sigmas=np.array(sigmas))]
     return sorted(keep)
 
 

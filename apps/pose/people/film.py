@@ -28,11 +28,17 @@ class Actor:
     spot: Spot  # at the beginning
     speed: float  # pixels per second to the right, or to the left
 
+    def crossing(self, seconds: float, width: int) -> tuple[int, float]:
+        """Which time this person crosses the picture, 0 at the beginning, and the x of the feet."""
+        margin = 0.25 * self.spot.tall
+        way = self.spot.x + self.speed * seconds + margin
+        number, place = divmod(way, width + 2 * margin)
+        return int(number), float(place - margin)
+
     def figure(self, seconds: float, width: int, light: np.ndarray):
         """How this person stands at a time. ``width`` of the picture, pixels."""
-        margin = 0.25 * self.spot.tall
-        path = (self.spot.x + self.speed * seconds + margin) % (width + 2 * margin) - margin
-        spot = replace(self.spot, x=float(path))
+        _, x = self.crossing(seconds, width)
+        spot = replace(self.spot, x=x)
         yaw = 40 * np.sign(self.speed) + 20 * np.sin(1.3 * seconds)
         body = Body(self.build, between(self.poses, seconds / POSE_SECONDS))
         return stand_at(body, spot, turn(0, 6) @ turn(1, yaw), light, self.outfit)
@@ -61,7 +67,8 @@ def draw_film(
 ) -> Iterator[tuple[np.ndarray, list[dict]]]:
     """Each frame's image (H, W, 3) uint8 RGB and its COCO annotations, without ids.
 
-    A pure function of its arguments.
+    `track_id` is that of a person from entering the picture to leaving it. A pure function of its
+    arguments.
     """
     rng = np.random.default_rng(seed)
     canvas = Canvas(width, height)
@@ -73,7 +80,11 @@ def draw_film(
     for number in range(frames):
         canvas.colours[:], canvas.owners[:] = backdrop, 0
         figures = [actor.figure(number / fps, width, light) for actor in actors]
+        crossings = [actor.crossing(number / fps, width)[0] for actor in actors]
         for person, figure in enumerate(figures):
             paint_figure(canvas, person, figure)
-        labels = [annotate(figure, i, canvas.owners) for i, figure in enumerate(figures)]
+        labels = [
+            {**annotate(figure, i, canvas.owners), "track_id": i + people * crossing}
+            for i, (figure, crossing) in enumerate(zip(figures, crossings, strict=True))
+        ]
         yield canvas.image(), [a for a in labels if a["area"] >= MIN_AREA and a["num_keypoints"]]

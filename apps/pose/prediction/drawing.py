@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import colorsys
+import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
@@ -21,21 +24,43 @@ def draw_people(
     scores: np.ndarray,
     keypoint_set: KeypointSet,
     threshold: float = 0.3,
+    ids: Sequence[int] | None = None,
 ) -> np.ndarray:
     """A copy of the image (H, W, 3) uint8 RGB with the people drawn on it.
 
     keypoints (N, K, 2) pixels, scores (N, K); below ``threshold`` a keypoint and its limbs are left
-    out. Left is green, right orange, the middle blue; limbs are thinner in small people. Not by
-    mmpose's visualizer, which makes a figure for every picture and copies it for every limb.
+    out. Left is green, right orange, the middle blue; limbs are thinner in small people. With
+    ``ids`` (N,) limbs have their person's colour, and the id is written above. Not by mmpose's
+    visualizer, which makes a figure for every picture and copies it for every limb.
     """
     picture = np.array(image, order="C")
     keypoints = np.reshape(keypoints, (-1, len(keypoint_set), 2)).astype(np.float64)
     shown = np.reshape(scores, (-1, len(keypoint_set))) >= threshold
     shown &= (np.abs(keypoints) < _FAR).all(2)  # False for NaN
     fixed = np.rint(np.where(shown[..., None], keypoints, 0) * 2**_DIGITS).astype(int).tolist()
-    for points, there in zip(fixed, shown.tolist(), strict=True):
-        _draw_person(picture, points, there, *_colours(keypoint_set))
+    limbs, colours = _colours(keypoint_set)
+    for n, (points, there) in enumerate(zip(fixed, shown.tolist(), strict=True)):
+        own = limbs if ids is None else [(a, b, colour_of(ids[n])) for a, b, _ in limbs]
+        _draw_person(picture, points, there, own, colours)
+        if ids is not None:
+            _write_id(picture, points, there, ids[n])
     return picture
+
+
+def colour_of(person: int) -> Colour:
+    """RGB of an id. A golden section of the circle of hues apart, ids in a row look different."""
+    hue = person * (math.sqrt(5) - 1) / 2 % 1
+    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.75, 1))
+
+
+def _write_id(picture: np.ndarray, points, shown, person: int) -> None:
+    there = [point for point, seen in zip(points, shown, strict=True) if seen]
+    if there:
+        x, y = min(there, key=lambda point: point[1])
+        size = max(picture.shape[:2]) / 1200
+        place = (x >> _DIGITS, (y >> _DIGITS) - round(30 * size))
+        look = (cv2.FONT_HERSHEY_SIMPLEX, max(size, 0.4), colour_of(person))
+        cv2.putText(picture, str(person), place, *look, max(1, round(2 * size)), cv2.LINE_AA)
 
 
 def _draw_person(picture: np.ndarray, points, shown, limbs, colours) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from apps.pose.prediction.boxes import BoxFile
+from apps.pose.prediction.coco_file import CocoFile
 from apps.pose.prediction.outputs import SHEET, Pictures, film, is_video, place_outputs
 from apps.pose.prediction.stages import Stages, image_frames, video_frames
 from apps.pose.prediction.video import SUFFIX, Camera, VideoReader
@@ -20,10 +21,27 @@ from core.data.loading import BadSample
 class Job:
     """All inputs of one command, one after another."""
 
-    def __init__(self, stages: Stages, inputs: list[Path], output: Path, read: list[str]):
-        """``read``: other files that must not be overwritten. Raises InputError where one would."""
+    def __init__(
+        self,
+        stages: Stages,
+        inputs: list[Path],
+        output: Path,
+        read: list[str],
+        coco: Path | None = None,
+    ):
+        """``read``: other files that must not be overwritten. Raises InputError where one would.
+
+        coco: the COCO keypoint json to write, too.
+        """
         self.names = place_outputs(inputs, output, read)
         self.stages, self.inputs, self.output = stages, inputs, output
+        self.coco = coco and CocoFile(
+            coco,
+            stages.shown,
+            stages.refining.min_score,
+            [*inputs, *map(Path, read), output / f"{RECORDS}.json"],
+            [path for path in inputs if not is_video(path)],
+        )
         self.left_out = LeftOut()
         self.frames = self.people = 0
 
@@ -38,6 +56,8 @@ class Job:
                 self._video(path)
             if webcam is not None:
                 self._webcam(webcam)
+        if self.coco:
+            self.coco.write()
         self.stages.report_unusable()
         self._sum_up(time.perf_counter() - start)
         self.left_out.check(len(self.inputs))
@@ -103,6 +123,8 @@ class Job:
         for frame in frames:
             self.frames += 1
             self.people += len(frame.boxes)
+            if self.coco:
+                self.coco.add(frame)
             self.progress.advance(task)
 
     def _sum_up(self, seconds: float) -> None:

@@ -49,7 +49,8 @@ def records(frame: Frame) -> list[dict]:
     """COCO results of a frame's people, with the file's name and the frame's number beside the id.
 
     The id is that in the image's name, or its place in the list of images; in a video the frame's
-    number. Positions are rounded to a hundredth of a pixel, scores to four digits.
+    number, and `track_id` is that of the person in all frames. Positions are rounded to a hundredth
+    of a pixel, scores to four digits.
     """
     if frame.points is None:
         return []
@@ -60,7 +61,10 @@ def records(frame: Frame) -> list[dict]:
     source = {"file_name": frame.path.name}
     if frame.video:
         source["frame"] = frame.number
-    return [{**r, **source} for r in coco_results(points, scores.round(4), ids, box_scores)]
+    results = coco_results(points, scores.round(4), ids, box_scores)
+    if frame.ids is not None:
+        results = [{**r, "track_id": i} for r, i in zip(results, frame.ids, strict=True)]
+    return [{**result, **source} for result in results]
 
 
 class JsonList:

@@ -38,9 +38,17 @@ class Frame:
     number: int  # of a frame in its video, from 0; of an image in the list of images
     image: np.ndarray  # (h, w, 3) uint8 RGB
     video: bool = False
+    fps: float = 25.0  # of the video
     boxes: Boxes = field(default_factory=list)
     points: np.ndarray | None = None  # (N, K, 2) pixels; None where nobody is
     scores: np.ndarray | None = None  # (N, K)
+    areas: np.ndarray | None = None  # (N,) of their crops, square pixels
+    ids: list[int] | None = None  # of the people of a video, from 1
+
+    @property
+    def seconds(self) -> float:
+        """When a frame of a video is seen."""
+        return self.number / self.fps
 
     def __str__(self) -> str:
         return f"{self.path} frame {self.number}" if self.video else str(self.path)

@@ -32,6 +32,7 @@ from apps.pose.prediction.pipeline import (
     mapped,
     prefetch,
 )
+from apps.pose.prediction.refining import USUAL, Refiner, Refining, part_of
 from apps.pose.prediction.video import VIDEO_SUFFIXES, Camera, VideoReader
 from core.data.images.files import SUFFIXES
 from core.data.loading import BadSample
@@ -51,12 +52,13 @@ class Stages:
         model: ModelConfig,
         keypoints: KeypointSet,
         report: Report,
-        threshold: float = 0.3,
+        refining: Refining = USUAL,
         batch_size: int = 64,
     ):
-        """``threshold``: score of a keypoint to draw; ``batch_size``: people in a batch."""
+        """``batch_size``: people in a batch."""
         self.boxes, self.predict, self.model, self.keypoints = boxes, predict, model, keypoints
-        self.report, self.threshold, self.batch_size = report, threshold, batch_size
+        self.report, self.refining, self.batch_size = report, refining, batch_size
+        self.shown = part_of(keypoints, refining.chosen)  # what is drawn and written
         self.clock, self.unusable = Clock(), Counter()
 
     def __call__(self, frames: Iterable[Frame], output: Pictures | Film) -> Iterator[Frame]:
@@ -65,7 +67,10 @@ class Stages:
         # works on these, and decoding, inside the first one, is a thread further ahead
         located = prefetch(applied(self.locate, prefetch(grouped(frames))))
         predicted = prefetch(applied(self.find, located))
-        drawn = mapped(partial(self.draw, output), chain(predicted))
+        # of what follows each other only one thread may know
+        refine = Refiner(self.keypoints, self.refining)
+        refined = applied(partial(self.refine, refine), chain(predicted))
+        drawn = mapped(partial(self.draw, output), refined)
         with closed(drawn):
             for frame, picture in drawn:
                 with self.clock("encode"):
@@ -94,21 +99,28 @@ class Stages:
             starts = range(0, count, self.batch_size)
             batches = [{k: v[i : i + self.batch_size] for k, v in crops.items()} for i in starts]
             points, scores = map(np.concatenate, zip(*map(self.predict, batches), strict=True))
+        areas = crops["scale"].prod(1).numpy()
         # the people of all frames went together; each frame gets its own back, in their order
         ends = np.cumsum([len(frame.boxes) for frame in group])[:-1]
-        for frame, p, s in zip(group, np.split(points, ends), np.split(scores, ends), strict=True):
+        of_each = (np.split(values, ends) for values in (points, scores, areas))
+        for frame, p, s, a in zip(group, *of_each, strict=True):
             if frame.boxes:
-                frame.points, frame.scores = p, s
+                frame.points, frame.scores, frame.areas = p, s, a
         return group
+
+    def refine(self, refine: Refiner, frame: Frame) -> Frame:
+        """The frame with its people told apart, and of a video followed."""
+        with self.clock("people"):
+            return refine(frame)
 
     def draw(self, output: Pictures | Film, frame: Frame) -> tuple[Frame, np.ndarray]:
         """The frame and its picture (h, w, 3) uint8 RGB."""
         picture = frame.image
         if frame.points is not None:
             with self.clock("draw"):
-                picture = draw_people(
-                    frame.image, frame.points, frame.scores, self.keypoints, self.threshold
-                )
+                people = frame.points, frame.scores, self.shown
+                least = self.refining.min_score
+                picture = draw_people(frame.image, *people, least, frame.ids)
         with self.clock("encode"):
             return frame, output.encode(frame, picture)
 
@@ -151,4 +163,4 @@ def _read(clock: Clock, numbered: tuple[int, Path]) -> Frame | BadSample:
 def video_frames(path: Path, source: VideoReader | Camera, clock: Clock) -> Iterator[Frame]:
     """Frames of a video or a camera."""
     for number, image in clock.timed("decode", source):
-        yield Frame(path, number, image, video=True)
+        yield Frame(path, number, image, video=True, fps=source.fps)

@@ -237,6 +237,25 @@ def test_from_image_to_keypoints_like_torch(spots):
     assert people(spotted(), [])[0].shape == (0, 3, 2)
 
 
+def test_the_layout_of_rtmlib(tmp_path):
+    """The colours, the normalisation and the largest bins as rtmlib 0.0.16 has them."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="'.[export]' is not installed")
+    net, path, box = Spots(SIMCC), tmp_path / "rtm.onnx", np.array([[30, 20, 70, 90]])
+    assert pose_export.export_rtmlib(net, path)["scores"] < 1e-4
+    center, scale = (value[0] for value in onnx_runner().center_scale(box, (H, W), 1.25))
+    bgr = onnx_runner().crop(spotted(), center, scale, (H, W), udp=False)[..., ::-1]
+    images = (bgr - np.array([123.675, 116.28, 103.53])) / np.array([58.395, 57.12, 57.375])
+    session = onnxruntime.InferenceSession(path)
+    x, y = session.run(None, {"input": images.transpose(2, 0, 1)[None].astype(np.float32)})
+    assert (x.shape, y.shape) == ((1, 3, 2 * W), (1, 3, 2 * H))
+    places = np.stack([x.argmax(-1), y.argmax(-1)], -1)[0] / 2
+    points = places / (W, H) * scale + center - scale / 2
+    assert np.abs(points - SPOTS).max() < 2
+    assert 0 < x.max() <= 1
+    with pytest.raises(InputError, match=r"rtmlib takes a SimCC head .* model.head heatmap"):
+        pose_export.export_rtmlib(network(HEATMAP), tmp_path / "other.onnx")
+
+
 ALONE = """
 import runpy, sys
 sys.argv = ["runner.py", "spots.onnx", "image.npy", "--box", "30", "20", "70", "90"]

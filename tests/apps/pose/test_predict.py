@@ -23,6 +23,7 @@ from apps.pose.prediction.detector import Detector, open_detector
 from apps.pose.prediction.drawing import draw_people
 from apps.pose.prediction.outputs import film, place_outputs
 from apps.pose.prediction.pipeline import Frame
+from apps.pose.prediction.refining import Refining
 from apps.pose.prediction.stages import Stages, video_frames
 from apps.pose.prediction.video import Camera, VideoReader, VideoWriter
 from core.data.loading import BadSample
@@ -212,7 +213,8 @@ def test_people_of_several_frames_share_batches_and_return_to_their_frames():
     def of(frames):
         return [boxes[frame.number] for frame in frames]
 
-    work = Stages(of, batch_centres, SIMCC, COCO, print, batch_size=10)
+    still = Refining(smooth=False)
+    work = Stages(of, batch_centres, SIMCC, COCO, print, still, batch_size=10)
     seen = [frame.number for frame in work(numbered(len(counts), (60, 120, 3)), kept)]
     assert seen == list(range(len(counts)))
     assert sum(sizes) == sum(counts)
