@@ -6,8 +6,8 @@ No words at all: the `demo` preset, on people that the app draws itself.
 from __future__ import annotations
 
 from apps.pose.config import PoseConfig
-from apps.pose.data.source import PoseData
-from apps.pose.evaluation.protocol import check_truth, evaluate
+from apps.pose.data.sets import PoseSets
+from apps.pose.evaluation.protocol import check_sets, evaluate_sets
 from apps.pose.models.losses import pose_losses
 from apps.pose.models.network import PoseNet
 from apps.pose.models.start import start_from
@@ -21,9 +21,10 @@ from core.training.run import Run
 def train(config: PoseConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
-    data = PoseData(config, run.session)
+    data = PoseSets(config, run.session)
+    run.session.print(*data.describe(), sep="\n")
     people, val = data.train(), data.val()
-    check_truth(data)  # now: the first evaluation is hours away
+    check_sets(data)  # now: the first evaluation is hours away
     loader = run.loader(people, workers=config.data.workers, skip_bad=config.data.skip_bad)
     network = PoseNet(config.model, data.keypoints)
     start_from(network, config.model.weights, report=run.session.print)
@@ -36,7 +37,7 @@ def train(config: PoseConfig, keep_processes: bool = False) -> Run:
         run.step(optimizer)
         if run.due("eval"):
             with run.evaluating() as network:
-                run.log(evaluate(run.session, network, data, val, config.eval))
+                run.log(evaluate_sets(run.session, network, data, val, config.eval))
         if run.due("save"):
             run.save()
 
