@@ -3,7 +3,8 @@
 The metrics of its data set (COCO AP where the keypoints have OKS sigmas, PCK otherwise), with
 ground-truth boxes or with the detections of a json; always says which. A run on several sets is
 evaluated on each, on --data.sets of them, or on the one of --data.root and --data.val-json, always
-on the keypoints that set and network share by name. --report adds where the errors are. --images-json writes the results of a test set without annotations for COCO's server.
+on the keypoints that set and network share by name. --report adds where the errors are.
+--images-json writes the results of a test set without annotations for COCO's server.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from apps.pose.data.sets import PoseSets
 from apps.pose.evaluation.protocol import check_sets, evaluate_sets
 from apps.pose.models.losses import pose_losses
 from apps.pose.models.network import PoseNet
-from apps.pose.models.start import start_from
+from apps.pose.models.start import check_resumed, start_from
 from apps.pose.presets import PRESETS
 from core.app.commands import training_command
 from core.config import entry_point
@@ -22,11 +22,13 @@ def train(config: PoseConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
     data = PoseSets(config, run.session)
-    run.session.print(*data.describe(), sep="\n")
+    for line in data.describe():
+        run.session.print(line)
     people, val = data.train(), data.val()
     check_sets(data)  # now: the first evaluation is hours away
     loader = run.loader(people, workers=config.data.workers, skip_bad=config.data.skip_bad)
     network = PoseNet(config.model, data.keypoints)
+    check_resumed(network, run.resumed)
     start_from(network, config.model.weights, report=run.session.print)
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
 
