@@ -74,6 +74,8 @@ def _open_sets(session: Session, words: Words, config: PoseConfig) -> PoseSets:
         files = replace(files, sets=())  # one set, which need not be one of the run's
     if by_name and not files.sets and "data.keypoints" not in said:
         files = replace(files, keypoints="")  # what was chosen of all sets
+    if by_name and not files.sets and not files.root:
+        raise InputError("--data.root is missing: give the folder of the json and its images")
     sets = PoseSets(replace(config, data=files), session, network if by_name else None)
     if not by_name:
         source = f"{sets.sets[''].val_json}, unlike {words.run.checkpoint},"

@@ -315,6 +315,8 @@ def test_one_set_s_own_json_is_evaluated_on_its_own_names(sets, trained, tmp_pat
     row = next(row for row in read_metrics(trained) if "eval/set1 PCK@0.2 box" in row)
     expected = {n: row[f"eval/set1 {n}"] for n in ("PCK@0.2 torso", "PCK@0.2 box")}
     assert figures == pytest.approx(expected, abs=1e-6)
+    done = command(pose_eval.main, trained, "--data.val-json", "val.json")
+    assert "--data.root is missing: give the folder of the json and its images" in done.output
     done = command(pose_eval.main, trained, "--data.sets", *sets, "--boxes", "x.json")
     assert "x.json has boxes of one set: say which, with --data.sets" in done.output
 
