@@ -54,11 +54,11 @@ def _report_figures(session: Session, words: Words) -> Report:
         if session.is_main:
             results = to_results(people, dataset)
             metrics = of_set(name, compute_metrics(data, people, results))
-            figures |= metrics
             own = report_tables(data, people, results) if options.report else []
-            tables += [replace(t, title=f"{name} {t.title}".strip()) for t in own]
+            own = [replace(table, title=f"{name} {table.title}".strip()) for table in own]
+            figures, tables = figures | metrics, tables + own
             title = f"{words.run.checkpoint} on {data.val_json}"
-            _print(title, details, _kind(options), metrics, tables[len(tables) - len(own) :])
+            _print(title, details, _kind(options), metrics, own)
             _write_results(words, name, results)
     details["tables"] = [table.plain() for table in tables]
     jsons = ", ".join(str(data.val_json) for data in sets.sets.values())
