@@ -10,8 +10,9 @@ from core.training.run import RunConfig
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """COCO-style keypoint data; an empty root means the embedded people (`apps/pose/people/`)."""
+class SetConfig:
+    """Where one data set lies: COCO-style keypoint data; without a root the embedded people
+    (`apps/pose/people/`). A yaml of these fields is a set of `DataConfig.sets`."""
 
     root: str = ""  # folder that holds the jsons and the images; empty: make embedded people
     format: Literal["coco", "crowdpose", "ochuman", "aic", "mpii"] = "coco"  # see data/formats.py
@@ -22,6 +23,18 @@ class DataConfig:
     head_boxes: str = ""  # MPII: mpii_gt_val.mat, below root, for PCKh
     outside: Literal["error", "ignore"] = "error"  # keypoints labelled outside their image
     keypoints: str = ""  # yaml with names, skeleton, flip_pairs, sigmas; empty: read the train json
+
+
+@dataclass(frozen=True)
+class DataConfig(SetConfig):
+    """One data set; or several (data/sets.py), joined by the names of their keypoints.
+
+    With ``sets`` the root is the folder below which theirs lie, and ``keypoints`` says what the
+    network predicts: names with commas, or a yaml; empty: all keypoints of all sets.
+    """
+
+    sets: tuple[str, ...] = ()  # people, lspet, coco, NAME=FOLDER, FILE.yaml; none: the one of root
+    shares: tuple[float, ...] = ()  # how often each is drawn, in proportion; none: by its size
     workers: int = 2  # loader processes for each training process
     skip_bad: int = 0  # damaged or missing images to skip before stopping; each one is named
 

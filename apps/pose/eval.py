@@ -1,8 +1,10 @@
 """Evaluate a run: [accelerate launch] python apps/pose/eval.py RUN [--boxes FILE] [--flip-test].
 
 The metrics of its data set (COCO AP where the keypoints have OKS sigmas, PCK otherwise), with
-ground-truth boxes or with the detections of a json; always says which. --report adds where the
-errors are. --images-json writes the results of a test set without annotations for COCO's server.
+ground-truth boxes or with the detections of a json; always says which. A run on several sets is
+evaluated on each, on --data.sets of them, or on the one of --data.root and --data.val-json, always
+on the keypoints that set and network share by name. --report adds where the errors are.
+--images-json writes the results of a test set without annotations for COCO's server.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from apps.pose.config import EvalConfig, ModelConfig, PoseConfig
+from apps.pose.data.keypoints import COCO_NAMES, KeypointSet
+from apps.pose.data.sets import PoseSets
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import predict_people, to_results
-from apps.pose.evaluation.protocol import compute_metrics, report_tables
+from apps.pose.evaluation.protocol import compute_metrics, of_set, report_tables
 from apps.pose.evaluation.server import write_server_files
 from apps.pose.models.network import PoseNet
 from core.app.commands import Report, Words, evaluation_command
@@ -40,24 +44,53 @@ def report(session: Session, words: Words) -> Report:
 
 
 def _report_figures(session: Session, words: Words) -> Report:
-    options, config, network = words.options, _settings(words), words.run.network
-    data = PoseData(config, session)
-    source = f"{data.val_json}, unlike {words.run.checkpoint},"
-    network.keypoints.check_same(data.keypoints.names, source)
-    dataset = data.val(options.boxes or None)
-    people = predict_people(session, network, dataset, config.eval, data.files)
-    results = to_results(people, dataset)
-    kind = "detection" if options.boxes else "ground-truth"
-    details = {"boxes": options.boxes or kind, "flip_test": config.eval.flip_test}
-    if not session.is_main:
-        return Report(str(data.val_json), {}, details)
-    metrics = compute_metrics(data, people, results)
-    tables = report_tables(data, people, results) if options.report else []
-    _print(f"{words.run.checkpoint} on {data.val_json}", details, kind, metrics, tables)
-    name = f"results-{words.run.checkpoint.name}-{kind}-boxes.json"
-    print(f"results in COCO's format: {write_json(words.output / name, results, indent=None)}")
+    options, config = words.options, _settings(words)
+    sets = _open_sets(session, words, config)
+    details = {"boxes": options.boxes or _kind(options), "flip_test": config.eval.flip_test}
+    figures, tables = {}, []
+    for name, dataset in sets.val(options.boxes or None).items():
+        data = sets.sets[name]
+        people = predict_people(session, words.run.network, dataset, config.eval, data.files)
+        if session.is_main:
+            results = to_results(people, dataset)
+            metrics = of_set(name, compute_metrics(data, people, results))
+            own = report_tables(data, people, results) if options.report else []
+            own = [replace(table, title=f"{name} {table.title}".strip()) for table in own]
+            figures, tables = figures | metrics, tables + own
+            title = f"{words.run.checkpoint} on {data.val_json}"
+            _print(title, details, _kind(options), metrics, own)
+            _write_results(words, name, results)
     details["tables"] = [table.plain() for table in tables]
-    return Report(str(data.val_json), metrics, details)
+    jsons = ", ".join(str(data.val_json) for data in sets.sets.values())
+    return Report(jsons, figures, details)
+
+
+def _open_sets(session: Session, words: Words, config: PoseConfig) -> PoseSets:
+    """What to evaluate on. Raises InputError where it does not have the network's keypoints."""
+    network, said = words.run.network.keypoints, words.said
+    files = replace(config.data, shares=())  # they are about training
+    by_name = bool(files.sets) or "data.sets" in said
+    if "data.val_json" in said and "data.sets" not in said:
+        files = replace(files, sets=())  # one set, which need not be one of the run's
+    if by_name and not files.sets and "data.keypoints" not in said:
+        files = replace(files, keypoints="")  # what was chosen of all sets
+    if by_name and not files.sets and not files.root:
+        raise InputError("--data.root is missing: give the folder of the json and its images")
+    sets = PoseSets(replace(config, data=files), session, network if by_name else None)
+    if not by_name:
+        source = f"{sets.sets[''].val_json}, unlike {words.run.checkpoint},"
+        network.check_same(sets.keypoints.names, source)
+    return sets
+
+
+def _kind(options: Options) -> str:
+    return "detection" if options.boxes else "ground-truth"
+
+
+def _write_results(words: Words, name: str, results: list[dict]) -> None:
+    which = f"{name}-" if name else ""
+    file = f"results-{which}{words.run.checkpoint.name}-{_kind(words.options)}-boxes.json"
+    print(f"results in COCO's format: {write_json(words.output / file, results, indent=None)}")
 
 
 def _report_test_set(session: Session, words: Words) -> Report:
@@ -70,7 +103,12 @@ def _report_test_set(session: Session, words: Words) -> Report:
     files = replace(config.data, val_json=str(images.resolve()), format="coco")
     if not files.root:
         raise InputError("--data.root is missing: give the folder that holds the test images")
-    data = PoseData(replace(config, data=files), session, network.keypoints)
+    keypoints = KeypointSet.of(COCO_NAMES) if files.sets else network.keypoints
+    data = PoseData(replace(config, data=files), session, keypoints)
+    if files.sets:
+        data.join(network.keypoints, str(images))
+        if not data.shared.complete:
+            raise InputError(f"COCO's server wants its 17 keypoints: {words.run.folder} lacks some")
     dataset = data.val(options.boxes)
     people = predict_people(session, network, dataset, config.eval, data.files)
     results = to_results(people, dataset)
@@ -111,8 +149,9 @@ def _print(
     source = f" ({details['boxes']})" if details["boxes"] != kind else ""
     flip = "flip test" if details["flip_test"] else "no flip test"
     print(f"{title}: {kind} boxes{source}, {flip}")
+    width = max(14, *map(len, metrics))
     for name, value in metrics.items():
-        print(f"  {name:14s} {value:.4f}")
+        print(f"  {name:{width}s} {value:.4f}")
     for table in tables:
         print(f"\n{table.text()}")
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from apps.pose.config import PoseConfig
 from apps.pose.data.keypoints import KeypointSet, read_json
+from apps.pose.data.sets import open_sets
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import numpy_predictor
 from apps.pose.models.network import PoseNet
@@ -126,8 +127,15 @@ def _box_source(
 
 
 def annotated_people(config: PoseConfig, session: Session, count: int) -> dict[Path, Boxes]:
-    """Images of the run's validation data, evenly over it, with their annotated boxes."""
-    data = PoseData(config, session)
+    """Images of the run's validation data, evenly over each set, with their annotated boxes."""
+    sets, images = list(open_sets(config, session).values()), {}
+    for number, data in enumerate(sets):
+        share = count * (number + 1) // len(sets) - count * number // len(sets)
+        images |= _annotated(data, share)
+    return images
+
+
+def _annotated(data: PoseData, count: int) -> dict[Path, Boxes]:
     content, boxes = read_json(data.val_json), defaultdict(list)
     for annotation in content["annotations"]:
         if any(annotation.get("keypoints", ())[2::3]) and not annotation.get("iscrowd"):

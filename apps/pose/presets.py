@@ -195,6 +195,18 @@ def lsp_mixer_small() -> PoseConfig:
     )
 
 
+def people_lsp() -> PoseConfig:
+    """Embedded people and all of LSP-extended, 19 keypoints, lsp_mixer_small's network.
+
+    Drawn half and half, evaluated on each: people AP, lspet PCK@0.2 torso. Needs --data.root, the
+    folder in which lspet is, or --data.sets people lspet=FOLDER. Not run to its end yet.
+    """
+    base = _at(lsp_mixer_small(), "people_lsp")
+    data = DataConfig(sets=("people", "lspet"), shares=(1.0, 1.0), workers=1)
+    run = replace(base.run, steps=3600, eval_every=1200, best="lspet PCK@0.2 torso")
+    return replace(base, data=data, run=run)
+
+
 def lsp_mlp_pose_small() -> PoseConfig:
     """LSP-extended, lsp_mixer_small with MLP-Pose's parts, 1.2 M parameters, 5 minutes on a core.
 
@@ -218,6 +230,7 @@ PRESETS = {
         people_mlp_pose,
         lsp_mixer_small,
         lsp_mlp_pose_small,
+        people_lsp,
         coco_mixer_b16_256x192,
         coco_mixer_b16_384x288,
         coco_mlp_pose_hrnet_w32_256x192,

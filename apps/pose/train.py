@@ -6,11 +6,11 @@ No words at all: the `demo` preset, on people that the app draws itself.
 from __future__ import annotations
 
 from apps.pose.config import PoseConfig
-from apps.pose.data.source import PoseData
-from apps.pose.evaluation.protocol import check_truth, evaluate
+from apps.pose.data.sets import PoseSets
+from apps.pose.evaluation.protocol import check_sets, evaluate_sets
 from apps.pose.models.losses import pose_losses
 from apps.pose.models.network import PoseNet
-from apps.pose.models.start import start_from
+from apps.pose.models.start import check_resumed, start_from
 from apps.pose.presets import PRESETS
 from core.app.commands import training_command
 from core.config import entry_point
@@ -21,11 +21,14 @@ from core.training.run import Run
 def train(config: PoseConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
-    data = PoseData(config, run.session)
+    data = PoseSets(config, run.session)
+    for line in data.describe():
+        run.session.print(line)
     people, val = data.train(), data.val()
-    check_truth(data)  # now: the first evaluation is hours away
+    check_sets(data)  # now: the first evaluation is hours away
     loader = run.loader(people, workers=config.data.workers, skip_bad=config.data.skip_bad)
     network = PoseNet(config.model, data.keypoints)
+    check_resumed(network, run.resumed)
     start_from(network, config.model.weights, report=run.session.print)
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
 
@@ -36,7 +39,7 @@ def train(config: PoseConfig, keep_processes: bool = False) -> Run:
         run.step(optimizer)
         if run.due("eval"):
             with run.evaluating() as network:
-                run.log(evaluate(run.session, network, data, val, config.eval))
+                run.log(evaluate_sets(run.session, network, data, val, config.eval))
         if run.due("save"):
             run.save()
 

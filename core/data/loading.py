@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from core.data.concatenated import Concatenated
 from core.errors import InputError
 
 
@@ -197,15 +198,22 @@ class TrainLoader(_Loader):
     """Endless micro-batches of one process. ``batches(start)`` begins at any micro-batch.
 
     ``dataset[i]`` may draw from Python's, NumPy's and torch's global generators: they are seeded by
-    (seed, epoch, i) before each call, in the loader's process.
+    (seed, epoch, i) before each call, in the loader's process. Of a `Concatenated` the epoch is
+    that of i's own set.
     """
 
     def batches(self, start: int = 0) -> Iterator[Any]:
         order = SampleOrder(
             len(self.dataset), self.batch_size, self.seed, self.rank, self.world, start
         )
-        for loaded in self._batches(order):
+        for loaded in self._batches(self._by_share(order)):
             yield loaded.data
+
+    def _by_share(self, order: SampleOrder) -> Iterable[list[tuple[int, int]]]:
+        if not isinstance(self.dataset, Concatenated):
+            return order
+        key = self.dataset.key
+        return ([key(self.seed, epoch, number) for epoch, number in keys] for keys in order)
 
 
 class EvalLoader(_Loader):

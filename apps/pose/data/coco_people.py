@@ -15,7 +15,8 @@ from apps.pose.data.annotations import (
     read_coco,
     read_images,
 )
-from apps.pose.data.keypoints import KeypointSet, read_json
+from apps.pose.data.joining import Shared
+from apps.pose.data.keypoints import read_json
 from apps.pose.data.mmpose_compat import BaseDataset, CocoDataset
 from core.errors import InputError
 
@@ -45,23 +46,24 @@ class OpenedPeople:
 def open_coco(
     json_path: str | Path,
     images: str | Path,
-    keypoints: KeypointSet,
+    shared: Shared,
     boxes: str | Path | None = None,
     outside: str = "error",
 ) -> OpenedPeople:
     """The annotated people of a COCO json, or the detections ``boxes`` in its images.
 
+    People have the network's keypoints (``shared``); those that the json lacks are not labelled.
     With boxes, the json may list nothing but images (image_info_test-dev2017.json). ``outside`` as
     in `keypoint_array`. Raises InputError for everything that cannot be used.
     """
     if boxes and "annotations" not in read_json(json_path):
         content = read_images(json_path)
     else:
-        content = read_coco(json_path, len(keypoints))
+        content = read_coco(json_path, len(shared.json))
     _check_images(content["images"], Path(images), json_path)
     if boxes:
         check_detections(boxes, content["images"])
-    people = _load(json_path, images, keypoints, boxes, outside)
+    people = _load(json_path, images, shared, boxes, outside)
     categories = [c["id"] for c in content["categories"] if c.get("keypoints")]
     return OpenedPeople(people, _counts(content, people), categories[0] if categories else 1)
 
@@ -69,10 +71,10 @@ def open_coco(
 class CocoPeople(CocoDataset):
     """mmpose's COCO data set, which also checks each annotation, and copies less."""
 
-    def __init__(self, outside: str, **options):
-        self.outside, self.ignored = outside, Counter()
-        super().__init__(**options)
-        self._shared = shared_metainfo(self)
+    def __init__(self, outside: str, shared: Shared, **options):
+        self.outside, self.shared, self.ignored = outside, shared, Counter()
+        super().__init__(metainfo=shared.network.metainfo(), **options)
+        self._same_for_all = shared_metainfo(self)
 
     def load_data_list(self) -> list[dict]:
         people = super().load_data_list()
@@ -88,8 +90,9 @@ class CocoPeople(CocoDataset):
         if not annotation.get("keypoints") or "bbox" not in annotation:
             self.ignored["no_keypoints_or_box"] += 1
             return None
-        count = self.metainfo["num_keypoints"]
+        count = len(self.shared.json)
         values, wrong = keypoint_array(annotation, count, image, self.ann_file, self.outside)
+        values = self.shared.spread(values)  # (K, 3)
         self.ignored["outside_points"] += wrong
         labelled = int((values[:, 2] > 0).sum())
         annotation = {**annotation, "keypoints": values.ravel(), "num_keypoints": labelled}
@@ -103,7 +106,7 @@ class CocoPeople(CocoDataset):
 
     def get_data_info(self, idx: int) -> dict:
         # The parent deep-copies the metainfo into every item; no transform changes it.
-        return {**BaseDataset.get_data_info(self, idx), **self._shared}
+        return {**BaseDataset.get_data_info(self, idx), **self._same_for_all}
 
 
 def shared_metainfo(people: BaseDataset) -> dict:
@@ -112,13 +115,13 @@ def shared_metainfo(people: BaseDataset) -> dict:
 
 
 def _load(
-    json_path: str | Path, images: str | Path, keypoints: KeypointSet, boxes, outside: str
+    json_path: str | Path, images: str | Path, shared: Shared, boxes, outside: str
 ) -> CocoPeople:
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress
         return CocoPeople(
             outside,
+            shared,
             ann_file=str(json_path),
-            metainfo=keypoints.metainfo(),
             data_prefix={"img": str(images)},
             bbox_file=str(boxes) if boxes else None,
             data_mode="topdown",

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from apps.pose.config import AugmentConfig, ModelConfig
 from apps.pose.data.coco_people import open_coco
 from apps.pose.data.codec import codec_config, uses_udp
+from apps.pose.data.joining import Shared
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.data.mmpose_compat import (
     GenerateTarget,
@@ -53,6 +54,9 @@ class PoseDataset(Dataset):
     of the box in the image), ``image_id`` and ``annotation`` int64 (-1 for a detection box), and
     ``box_score`` float32 (1 for an annotation).
 
+    K counts the keypoints of ``network``; ``keypoints`` are those of them that the json has, and
+    all others have weight 0: see `Shared`, which says which are which.
+
     ``counts`` says what became of the json's annotations, ``category_id`` is that of its people
     (for `coco_results`). Raises InputError for unusable files at once, BadSample for a missing or
     damaged image when it is read.
@@ -69,20 +73,24 @@ class PoseDataset(Dataset):
         boxes: str | Path | None = None,
         outside: str = "error",
         format: str = "coco",
+        shared: Shared | None = None,
     ):
         """``images`` is the folder below which the json's file names lie; ``boxes`` a detection
         json to evaluate on in place of the annotated boxes; ``outside`` as in `keypoint_array`;
-        ``format`` is "mpii" for MPII's json, all others (`DataConfig.format`) are COCO's."""
+        ``format`` is "mpii" for MPII's json, all others (`DataConfig.format`) are COCO's.
+        ``keypoints`` are the json's, ``shared`` says which of them the network has (None: all)."""
         if train and boxes:
             raise InputError(f"detection boxes ({boxes}) have no keypoints to train on")
+        self.shared = shared or Shared.all(keypoints)
         if format == "mpii":
-            opened = open_mpii(json_path, images, keypoints, boxes)
+            opened = open_mpii(json_path, images, self.shared, boxes)
         else:
-            opened = open_coco(json_path, images, keypoints, boxes, outside)
-        self.train, self.boxes, self.keypoints, self.model = train, boxes, keypoints, model
+            opened = open_coco(json_path, images, self.shared, boxes, outside)
+        self.train, self.boxes, self.model = train, boxes, model
+        self.keypoints, self.network = self.shared.keypoints, self.shared.network
         self.people, self.counts = opened.people, opened.counts
         self.category_id = opened.category_id
-        self.transforms = _transforms(keypoints, model, augment if train else None, train)
+        self.transforms = _transforms(self.network, model, augment if train else None, train)
 
     def __len__(self) -> int:
         return len(self.people)

@@ -72,9 +72,9 @@ class KeypointSet:
         to name the same keypoints in the same order.
         Raises InputError for a file that is missing, unreadable or contradicts itself or another.
         """
-        side = _read_side_file(side_file) if side_file else {}
+        side = read_side_file(side_file) if side_file else {}
         theirs, skeleton = _category(json_path)
-        names = _names(side["names"], side_file) if "names" in side else theirs
+        names = check_names(side["names"], side_file) if "names" in side else theirs
         if len(names) != len(theirs):
             raise InputError(
                 f"{side_file}: {len(names)} names, but the people of {json_path} have "
@@ -82,7 +82,7 @@ class KeypointSet:
             )
         for other in others:
             _same(theirs, _category(other)[0], f"{other}, unlike {json_path},")
-        return cls.of(names, _pairs(skeleton, names, f"{json_path}: skeleton"))._with(
+        return cls.of(names, _pairs(skeleton, names, f"{json_path}: skeleton")).changed_by(
             side, side_file
         )
 
@@ -90,7 +90,8 @@ class KeypointSet:
         """InputError unless these are the names of the keypoints, in the same order."""
         _same(self.names, names, str(source))
 
-    def _with(self, side: dict, source: str | Path) -> KeypointSet:
+    def changed_by(self, side: dict, source: str | Path) -> KeypointSet:
+        """With the skeleton, flip_pairs and sigmas of `read_side_file`'s fields, if there."""
         changes: dict[str, Any] = {}
         if "skeleton" in side:
             pairs = _pairs(side["skeleton"], self.names, f"{source}: skeleton")
@@ -159,17 +160,18 @@ def _category(path: str | Path) -> tuple[tuple[str, ...], list]:
             f"{path}: no category with `keypoints`: give a COCO keypoint json "
             "(person_keypoints_*.json, not instances_*.json)"
         )
-    names = _names(categories[0]["keypoints"], path)
+    names = check_names(categories[0]["keypoints"], path)
     for category in categories[1:]:
         where = f"{path}: category {category.get('name', '')!r}"
-        _same(names, _names(category["keypoints"], path), where)
+        _same(names, check_names(category["keypoints"], path), where)
     skeleton = categories[0].get("skeleton") or []
     if not isinstance(skeleton, list):
         raise InputError(f"{path}: skeleton must be a list of pairs, got {skeleton!r}")
     return names, skeleton
 
 
-def _names(values: Any, source: str | Path) -> tuple[str, ...]:
+def check_names(values: Any, source: str | Path) -> tuple[str, ...]:
+    """The values as names of keypoints; InputError where they are no words, or two are equal."""
     words = isinstance(values, list) and [isinstance(v, str) and bool(v.strip()) for v in values]
     if not words or not all(words):
         raise InputError(f"{source}: the keypoints' names must be a list of words, got {values!r}")
@@ -189,7 +191,8 @@ def _same(names: Sequence[str], others: Sequence[str], where: str) -> None:
             )
 
 
-def _read_side_file(path: str | Path) -> dict:
+def read_side_file(path: str | Path) -> dict:
+    """The fields of a yaml as `KeypointSet.read` takes it, each a list; InputError else."""
     try:
         side = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from apps.pose.data.coco_people import OpenedPeople, shared_metainfo
-from apps.pose.data.keypoints import KeypointSet, read_json
+from apps.pose.data.joining import Shared
+from apps.pose.data.keypoints import read_json
 from apps.pose.data.mmpose_compat import BaseDataset, MpiiDataset
 from core.errors import InputError
 
@@ -20,12 +21,12 @@ _FIELDS = ("image", "center", "scale", "joints", "joints_vis")
 
 
 def open_mpii(
-    json_path: str | Path, images: str | Path, keypoints: KeypointSet, boxes: str | Path | None
+    json_path: str | Path, images: str | Path, shared: Shared, boxes: str | Path | None
 ) -> OpenedPeople:
     """The people of mpii_train.json or mpii_val.json, each with the crop of its center and scale.
 
-    A person's id is its number in the json, the image id the number in the image's name. Raises
-    InputError for everything that cannot be used.
+    A person's id is its number in the json, the image id the number in the image's name; keypoints
+    are the network's, as in `open_coco`. Raises InputError for everything that cannot be used.
     """
     if boxes:
         raise InputError(f"MPII is evaluated at its own center and scale, not at boxes ({boxes})")
@@ -33,8 +34,8 @@ def open_mpii(
     if not any((Path(images) / record["image"]).is_file() for record in records[:20]):
         raise InputError(f"{images} has none of the first images of {json_path}: check the folder")
     people = MpiiPeople(
+        shared,
         ann_file=str(json_path),
-        metainfo=keypoints.metainfo(),
         data_prefix={"img": str(images)},
         data_mode="topdown",
     )
@@ -51,21 +52,23 @@ class MpiiPeople(MpiiDataset):
     before 1.0 take 1 from both.
     """
 
-    def __init__(self, **options):
-        super().__init__(**options)
-        self._shared = shared_metainfo(self)
+    def __init__(self, shared: Shared, **options):
+        self.shared = shared
+        super().__init__(metainfo=shared.network.metainfo(), **options)
+        self._same_for_all = shared_metainfo(self)
 
     def load_data_list(self) -> list[dict]:
         people = super().load_data_list()
         for person in people:
-            person["keypoints"] = person["keypoints"] - 1
-            person["keypoints_visible"] = np.float32(person["keypoints_visible"])
+            points, visible = person["keypoints"][0] - 1, person["keypoints_visible"][0]
+            person["keypoints"] = self.shared.spread(points)[None]  # (1, K, 2)
+            person["keypoints_visible"] = self.shared.spread(np.float32(visible))[None]
             # The box says the same; GetBBoxCenterScale warns where it finds these.
             del person["bbox_center"], person["bbox_scale"]
         return people
 
     def get_data_info(self, idx: int) -> dict:
-        return {**BaseDataset.get_data_info(self, idx), **self._shared}
+        return {**BaseDataset.get_data_info(self, idx), **self._same_for_all}
 
 
 def read_mpii(path: str | Path) -> list[dict]:

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 
 _LOWER_BODY = re.compile(r"hip|pelvis|thigh|leg|knee|shin|ankle|heel|foot|feet|toe|hind", re.I)
 _MIRRORED = {"left": "right", "right": "left", "l": "r", "r": "l"}
+SYNONYMS = {  # what data sets call differently and label alike -> the name to join them by
+    "top_head": "head_top",  # CrowdPose | LSP, MPII, AI Challenger
+    "top_of_head": "head_top",
+    "headtop": "head_top",
+}
 _SIDE_WORDS = (  # left_eye, eye_left, "Left Eye", lefteye | L_eye, eye.l | LEye
     re.compile(r"left|right", re.I),
     re.compile(r"(?<![a-z])[lr](?![a-z])", re.I),
@@ -31,6 +36,15 @@ def body_part(name: str) -> str:
     rest = name[: word.start()] + " " + name[word.end() :] if word else name
     words = [part.lower() for part in re.split(r"[^A-Za-z0-9]+", rest) if part]
     return "_".join([side_of(name), *words] if word else words)
+
+
+def shared_name(name: str) -> str:
+    """The name by which keypoints of several data sets are the same: `body_part`, or its synonym.
+
+    Neither MPII's upper_neck nor its thorax is taken for the neck of LSP and others.
+    """
+    part = body_part(name) if name.isascii() else name.lower()
+    return SYNONYMS.get(part, part)
 
 
 def is_lower_body(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""From a configuration to data sets: which files, which keypoints."""
+"""From a configuration to one data set: which files, which keypoints. Several: sets.py."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from apps.pose.config import DataConfig, PoseConfig
 from apps.pose.data.annotations import read_truth
 from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.formats import keypoint_set
+from apps.pose.data.joining import Shared
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.data.mpii import mpii_truth
 from apps.pose.people import make_people
@@ -33,7 +34,10 @@ def embedded_people(config: PoseConfig, session: Session) -> DataConfig:
 
 
 class PoseData:
-    """The training and validation data of a run. Raises InputError where files do not fit."""
+    """The training and validation data of one set. Raises InputError where files do not fit.
+
+    ``shared`` says which keypoints its jsons and the network share: all, until `join`.
+    """
 
     def __init__(self, config: PoseConfig, session: Session, keypoints: KeypointSet | None = None):
         """``keypoints`` where no json tells them (images without annotations)."""
@@ -44,11 +48,29 @@ class PoseData:
         self.val_json = self.root / data.val_json
         jsons = [p for p in (self.root / data.train_json, self.val_json) if p.is_file()]
         known, *others = jsons or [self.val_json]
-        self.keypoints = keypoints or keypoint_set(data.format, known, data.keypoints, others)
+        theirs = keypoints or keypoint_set(data.format, known, data.keypoints, others)
+        self.shared = Shared.all(theirs)
         self.head_boxes = self.root / data.head_boxes
         if data.format == "mpii" and not self.head_boxes.is_file():
             raise InputError(
                 f"data.head_boxes {self.head_boxes} is no file: PCKh needs mpii_gt_val.mat"
+            )
+
+    @property
+    def keypoints(self) -> KeypointSet:
+        """Those of the jsons that the network has: what is evaluated."""
+        return self.shared.keypoints
+
+    def join(self, network: KeypointSet, source: str) -> None:
+        """Be data of a network with other keypoints, by their names, before anything is read.
+
+        Raises InputError, which names ``source``, where they do not go together.
+        """
+        self.shared = Shared.between(self.shared.json, network, source)
+        if self.files.format == "mpii" and not self.shared.complete:
+            raise InputError(
+                f"{source}: PCKh is over MPII's 16 keypoints, the network has "
+                f"{len(self.shared.columns)} of them: leave none out of data.keypoints"
             )
 
     def train(self) -> PoseDataset:
@@ -56,12 +78,13 @@ class PoseData:
         return PoseDataset(
             self.root / self.files.train_json,
             self.root / self.files.train_images,
-            self.keypoints,
+            self.shared.json,
             self.config.model,
             self.config.augment,
             train=True,
             outside=self.files.outside,
             format=self.files.format,
+            shared=self.shared,
         )
 
     def val(self, boxes: str | Path | None = None) -> PoseDataset:
@@ -69,17 +92,19 @@ class PoseData:
         return PoseDataset(
             self.val_json,
             self.root / self.files.val_images,
-            self.keypoints,
+            self.shared.json,
             self.config.model,
             boxes=boxes,
             outside=self.files.outside,
             format=self.files.format,
+            shared=self.shared,
         )
 
     @cached_property
     def truth(self) -> dict:
         """The validation json as evaluations take it (`read_truth`), read once; not for MPII."""
-        return read_truth(self.val_json, len(self.keypoints), self.files.outside)
+        content = read_truth(self.val_json, len(self.shared.json), self.files.outside)
+        return self.shared.select(content)
 
     @cached_property
     def mpii_truth(self) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from apps.pose.data.dataset import PoseDataset
+from apps.pose.data.sets import open_sets
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import People, to_results
 from apps.pose.evaluation.protocol import compute_metrics
@@ -67,11 +68,11 @@ def _boxes(people: list[dict]) -> tuple[np.ndarray, np.ndarray]:
 
 @entry_point
 def main() -> None:
-    data = PoseData(cli(PRESETS), Session())
-    metrics = score_median_pose(data)
-    print(f"the median pose of {data.files.train_json} on {data.val_json}: annotated boxes")
-    for name, value in metrics.items():
-        print(f"  {name:14s} {value:.4f}")
+    for data in open_sets(cli(PRESETS), Session()).values():  # each by its own people
+        metrics = score_median_pose(data)
+        print(f"the median pose of {data.files.train_json} on {data.val_json}: annotated boxes")
+        for name, value in metrics.items():
+            print(f"  {name:14s} {value:.4f}")
 
 
 if __name__ == "__main__":

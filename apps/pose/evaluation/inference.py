@@ -26,7 +26,7 @@ _FROM_BATCH = ("image_id", "annotation", "box_score", "center", "scale")
 class People:
     """N predicted people, in the order of the data set; points in pixels of their image."""
 
-    keypoints: np.ndarray  # (N, K, 2)
+    keypoints: np.ndarray  # (N, K, 2), the data set's keypoints
     scores: np.ndarray  # (N, K)
     image_id: np.ndarray  # (N,)
     annotation: np.ndarray  # (N,) id of the annotated person, -1 for a detection box
@@ -80,12 +80,14 @@ def predict_people(
 ) -> People:
     """Every person of the data set once, on every process. Bad images are left out and named.
 
+    Of the network's keypoints, those that the data set has, in its order.
     files: says how many of these there may be, and how many processes load images.
     """
-    predict = predictor(network, dataset.model, dataset.keypoints, config.flip_test)
+    predict = predictor(network, dataset.model, dataset.network, config.flip_test)
+    places = list(dataset.shared.places)
 
     def predict_batch(batch: dict) -> dict[str, Tensor]:
-        points, scores = predict(batch)
+        points, scores = (values[:, places] for values in predict(batch))
         return {"keypoints": points, "scores": scores, **{n: batch[n] for n in _FROM_BATCH}}
 
     columns = collect(

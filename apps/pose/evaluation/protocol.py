@@ -8,6 +8,7 @@ from torch import nn
 from apps.pose.config import EvalConfig
 from apps.pose.data.annotations import ground_truth
 from apps.pose.data.dataset import PoseDataset
+from apps.pose.data.sets import PoseSets
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import People, predict_people, to_results
 from apps.pose.evaluation.metrics import by_crowding, coco_ap, complete_people, crowd_ap
@@ -15,6 +16,31 @@ from apps.pose.evaluation.pck import PARTS, TORSO, box_size, find_parts, pck, pc
 from apps.pose.evaluation.report import coco_report, pck_report
 from core.tables import Table
 from core.training.session import Session
+
+
+def evaluate_sets(
+    session: Session,
+    network: nn.Module,
+    data: PoseSets,
+    datasets: dict[str, PoseDataset],
+    config: EvalConfig,
+) -> dict[str, float]:
+    """`evaluate` on each set by its own protocol; all processes call it."""
+    metrics = {}
+    for name, dataset in datasets.items():
+        metrics |= of_set(name, evaluate(session, network, data.sets[name], dataset, config))
+    return metrics
+
+
+def of_set(name: str, metrics: dict[str, float]) -> dict[str, float]:
+    """Metrics with their set's name before theirs: "lspet PCK@0.2 torso"; the only set has none."""
+    return {f"{name} {metric}".strip(): value for metric, value in metrics.items()}
+
+
+def check_sets(data: PoseSets) -> None:
+    """`check_truth` of each set."""
+    for one in data.sets.values():
+        check_truth(one)
 
 
 def evaluate(

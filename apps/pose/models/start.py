@@ -10,9 +10,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from apps.pose.data.keypoints import KeypointSet
+from apps.pose.data.names import shared_name
 from apps.pose.models.network import PoseNet
 from core.checkpoints import averaged_weights, find_checkpoint, read_info
 from core.config import build
+from core.errors import InputError
 from core.models.weights.names import is_kept
 
 KEYPOINT_LAYERS = ("to_keypoints", "to_heatmap")  # of the heads: their outputs are keypoints' maps
@@ -24,7 +26,7 @@ def start_from(network: PoseNet, weights: str, report: Callable[[str], None] = p
     ``weights`` is `ModelConfig.weights`, from which the backbone has been loaded; where it is
     anything but such a run, nothing happens. A part of neck or head is taken if all its tensors
     have the same shapes; of the layer that makes the keypoints' maps, each keypoint that the run
-    has too, by its name.
+    has too, by its name or a synonym (`shared_name`).
     """
     folder = bool(weights) and not is_kept(weights) and Path(weights).is_dir()
     checkpoint = find_checkpoint(weights) if folder else None
@@ -43,6 +45,26 @@ def start_from(network: PoseNet, weights: str, report: Callable[[str], None] = p
         else:
             (taken if _take(part, saved) else new).append(name[:-1])
     report(f"from {checkpoint}: {', '.join(taken)}; new: {', '.join(new) or 'nothing'}")
+
+
+def check_resumed(network: PoseNet, checkpoint: Path | None) -> None:
+    """InputError where the checkpoint to go on from predicts other keypoints, or in other order."""
+    if checkpoint is None:
+        return
+    theirs = build(
+        KeypointSet, read_info(checkpoint)["keypoints"], f"{checkpoint}: keypoints"
+    ).names
+    ours = network.keypoints.names
+    if theirs != ours:
+        new = [name for name in ours if name not in theirs]
+        gone = [name for name in theirs if name not in ours]
+        words = [f"new: {', '.join(new)}"] * bool(new) + [f"gone: {', '.join(gone)}"] * bool(gone)
+        raise InputError(
+            f"{checkpoint} predicts {len(theirs)} keypoints, this data has {len(ours)} "
+            f"({'; '.join(words) or 'the same in another order'}): resume with the sets of its "
+            f"config.yaml, or start another run with --model.weights {checkpoint.parents[1]}, "
+            "which takes over the keypoints that both have"
+        )
 
 
 def _parts(network: PoseNet) -> list[tuple[str, nn.Module]]:
@@ -72,9 +94,12 @@ def _take_keypoints(
     wanted = (maps * len(theirs), *layer.weight.shape[1:])
     if "weight" not in saved or tuple(saved["weight"].shape) != wanted:
         return []
-    known = [name for name in names if name in theirs]
+    index = {shared_name(name): i for i, name in enumerate(theirs)}
+    index |= {name: i for i, name in enumerate(theirs)}  # as it is spelt, where it is
+    place = {name: index.get(name, index.get(shared_name(name))) for name in names}
+    known = [name for name in names if place[name] is not None]
     for kind, tensor in layer.named_parameters():
         ours, others = tensor.view(len(names), -1), saved[kind].view(len(theirs), -1)
         for name in known:
-            ours[names.index(name)] = others[theirs.index(name)]
+            ours[names.index(name)] = others[place[name]]
     return known

@@ -14,7 +14,8 @@ pytest.importorskip("mmpose")
 
 from apps.pose.config import AugmentConfig, DataConfig, ModelConfig, PoseConfig
 from apps.pose.data.formats import keypoint_set
-from apps.pose.data.keypoints import COCO_NAMES, COCO_SIGMAS
+from apps.pose.data.joining import join
+from apps.pose.data.keypoints import COCO_NAMES, COCO_SIGMAS, KeypointSet
 from apps.pose.data.mpii import head_sizes, mpii_truth, read_mpii
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import People
@@ -226,6 +227,20 @@ def test_mpii_training_items(mpii):
     assert item["target_x"].shape == (16, 96)
     data.config = replace(data.config, augment=AugmentConfig())
     assert data.train()[1]["image"].shape == (3, 64, 48)
+
+
+def test_mpii_joined_with_coco(mpii):
+    """Its 16 joints go to their names, 12 of them COCO's; none of them can be left out of PCKh."""
+    data, records, _ = mpii
+    alone, coco = data.train()[0], KeypointSet.of(COCO_NAMES)
+    data.join(join({"coco": coco, "mpii": data.keypoints}), "mpii")
+    item, places = data.train()[0], list(data.shared.places)
+    assert item["target_x"].shape == (17 + 4, 96)
+    assert item["weight"][places].tolist() == records[0]["joints_vis"]
+    assert item["weight"].sum() == sum(records[0]["joints_vis"])
+    assert (item["target_x"][places] == alone["target_x"]).all()
+    with pytest.raises(InputError, match=r"mpii: PCKh is over MPII's 16 keypoints, .* has 12 of"):
+        data.join(coco, "mpii")
 
 
 def predicted(data, noise):
