@@ -25,8 +25,9 @@ demo: setup
 	$(BIN)/accelerate launch $(QUIET) apps/pose/eval.py $(RUN) --flip-test
 	$(BIN)/accelerate launch $(QUIET) apps/pose/predict.py $(RUN) --flip-test
 
+# Two files at a time, a thread each: a test rarely keeps two cores busy.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
