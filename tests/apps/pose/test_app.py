@@ -240,10 +240,10 @@ def test_detection_boxes(people, trained, tmp_path):
 
 def test_prediction_of_images_and_boxes(people, trained, tmp_path):
     image = sorted((people / "images/val").iterdir())[0]
-    boxes = [{"file_name": image.name, "bbox": [10, 10, 80, 150], "score": 0.8}] * 2  # one person twice
+    boxes = [{"file_name": image.name, "bbox": [10, 10, 80, 150], "score": 0.8}] * 2
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     words = [trained, image, "--boxes", tmp_path / "boxes.json", "--output", tmp_path / "out"]
-    for more, count in (["--no-nms"], 2), ([], 1):
+    for more, count in (["--no-nms"], 2), ([], 1):  # the box twice is one person
         done = launch(pose_predict.main, *words, *more)
         assert done.returncode == 0, done.output
         results = json.loads((tmp_path / "out/predictions.json").read_text())
