@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import torch
+
 from core.errors import InputError, first_line
 
 FORK = multiprocessing.get_context("fork")
@@ -47,6 +49,9 @@ def apart(work: Callable[..., None], *args: Any, seconds: float, group: bool = T
 
 def _run(work: Callable[..., None], args: tuple, told: Any, group: bool) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not what the parent made of it
+    # A fork leaves torch's pool of threads without threads. The first who asks makes it anew: here,
+    # as the threads of autograd would race for it and now and then find none.
+    torch.set_num_threads(torch.get_num_threads())
     if group:
         _lead(0)
     try:
