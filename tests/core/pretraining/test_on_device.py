@@ -118,6 +118,13 @@ def test_what_cannot_be_held_is_one_clear_line(packed, tmp_path, monkeypatch):
     held = hold(found, 20, "cpu", skip_bad=1, on_bad=lambda path, reason: named.append(path))
     assert torch.equal(held.images[4], held.images[5])
     assert [path[-3:] for path in named] == ["[4]"]
+    found.read = lambda i: b"no picture" if i in (0, 14, 15) else bad(i)
+    named.clear()
+    held = hold(found, 20, "cpu", skip_bad=3, on_bad=lambda path, reason: named.append(path))
+    assert [path.split("[")[1] for path in named] == ["0]", "14]", "15]"]  # in order, each once
+    assert all(torch.equal(held.images[i], held.images[1]) for i in (0, 14, 15))
+    with pytest.raises(InputError, match=r"on_device is -1"):
+        hold(found, -1, "cpu")
     found.read = lambda i: b"no picture"
     with pytest.raises(InputError, match=r"no sample can be read, .*train.npz"):
         hold(found, 20, "cpu", skip_bad=20)
