@@ -157,6 +157,7 @@ def test_settings_that_would_do_nothing_are_refused(packed, tmp_path):
     with pytest.raises(InputError, match=r"growth.equal is pixels, but model.sizes names no sizes"):
         train(config(packed, tmp_path / "growth", **one_size))
     endless = {"train": TrainImagesConfig("fractals", on_device=16)}
+    endless["val"] = ImagesConfig("fractals", workers=0)
     endless["fractals"] = FractalsConfig(classes=2, instances=0, size=16, points=100)
     with pytest.raises(InputError, match=r"on_device holds a finite set, but fractals.instances 0"):
         train(config(packed, tmp_path / "endless", **endless))
