@@ -15,6 +15,7 @@ import argparse
 import json
 import re
 import statistics
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -116,11 +117,10 @@ def cost(options: argparse.Namespace, configs: dict[str, PretrainConfig]) -> dic
     path = options.out / "cost.json"
     known = json.loads(path.read_text()) if path.is_file() else {}
     missing = [name for name in configs if name not in known]
-    taken = {name: [] for name in {BASE, *missing}} if missing else {}
-    for number in range(ROUNDS):
+    taken = {name: [] for name in dict.fromkeys((BASE, *missing))} if missing else {}
+    for _ in range(ROUNDS):
         for name, seconds in taken.items():
-            folder = options.out / "trials" / f"{_slug(name)}-{number}"
-            seconds.append(_seconds(configs[name], folder))
+            seconds.append(_seconds(configs[name]))
     medians = {name: statistics.median(seconds) for name, seconds in taken.items()}
     # of another day the base says how fast the machine was
     scale = known.get(BASE, medians.get(BASE, 1.0)) / medians.get(BASE, 1.0)
@@ -129,10 +129,12 @@ def cost(options: argparse.Namespace, configs: dict[str, PretrainConfig]) -> dic
     return known
 
 
-def _seconds(config: PretrainConfig, folder: Path) -> float:
-    """Of a step, in the second half of a trial."""
-    train(running(folder=str(folder), steps=2 * TRIAL, log_every=TRIAL)(config), True)
-    rates = [row["images_per_second"] for row in read_metrics(folder) if "loss" in row]
+def _seconds(config: PretrainConfig) -> float:
+    """Of a step, in the second half of a trial, whose folder is not kept."""
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent, "run")
+        train(running(folder=str(folder), steps=2 * TRIAL, log_every=TRIAL)(config), True)
+        rates = [row["images_per_second"] for row in read_metrics(folder) if "loss" in row]
     return config.run.batch_size / rates[-1]
 
 

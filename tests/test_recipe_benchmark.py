@@ -49,3 +49,6 @@ def test_costs_are_measured_and_fractals_come_first(words, tmp_path, monkeypatch
     costs = recipe.cost(options, {"muon": recipe.base(options)})
     assert 0 < costs["muon"] < 5
     assert recipe.cost(options, {}) == costs
+    later = recipe.cost(options, {"muon": recipe.base(options), "all": recipe.base(options)})
+    assert later["muon"] == costs["muon"]
+    assert later["all"] > 0

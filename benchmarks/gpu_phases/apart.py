@@ -8,7 +8,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -89,8 +88,3 @@ def _ending(code: int) -> str:
     if code < 0:
         return f"ended by {signal.Signals(-code).name}"
     return f"ended with status {code}" if code else ""
-
-
-def deadline(seconds: float) -> float:
-    """So many seconds from now, on the clock of `Task.deadline`."""
-    return time.monotonic() + seconds

@@ -8,17 +8,16 @@ import tempfile
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 
 from benchmarks.gpu_phases.apart import apart
 from benchmarks.gpu_phases.correct import not_holding
-from benchmarks.gpu_phases.resume import Noise
+from benchmarks.gpu_phases.noise import CLASSES, train_on_noise
 from benchmarks.gpu_phases.task import Record, Task
 from core.errors import InputError
 from core.models.classifier import create_classifier
 from core.profiling.timing import machine
 from core.training.folder import read_metrics
-from core.training.optim import OptimConfig, create_optimizer
+from core.training.optim import OptimConfig
 from core.training.run import Run, RunConfig
 
 STEPS = 3
@@ -65,24 +64,16 @@ def train(task: Task, folder: str, precision: str, sharded: bool) -> None:
     length = {"steps": STEPS, "batch_size": 8, "log_every": 1}
     run = Run(RunConfig(folder, precision=precision, trackers=(), **length))
     name, size = ("mixer_c16_l2_p8", 16) if task.smallest else ("mixer_s16", 224)
-    loader, network = run.loader(Noise(size)), create_classifier(name, size, 10)
-    torch.nn.init.normal_(network.head.weight, std=0.02)  # a zero head would pass no gradient on
-    optimizer = create_optimizer(OptimConfig("sgd", lr=0.1), network)
-    model, optimizer = run.prepare(model=network, optimizer=optimizer)
     if sharded and run.session.sharding != "FSDP2":
         raise InputError("accelerate did not shard the network")
-    for batch in run.steps(loader):
-        loss = F.cross_entropy(model(batch["image"]).float(), batch["label"], reduction="none")
-        run.backward({"class": loss})
-        run.step(optimizer)
-        if run.due("save"):
-            run.save()
+    network = create_classifier(name, size, CLASSES)
+    torch.nn.init.normal_(network.head.weight, std=0.02)  # a zero head would pass no gradient on
+    train_on_noise(run, network, OptimConfig("sgd", lr=0.1))
     peak = torch.cuda.max_memory_allocated() / 2**20 if task.kind == "cuda" else float("nan")
     Path(folder, "peak.txt").write_text(str(peak))
     record = Record.of(task.out, task.phase)
     record.machine = machine(run.session.device)
     record.write()
-    run.finish()
 
 
 def as_one_of_several(kind: str) -> None:

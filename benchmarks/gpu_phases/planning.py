@@ -43,11 +43,11 @@ class Plan:
 
 def planned(task: Task, config: PretrainConfig) -> tuple[PretrainConfig, Plan]:
     """The configuration with as many of its epochs as the time that is left has room for."""
-    trial = few_images(task, config)
-    compiled, note, (rate, fixed) = tried(trial)
     images = len(open_training(config.train, config.fractals))
-    holding = holding_seconds(trial) * images
-    _trial_file(task).unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        trial = few_images(task, config, Path(folder))
+        compiled, note, (rate, fixed) = tried(trial)
+        holding = holding_seconds(trial) * images
     room = max(0.0, task.left * (1 - SPARE) - fixed - holding)
     wanted, batch = config.run.epochs, config.run.batch_size
     epochs = min(wanted, room * rate / images)
@@ -92,21 +92,17 @@ def _train(config: PretrainConfig) -> tuple[float, list[dict]]:
         return time.monotonic() - begun, rows
 
 
-def few_images(task: Task, config: PretrainConfig) -> PretrainConfig:
-    """A trial of STEPS steps on the first IMAGES; it evaluates as often as the run will."""
+def few_images(task: Task, config: PretrainConfig, folder: Path) -> PretrainConfig:
+    """A trial of STEPS steps on the first IMAGES, packed into `folder`; it evaluates as often as
+    the run will."""
     steps = 2 if task.smallest else STEPS
     run = replace(config.run, epochs=0.0, steps=steps, log_every=1 if task.smallest else WINDOW)
     trial = replace(config, run=replace(run, eval_every=-(-steps // EVALUATIONS)))
     if config.train.root == FRACTALS:
         return few_fractals(trial, max(1, IMAGES // config.fractals.classes))
-    path = _trial_file(task)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = folder / "trial.npz"
     pack_first(Path(config.train.root, "train.npz"), path, IMAGES)
     return replace(trial, train=replace(trial.train, root=str(path)))
-
-
-def _trial_file(task: Task) -> Path:
-    return task.out / task.phase / "trial.npz"
 
 
 def pack_first(source: Path, path: Path, count: int) -> None:

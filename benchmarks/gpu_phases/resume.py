@@ -7,40 +7,22 @@ import signal
 import tempfile
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from benchmarks.gpu_phases.apart import apart
+from benchmarks.gpu_phases.noise import CLASSES, train_on_noise
 from benchmarks.gpu_phases.task import Record, Task
 from core.models.classifier import create_classifier
 from core.training.folder import read_metrics
-from core.training.optim import OptimConfig, create_optimizer
+from core.training.optim import OptimConfig
 from core.training.run import Run, RunConfig
 
-SAMPLES, BATCH, STEPS, SAVED, KILLED = 44, 8, 20, 10, 13  # both in the middle of an epoch
-CLASSES = 10
+BATCH, STEPS, SAVED, KILLED = 8, 20, 10, 13  # both in the middle of an epoch of SAMPLES
 COLUMNS = ("precision", "compared with one more run", "losses", "weights", "averages", "holds")
 NOTE = (
     "Largest differences. It holds where resuming adds nothing to what two runs differ by anyway."
 )
 SLACK = 1e-6  # what the tests of the CPU allow
-
-
-class Noise(Dataset):
-    """Images of noise with random shifts, whose order and randomness a resumed run must repeat."""
-
-    def __init__(self, size: int):
-        generator = torch.Generator().manual_seed(0)
-        self.images = torch.randn(SAMPLES, 3, size, size, generator=generator)
-
-    def __len__(self) -> int:
-        return SAMPLES
-
-    def __getitem__(self, index: int) -> dict[str, Tensor | int]:
-        return {"image": self.images[index] + 0.1 * torch.randn(1), "label": index % CLASSES}
 
 
 def run(task: Task) -> list[str]:
@@ -79,22 +61,15 @@ def train(task: Task, folder: str, precision: str, kill_at: int, go_on: bool) ->
     """A small Mixer with stochastic depth and a moving average."""
     length = {"steps": STEPS, "batch_size": BATCH, "save_every": SAVED, "log_every": 1}
     config = RunConfig(folder, go_on, ema=0.9, precision=precision, trackers=(), **length)
-    run = Run(config)
     name, size = ("mixer_c16_l2_p8", 16) if task.smallest else ("mixer_c128_l4_p8", 64)
-    loader = run.loader(Noise(size), workers=0 if task.smallest else 1)
+    run, workers = Run(config), 0 if task.smallest else 1
     network = create_classifier(name, size, CLASSES, stochastic_depth=0.3)
-    model, optimizer = run.prepare(
-        model=network, optimizer=create_optimizer(OptimConfig(), network)
-    )
-    for batch in run.steps(loader):
-        loss = F.cross_entropy(model(batch["image"]).float(), batch["label"], reduction="none")
-        run.backward({"class": loss})
-        run.step(optimizer)
-        if run.due("save"):
-            run.save()
-        if run.done == kill_at:
+
+    def kill(done: int) -> None:
+        if done == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
-    run.finish()
+
+    train_on_noise(run, network, OptimConfig(), workers, after_step=kill)
 
 
 def differences(one: Path, other: Path) -> tuple[float, float, float]:

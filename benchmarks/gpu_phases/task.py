@@ -15,8 +15,6 @@ from core.errors import InputError
 from core.files import write_json, write_text
 from core.tables import Table
 
-STATES = ("running", "done", "stopped", "failed", "left out")
-
 
 @dataclass(frozen=True)
 class Task:

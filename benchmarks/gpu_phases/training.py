@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import statistics
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -74,11 +76,14 @@ def tell(record: Record, name: str, folder: Path, config: PretrainConfig, plan: 
     if not steps:
         return
     scored = [row for row in rows if "eval/top1" in row]
-    done, rates = steps[-1]["step"], sorted(row["images_per_second"] for row in steps)
-    epochs = plan.epochs * done / config.run.steps
-    spent = sum(config.run.batch_size * config.run.log_every / rate for rate in rates)
-    top1 = scored[-1]["eval/top1"] if scored and scored[-1]["step"] == done else None
-    cells = (epochs, plan.planned_epochs, done, rates[len(rates) // 2], spent, top1)
+    done, rates = [row["step"] for row in steps], [row["images_per_second"] for row in steps]
+    epochs = plan.epochs * done[-1] / config.run.steps
+    taken_steps = (after - before for before, after in pairwise([0, *done]))  # a save ends a row
+    spent = sum(
+        config.run.batch_size * n / rate for n, rate in zip(taken_steps, rates, strict=True)
+    )
+    top1 = scored[-1]["eval/top1"] if scored and scored[-1]["step"] == done[-1] else None
+    cells = (epochs, plan.planned_epochs, done[-1], statistics.median(rates), spent, top1)
     record.row("Trainings", COLUMNS, (name, *cells, steps[-1]["loss"]))
     for row in scored:
         record.row("Curve", ("run", "step", "top-1"), (name, row["step"], row["eval/top1"]))

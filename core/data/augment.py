@@ -153,6 +153,8 @@ def check_augment(config: AugmentConfig) -> None:
     for name in ("flip", "vertical_flip", "erasing", "mixed", "label_smoothing"):
         if not 0 <= getattr(config, name) <= 1:
             raise InputError(f"augment.{name} is {getattr(config, name)}; choose one in [0, 1]")
+    if config.mixed < 1 and not (config.mixup or config.cutmix):
+        raise InputError(f"augment.mixed is {config.mixed}, but neither mixup nor cutmix is set")
     for name in ("shift", "randaugment", "mixup", "cutmix"):
         if not getattr(config, name) >= 0:
             raise InputError(f"augment.{name} is {getattr(config, name)}; choose 0 or more")

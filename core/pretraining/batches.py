@@ -11,6 +11,8 @@ from core.data.augment import train_transform
 from core.data.batched.held import hold
 from core.data.batched.transform import BatchTransform
 from core.data.samples import with_transform
+from core.data.sources import FRACTALS
+from core.errors import InputError
 from core.pretraining.config import PretrainConfig
 from core.pretraining.sizes import check_growth, load_size, step_size
 from core.training.run import Run
@@ -23,8 +25,14 @@ def training_batches(run: Run, config: PretrainConfig, images: Dataset, normaliz
     if not train.on_device:
         images = with_transform(images, train_transform(config.augment, size, normalization))
         return run.loader(images, workers=train.workers, skip_bad=train.skip_bad)
+    if train.root == FRACTALS and not config.fractals.instances:
+        raise InputError(
+            "train.on_device holds a finite set, but fractals.instances 0 draws without an end: "
+            "give a number of instances"
+        )
     transform = BatchTransform(config.augment, normalization)  # its errors before the decoding
-    held = hold(images, train.on_device, run.session.device, train.skip_bad, run.note_bad)
+    on_bad = run.note_bad if run.session.is_main else None  # every process decodes all of them
+    held = hold(images, train.on_device, run.session.device, train.skip_bad, on_bad)
     return run.loader(with_transform(held, transform), size_of=partial(_size_of, run, config))
 
 

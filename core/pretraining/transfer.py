@@ -27,6 +27,7 @@ from core.files import write_json
 from core.models.backbone import create_backbone
 from core.models.building import load_backbone
 from core.pretraining.config import PretrainConfig, TransferConfig
+from core.pretraining.sizes import GrowthConfig
 from core.tables import Table, scaled
 from core.training.curves import report_curves
 from core.training.run import Run
@@ -99,7 +100,7 @@ def fine_tuning(
     )
     train, test = _splits(config)
     train = replace(train, on_device=recipe.train.on_device)
-    options = {"train": train, "val": test, "transfer": TransferConfig()}
+    options = {"train": train, "val": test, "transfer": TransferConfig(), "growth": GrowthConfig()}
     return replace(recipe, model=model, run=run, **options)
 
 

@@ -81,7 +81,9 @@ def rotate(degrees: Tensor, size: tuple[int, int]) -> Tensor:
     return _map(len(degrees), xx=cos, xy=-sin * ratio, yx=sin / ratio, yy=cos)
 
 
-def sample(images: Tensor, maps: Tensor, size: tuple[int, int], moved: Tensor, grey: float):
+def sample(
+    images: Tensor, maps: Tensor, size: tuple[int, int], moved: Tensor | None, grey: float
+) -> Tensor:
     """Images (B, 3, h, w) by `maps` at `size`: bilinear, mirrored at the edges, antialiased.
 
     moved (B, 3, 3): the part of `maps` that comes last, beyond whose picture all is `grey`.
@@ -89,9 +91,9 @@ def sample(images: Tensor, maps: Tensor, size: tuple[int, int], moved: Tensor, g
     fine = tuple(max(pair) for pair in zip(images.shape[-2:], size, strict=True))
     grid = _grid(maps, fine)
     result = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-    if not torch.equal(moved, identity(len(moved)).to(moved)):  # of one device
+    if moved is not None:
         within = _grid(moved, fine).abs().amax(-1) <= 1  # (B, H, W)
-        result = torch.where(within[:, None].to(result.device), result, grey)
+        result = torch.where(within[:, None], result, grey)
     if fine != size:
         result = F.interpolate(result, size, mode="bilinear", antialias=True)
     return result
@@ -102,7 +104,7 @@ def _grid(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _map(count: int, xx=1.0, xy=0.0, x=0.0, yx=0.0, yy=1.0, y=0.0) -> Tensor:
-    """The map x' = xx x + xy y + x, y' = yx x + yy y + y; each a number or (B,)."""
+    """(u, v) -> (xx u + xy v + x, yx u + yy v + y); each a number or (B,)."""
     maps = identity(count)
     for row, values in enumerate(((xx, xy, x), (yx, yy, y))):
         for column, value in enumerate(values):

@@ -50,15 +50,57 @@ def hold(
     """
     if not hasattr(images, "__getitem__"):
         raise InputError(f"{images} is a stream: it cannot be held on the device (on_device)")
+    if side < 1:
+        raise InputError(f"on_device is {side}: a side in pixels, or 0 to read images as they come")
     _check_memory(images, side, torch.device(device))
-    read = _Reader(with_transform(images, _Squashed(side)), skip_bad, on_bad)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders and resizing release the GIL
-        rows = list(pool.map(read, range(len(images))))
-    read.check()
-    pixels = torch.from_numpy(np.stack([row["image"] for row in rows]))
-    pixels = pixels.permute(0, 3, 1, 2).contiguous()
-    labels = torch.tensor([row["label"] for row in rows])
+    pixels = torch.empty(len(images), 3, side, side, dtype=torch.uint8)
+    labels = torch.empty(len(images), dtype=torch.int64)
+    bad: dict[int, BadSample] = {}  # by index
+    for index, row in enumerate(_rows(with_transform(images, _Squashed(side)))):
+        if isinstance(row, BadSample):
+            bad[index] = row
+            _account(bad, skip_bad, on_bad)
+        else:
+            pixels[index] = torch.from_numpy(row["image"]).permute(2, 0, 1)
+            labels[index] = row["label"]
+    substitutes = _substitutes(images, bad)
+    pixels[list(bad)], labels[list(bad)] = pixels[substitutes], labels[substitutes]
     return HeldImages(str(images), images.classes, pixels.to(device), labels.to(device))
+
+
+def _rows(images: Dataset) -> Iterator[dict[str, Any] | BadSample]:
+    """All samples in order, read by as many threads as there are cores."""
+
+    def read(index: int) -> dict[str, Any] | BadSample:
+        try:
+            return images[index]
+        except BadSample as error:
+            return error
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders and resizing release the GIL
+        yield from pool.map(read, range(len(images)))
+
+
+def _account(
+    bad: dict[int, BadSample], skip_bad: int, on_bad: Callable[[str, str], None] | None
+) -> None:
+    """Name the newest of the bad samples; InputError if they are too many."""
+    newest = next(reversed(bad.values()))
+    if on_bad:
+        on_bad(newest.path, newest.reason)
+    refuse_bad({error.path: error.reason for error in bad.values()}, skip_bad)
+
+
+def _substitutes(images: Dataset, bad: dict[int, BadSample]) -> list[int]:
+    """For each bad index the next one that could be read."""
+    if len(bad) == len(images):
+        raise InputError(f"{images}: no sample can be read, {bad[0].path} is one")
+    found = []
+    for index in bad:
+        while index in bad:
+            index = (index + 1) % len(images)
+        found.append(index)
+    return found
 
 
 class _Squashed:
@@ -74,42 +116,18 @@ class _Squashed:
         return np.array(image if image.size == size else image.resize(size, Resampling.BILINEAR))
 
 
-class _Reader:
-    """Sample i, or the next one that can be read."""
-
-    def __init__(self, images: Dataset, skip_bad: int, on_bad: Callable[[str, str], None] | None):
-        self.images, self.skip_bad, self.on_bad = images, skip_bad, on_bad
-        self.bad: dict[str, str] = {}
-
-    def __call__(self, index: int) -> dict[str, Any]:
-        for place in range(index, index + self.skip_bad + 1):
-            try:
-                return self.images[place % len(self.images)]
-            except BadSample as error:
-                self.bad[error.path] = error.reason
-        self.check()
-        raise InputError(f"{self.images}: no sample can be read, {next(iter(self.bad))} is one")
-
-    def check(self) -> None:
-        """Name the bad ones; InputError if there are too many."""
-        for path, reason in self.bad.items():
-            if self.on_bad:
-                self.on_bad(path, reason)
-        refuse_bad(self.bad, self.skip_bad)
-
-
 def _check_memory(images: Dataset, side: int, device: torch.device) -> None:
-    needed = len(images) * 3 * side * side
+    """They are decoded in the machine's memory, whatever device they go to."""
+    needed, free = len(images) * 3 * side * side, {"cpu": psutil.virtual_memory().available}
     if device.type == "cuda":
-        free, needed_in_all = torch.cuda.mem_get_info(device)[0], needed
-    else:  # they are stacked once
-        free, needed_in_all = psutil.virtual_memory().available, 2 * needed
-    if needed_in_all > free:
-        raise InputError(
-            f"{len(images):,} images of {side} pixels take {needed_in_all / 2**30:.1f} GiB, "
-            f"{device} has {free / 2**30:.1f} free: hold them smaller, or read them as they come "
-            "(on_device 0)"
-        )
+        free[str(device)] = torch.cuda.mem_get_info(device)[0]
+    for place, room in free.items():
+        if needed > room:
+            raise InputError(
+                f"{len(images):,} images of {side} pixels take {needed / 2**30:.1f} GiB, "
+                f"{place} has {room / 2**30:.1f} free: hold them smaller, or read them as they "
+                "come (on_device 0)"
+            )
 
 
 class HeldLoader:

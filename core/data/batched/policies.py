@@ -10,6 +10,7 @@ is grey, in all three.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -110,6 +111,7 @@ def auto_augment(draws: Draws) -> list[Layer]:
     return layers
 
 
+@cache
 def _auto_table() -> Tensor:
     from torchvision.transforms import AutoAugment, AutoAugmentPolicy  # slow to import
 

@@ -43,10 +43,11 @@ class BatchTransform:
         """size: (H, W) of the result; noise: of the images' device, for random erasing."""
         count = len(images)
         layers = self._layers(draws, size)
-        moved = moves(layers, size) if layers else geometry.identity(count)
-        maps = self._crop(draws, count, size) @ moved
-        maps, within = maps.to(images.device), moved.to(images.device)
-        pixels = geometry.sample(images.float(), maps, size, within, GREY)
+        maps, moved = self._crop(draws, count, size), None
+        if layers:
+            moved = moves(layers, size)
+            maps, moved = maps @ moved, moved.to(images.device)
+        pixels = geometry.sample(images.float(), maps.to(images.device), size, moved, GREY)
         if layers:
             pixels = recolour(pixels, layers)
         pixels = (pixels / 255 - self.mean.to(pixels)) / self.std.to(pixels)

@@ -203,6 +203,7 @@ WRONG = [
     {"mixup": float("nan")},
     {"cutmix": -0.2},
     {"mixed": 1.2},
+    {"mixed": 0.5},  # of nothing: neither mixup nor cutmix
     {"shift": -1.0},
     {"crop_area": (0.5, 0.2)},
 ]

@@ -13,6 +13,7 @@ from core import InputError
 from core.data.augment import AugmentConfig
 from core.data.batched.held import HeldLoader, hold
 from core.data.batched.transform import BatchTransform
+from core.data.fractals import FractalsConfig
 from core.data.images.labelled import ImagesConfig, TrainImagesConfig
 from core.data.loading import TrainLoader
 from core.data.samples import with_transform
@@ -20,7 +21,9 @@ from core.data.sources import open_images, open_stream
 from core.models.network import ClassifierConfig
 from core.pretrain import main, train
 from core.pretraining.config import PretrainConfig
-from core.pretraining.sizes import GrowthConfig, step_size
+from core.pretraining.presets import PRESETS
+from core.pretraining.sizes import GrowthConfig, check_growth, step_size
+from core.pretraining.transfer import fine_tuning
 from core.training.run import RunConfig
 from core.training.stop import StopSignals
 from tests.core.data.packed_toy import write_packed
@@ -118,6 +121,13 @@ def test_what_cannot_be_held_is_one_clear_line(packed, tmp_path, monkeypatch):
     held = hold(found, 20, "cpu", skip_bad=1, on_bad=lambda path, reason: named.append(path))
     assert torch.equal(held.images[4], held.images[5])
     assert [path[-3:] for path in named] == ["[4]"]
+    found.read = lambda i: b"no picture" if i in (0, 14, 15) else bad(i)
+    named.clear()
+    held = hold(found, 20, "cpu", skip_bad=3, on_bad=lambda path, reason: named.append(path))
+    assert [path.split("[")[1] for path in named] == ["0]", "14]", "15]"]  # in order, each once
+    assert all(torch.equal(held.images[i], held.images[1]) for i in (0, 14, 15))
+    with pytest.raises(InputError, match=r"on_device is -1"):
+        hold(found, -1, "cpu")
     found.read = lambda i: b"no picture"
     with pytest.raises(InputError, match=r"no sample can be read, .*train.npz"):
         hold(found, 20, "cpu", skip_bad=20)
@@ -139,6 +149,24 @@ def test_a_growth_that_fits_no_sizes_is_refused(packed, tmp_path):
     for start in ((0.0,), (0.1, 0.5), (0.0, 1.0)):
         with pytest.raises(InputError, match=r"growth.start is .*model.sizes \(16, 24\)"):
             train(config(packed, tmp_path / str(start), growth=GrowthConfig(start=start)))
+
+
+def test_settings_that_would_do_nothing_are_refused(packed, tmp_path):
+    one_size = {"model": ClassifierConfig("mixer_c16_l2_p8", (16,))}
+    one_size["growth"] = GrowthConfig(equal="pixels")
+    with pytest.raises(InputError, match=r"growth.equal is pixels, but model.sizes names no sizes"):
+        train(config(packed, tmp_path / "growth", **one_size))
+    endless = {"train": TrainImagesConfig("fractals", on_device=16)}
+    endless["val"] = ImagesConfig("fractals", workers=0)
+    endless["fractals"] = FractalsConfig(classes=2, instances=0, size=16, points=100)
+    with pytest.raises(InputError, match=r"on_device holds a finite set, but fractals.instances 0"):
+        train(config(packed, tmp_path / "endless", **endless))
+
+
+def test_fine_tuning_by_a_recipe_of_several_sizes_has_one(tmp_path):
+    tuned = fine_tuning(config("", tmp_path), PRESETS["photos"](), "scratch", 0)
+    check_growth(tuned.model.sizes, tuned.growth)
+    assert tuned.model.sizes == ()
 
 
 def test_streams_are_not_held(tmp_path):
