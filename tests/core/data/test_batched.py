@@ -15,6 +15,7 @@ from core.data.batched import colours, geometry
 from core.data.batched.draws import COLUMNS, Draws, EpochDraws
 from core.data.batched.policies import (
     COLOURS,
+    MOVES,
     NAMES,
     NUMBER,
     Layer,
@@ -174,6 +175,19 @@ def test_randaugment_has_timms_strengths():
             assert ours[op.name.removesuffix("Rel")] == pytest.approx(theirs)
 
 
+def test_randaugment_draws_two_of_its_operations_and_a_sign_for_those_that_move():
+    layers = rand_augment(numbers(4000), 9.0)
+    assert len(layers) == 2
+    strengths = rand_strengths(9.0)
+    for operation, strength in layers:
+        for name, value in strengths.items():
+            drawn = strength[operation == NUMBER[name]]
+            assert 0.05 < len(drawn) / 4000 < 0.085, name
+            assert torch.allclose(drawn.abs(), torch.tensor(value)), name
+            assert bool((drawn < 0).any()) == (name in MOVES), name
+    assert not torch.equal(layers[0].operation, layers[1].operation)
+
+
 def test_trivialaugment_and_autoaugment_draw_what_torchvision_draws():
     """Every operation about as often, within torchvision's ranges, and of either sign."""
     [layer] = trivial_augment(numbers(4000), 64)
@@ -220,7 +234,6 @@ def test_draws_are_of_the_sample_whoever_asks():
     draws = numbers(3)
     BatchTransform(most, HALVES)(pictures(), draws, (24, 24), torch.Generator())
     assert draws.taken <= COLUMNS
-    rand_augment(numbers(2), 9)
 
 
 def test_settings_out_of_range_are_refused():
