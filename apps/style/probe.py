@@ -8,12 +8,13 @@ on the training paintings; those that validate have no part in it. What comes ou
 other, for eval.py and predict.py, of one checkpoint, and probe.json.
 
 Paintings are prepared as for evaluation; with `--augment.flip` above 0 each one's mirror image is a
-second row. All other settings of how to train (augment, sampling, loss, optim, steps) mean nothing.
+second row. Any other setting of how to train (augment, sampling, loss, optim, steps) is an error.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
@@ -30,6 +31,8 @@ from core.files import write_json
 from core.models.network import build_classifier
 from core.training.run import Run
 from core.training.run_config import RunConfig
+
+UNUSED = ("sampling", "loss", "optim")  # sections of how to train, and `augment` but its flip
 
 
 def demo() -> StyleConfig:
@@ -56,7 +59,14 @@ def wikiart_mixer_b16() -> StyleConfig:
 
 def _probed(base: StyleConfig, name: str) -> StyleConfig:
     run = RunConfig(f"runs/style/{name}", best="macro_f1", trackers=())
-    return replace(base, run=run)
+    return replace(base, run=run, **_without_training(base))
+
+
+def _without_training(config: StyleConfig) -> dict[str, Any]:
+    """The sections of how to train, as they are where nobody has set anything that is not used."""
+    plain = StyleConfig()
+    augment = replace(plain.augment, flip=config.augment.flip)
+    return {"augment": augment} | {name: getattr(plain, name) for name in UNUSED}
 
 
 PRESETS = {make.__name__: make for make in (demo, debug, wikiart7_small, wikiart_mixer_b16)}
@@ -65,10 +75,9 @@ PRESETS = {make.__name__: make for make in (demo, debug, wikiart7_small, wikiart
 def probe(config: StyleConfig, keep_processes: bool = False) -> Run:
     """Fit the head, evaluate and keep it: the run of one checkpoint, step 0, and probe.json.
 
-    keep_processes: more runs follow. Raises InputError for run.resume.
+    keep_processes: more runs follow. Raises InputError for settings that a probe has no use for.
     """
-    if config.run.resume:
-        raise InputError("run.resume: a probe has no steps to go on from, give a new --run.folder")
+    check(config)
     config = replace(config, model=replace(config.model, new_head=True))
     run = Run(config.run, config)
     data = StyleData(config, run.session)
@@ -89,6 +98,20 @@ def probe(config: StyleConfig, keep_processes: bool = False) -> Run:
         run.log(evaluate(run.session, network, val, config)[0])
     run.finish(keep_processes)
     return run
+
+
+def check(config: StyleConfig) -> None:
+    """InputError for a setting of how to train."""
+    if config.run.resume:
+        raise InputError("run.resume: a probe has no steps to go on from, give a new --run.folder")
+    if config.run.steps or config.run.epochs:
+        raise InputError("run.steps, run.epochs: a probe has none, leave them out or use train.py")
+    for name, unset in _without_training(config).items():
+        if getattr(config, name) != unset:
+            but = " but flip" if name == "augment" else ""
+            raise InputError(
+                f"{name}: a probe trains nothing and uses none of it{but}: leave it out"
+            )
 
 
 def report(run: Run, ridge: Ridge, x: Tensor, y: Tensor) -> None:

@@ -26,7 +26,8 @@ class BackboneConfig:
     backbone: str = ""
     # height and width in pixels; empty: 224, or without a name what the weights were trained at
     image_size: tuple[int, ...] = ()
-    # a file, folder or run; a name (photos, imagenet1k, ...); "timm"; empty: random weights
+    # a file, folder or run; a name (`python -m core.models.weights` lists them); "timm";
+    # empty: random weights
     weights: str = ""
 
     @property

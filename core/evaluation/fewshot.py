@@ -90,7 +90,8 @@ def fewshot_table(rows: Sequence[dict], seeds: int) -> Table:
     names = ("shots", "l2", "mean", "min", "max")
     percent = dict.fromkeys(names[2:], "{:.2%}")
     lines = [[row["shots"] or "all", *(row[name] for name in names[1:])] for row in rows]
-    return Table(f"top-1 over {seeds} seeds", names, lines, forms={"l2": "{:g}", **percent})
+    note = "" if all(row["shots"] for row in rows) else "all: every training image, no seed"
+    return Table(f"top-1 over {seeds} seeds", names, lines, note, forms={"l2": "{:g}", **percent})
 
 
 def probe_rows(

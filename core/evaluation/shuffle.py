@@ -66,7 +66,7 @@ class Config:
     patch: int = 16
     # of the permutations
     seed: int = 0
-    # examples of each class
+    # examples of each class; 0: every training image, and no seeds
     shots: int = 5
     # how often the examples are drawn
     seeds: int = 3
@@ -210,7 +210,8 @@ def plot(results: dict[str, dict], shots: int, path: Path) -> None:
     for i, name in enumerate(names):
         _bars(axes, [rows.get(name) for rows in results.values()], name, i, len(names))
     axes.set_xticks(range(len(results)), list(results))
-    axes.set_ylabel(f"linear {shots}-shot top-1 (%)")
+    examples = f"{shots}-shot" if shots else "all-image"
+    axes.set_ylabel(f"linear {examples} top-1 (%)")
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
     plain_axes(axes, grid="")
     save_figure(path, figure)

@@ -64,12 +64,12 @@ def create_backbone(
     image_size: None is the size of the weights; for random ones 224, of `timm:` names timm's own.
     weights: None (random), a path that `load_backbone` opens (for `timm:` names a state dict of
     that model too, for `convmlp_` names a .pth of its authors), or one of these names:
-        "photos" "fractals"   kept in this package, for one network each (`core.list_weights`)
         "imagenet1k" "imagenet21k" "sam" "gsam"    an official set (`core.models.weights.download`)
+        a kept name           in this package, for one network each: `core.list_weights` has them
         "timm"                the weights that timm prefers for the model; for a Mixer its `_224`
         "timm:<tag>"          others, e.g. "timm:goog_in21k"; name.tag does it for `timm:` names
         "hub:<user>/<name>"   a repository that `push_to_hub` wrote
-    A name comes before a file or folder that is called so: "./photos" is the folder.
+    A name comes before a file or folder that is called so: "./imagenet1k" is the folder.
     Beware: timm's tag goog_in21k_ft_in1k, its preferred one for mixer_b16 and mixer_l16, holds the
     weights trained on ImageNet-1k from scratch (a Mixer author says so in
     github.com/huggingface/pytorch-image-models/pull/651), the same that "imagenet1k" names.

@@ -27,7 +27,7 @@ class TransferConfig:
     epochs: float = 2.0  # of fine-tuning
     seeds: tuple[int, ...] = (0,)  # fine-tuning runs
     scratch: bool = True  # the same runs from random weights, for comparison
-    shots: tuple[int, ...] = (1, 5, 10, 25)  # examples of each class for the linear probes
+    shots: tuple[int, ...] = (1, 5, 10, 25)  # examples of each class for the probes; 0: all
 
 
 @dataclass(frozen=True)

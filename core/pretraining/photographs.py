@@ -1,4 +1,7 @@
-"""Presets of the kept Mixers, and CIFAR-10 from them or by a long recipe from scratch."""
+"""Presets of Mixers to keep by a name, and CIFAR-10 from one or by a long recipe from scratch.
+
+`python -m core.models.weights.keep RUN` keeps a run; `python -m core.models.weights` lists what is.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ SIZES = (48, 64, 96, 128, 192)
 
 
 def photos() -> PretrainConfig:
-    """The kept `photos`: small photographs held in memory, one network for 48 to 192 pixels.
+    """Small photographs held in memory, one network for 48 to 192 pixels: to be kept as `photos`.
 
     Set --train.root and --val.root (Tiny-ImageNet, packed: train.npz and val.npz). Most steps see
     48 and 64 pixels, the larger sizes come in the last 40 %, each with as many pixels in all.
@@ -46,7 +49,7 @@ def photos() -> PretrainConfig:
 
 
 def formulas() -> PretrainConfig:
-    """The kept `fractals`: the network and the recipe of `photos` on 1,000 formulas, no picture.
+    """The network and recipe of `photos` on 1,000 formulas, no picture: to be kept as `fractals`.
 
     64 instances of each are drawn once, at 64 pixels, and held in memory.
     """
@@ -99,7 +102,10 @@ def cifar10_300() -> PretrainConfig:
 
 
 def cifar10_photos() -> PretrainConfig:
-    """CIFAR-10 from the kept Mixer at 64 pixels: set --train.root and --val.root."""
+    """CIFAR-10 from `photos` at 64 pixels: set --train.root and --val.root.
+
+    Until that is kept, --model.weights is the run: runs/pretrain/photos.
+    """
     base = cifar10_300()
     return replace(
         base,

@@ -107,7 +107,7 @@ def fine_tuning(
 def table(record: dict) -> str:
     """The figures for a person: percent of the test images, and points of gain."""
     transfer, probes, runs = record["config"].transfer, record["fewshot"], record["finetuned"]
-    shots = [row["shots"] for row in next(iter(probes.values()))]
+    shots = [row["shots"] or "all" for row in next(iter(probes.values()))]
     means = [(start, *(row["mean"] for row in rows)) for start, rows in probes.items()]
     head, title = ("few-shot, examples a class", *shots), f"top-1 on {transfer.root}, %"
     scores = {start: list(by_seed.values()) for start, by_seed in runs.items()}

@@ -41,7 +41,7 @@ def model_card(backbone: nn.Module, run: str | Path | None = None) -> str:
     """
     origin = find_checkpoint(run) if run else Path(getattr(backbone, "origin", "") or ".")
     parts = [front_matter(backbone), f"# A {type(backbone).__name__} backbone", _what(backbone)]
-    parts += ["## Use", _use(backbone)]
+    parts += ["## Use", USE.format(**shapes(backbone))]
     record = record_of(origin)
     if (origin / "config.json").is_file() and record.is_file():
         parts += training(backbone, origin, record)
@@ -90,16 +90,17 @@ def architecture(backbone: nn.Module) -> str:
     return _yaml(json.loads(json.dumps(backbone.describe())))
 
 
-def _use(backbone: nn.Module) -> str:
-    (h, w), channels = backbone.grid, backbone.num_features
+def shapes(backbone: nn.Module) -> dict[str, str]:
+    """What the code of a card says of a network: its images, its tokens and maps, in words."""
+    (height, width), (h, w), channels = backbone.image_size, backbone.grid, backbone.num_features
     mean, std = (list(values) for values in backbone.normalization)
-    return USE.format(
-        images=f"(B, {len(mean)}, {backbone.image_size[0]}, {backbone.image_size[1]})",
-        tokens=f"(B, {h * w}, {channels})",
-        maps=f"(B, {channels}, {h}, {w})",
-        mean=mean,
-        std=std,
-    )
+    return {
+        "images": f"(B, {len(mean)}, {height}, {width})",
+        "tokens": f"(B, {h * w}, {channels})",
+        "maps": f"(B, {channels}, {h}, {w})",
+        "mean": str(mean),
+        "std": str(std),
+    }
 
 
 def training(backbone: nn.Module, checkpoint: Path, record: Path) -> list[str]:

@@ -53,14 +53,27 @@ def _circumstances(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """(dotted name, number) of all that is finite; a row of a list is called after its first."""
+    """(dotted name, number) of all that is finite.
+
+    A row of a list is called after as many of its first fields as tell the rows apart.
+    """
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if key not in NO_FIGURES:
                 yield from numbers(inner, f"{name}.{key}" if name else key)
     elif isinstance(value, list):
-        for row in (row for row in value if isinstance(row, Mapping) and row):
-            first, *others = row.items()
-            yield from numbers(dict(others), f"{name}.{first[0]} {first[1]}")
+        rows = [list(row.items()) for row in value if isinstance(row, Mapping)]
+        count = _fields_of_names(rows)
+        for row in rows:
+            words = " ".join(f"{key} {inner}" for key, inner in row[:count])
+            yield from numbers(dict(row[count:]), f"{name}.{words}")
     elif isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
         yield name, value
+
+
+def _fields_of_names(rows: Sequence[Sequence[tuple[str, Any]]]) -> int:
+    """How many of the first fields no two rows have in common; 1 where they never differ so."""
+    for count in range(1, max(map(len, rows), default=0)):
+        if len({str(row[:count]) for row in rows}) == len(rows):
+            return count
+    return 1

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from core.models.networks.mixer import Mixer
 from core.models.shapes import times
-from core.models.weights.card import architecture, chapters, front_matter, record_of, training
+from core.models.weights.card import (
+    architecture,
+    chapters,
+    front_matter,
+    record_of,
+    shapes,
+    training,
+)
 from core.models.weights.evaluations import without_folders
 from core.models.weights.names import About, network_of
 from core.models.weights.stored import Head
@@ -67,19 +74,15 @@ def _what(network: Mixer, classes: int) -> str:
 
 
 def _use(name: str, network: Mixer, classes: int) -> list[str]:
-    (height, width), (h, w), channels = network.image_size, network.grid, network.num_features
-    mean, std = (list(values) for values in network.normalization)
-    words = {
+    height, width = network.image_size
+    words = shapes(network) | {
         "name": name,
         "network": network_of(network.describe()),
         "size": height if height == width else (height, width),
-        "images": f"(B, {len(mean)}, {height}, {width})",
-        "tokens": f"(B, {h * w}, {channels})",
-        "maps": f"(B, {channels}, {h}, {w})",
         "classes": classes,
     }
-    snippets = [BACKBONE, CLASSIFIER] if classes else [BACKBONE]
-    return [s.format(**words) for s in snippets] + [PIXELS.format(mean=mean, std=std)]
+    snippets = [BACKBONE, CLASSIFIER, PIXELS] if classes else [BACKBONE, PIXELS]
+    return [snippet.format(**words) for snippet in snippets]
 
 
 def _sizes(network: Mixer, about: About) -> str:

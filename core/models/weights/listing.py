@@ -40,7 +40,7 @@ class NamedWeights:
     name: str
     network: str
     parameters: int  # of the backbone
-    bytes: int  # of the file
+    bytes: int  # of the file; of a download as released, to 0.01 MiB
     classes: int  # of its head; 0: it has none
     image_sizes: tuple[tuple[int, int], ...]  # (height, width) that training saw
     trained_on: str

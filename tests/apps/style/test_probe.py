@@ -117,6 +117,25 @@ def test_a_stream_is_read_as_its_rows_are(tmp_path, monkeypatch, command):
     assert json.loads((folder / "probe.json").read_text())["paintings"] == len(rows) < 23
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--optim.lr", 0.5], "optim: a probe trains nothing"),
+        (["--loss.name", "focal"], "loss: a probe trains nothing"),
+        (["--sampling", "square_root"], "sampling: a probe trains nothing"),
+        (
+            ["--augment.randaugment", 9],
+            "augment: a probe trains nothing and uses none of it but flip",
+        ),
+        (["--run.epochs", 3], "run.epochs: a probe has none"),
+    ],
+)
+def test_settings_of_training_are_not_ignored(words, message, tmp_path, command):
+    done = command(probe.main, "debug", *words, "--run.folder", tmp_path / "run")
+    assert message in complaint(done)
+    assert not (tmp_path / "run").exists()
+
+
 def test_there_is_nothing_to_resume(tmp_path, command):
     done = command(probe.main, "debug", "--run.resume", "--run.folder", tmp_path / "run")
     assert "run.resume: a probe has no steps to go on from" in complaint(done)

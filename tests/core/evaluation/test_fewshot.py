@@ -239,7 +239,9 @@ def test_no_shots_are_all_images(tmp_path, capsys):
     assert (row["shots"], row["l2"]) == (0, pytest.approx(ridge.l2))
     assert row["accuracies"] == [float(right.double().mean())]
     assert row["mean"] > 0.7
-    assert "  all  " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "  all  " in printed
+    assert printed.count("all: every training image, no seed") == 1  # not of the few shots alone
 
 
 def test_test_images_are_labelled_by_the_classes_of_train(tmp_path):

@@ -21,7 +21,7 @@ from core.models.sharing import save_backbone
 from core.models.weights import __main__ as table
 from core.models.weights import keep as keeping
 from core.models.weights import names
-from core.models.weights.evaluations import without_folders
+from core.models.weights.evaluations import numbers, without_folders
 from core.models.weights.keep import keep
 from core.models.weights.reading import read_stored
 
@@ -278,6 +278,20 @@ def test_figures_of_the_run_itself_are_taken(run, folder, tmp_path):
         "own/eval.json, on val": {"figures.accuracy": 0.75},
         "transfer/cifar10.json": {"finetuned.scratch.0": 0.5},
     }
+
+
+def test_figures_of_rows_that_begin_alike_are_told_apart():
+    """As core/eval.py grids writes them: two ways to resize to one size, neither lost."""
+    rows = [
+        {"size": 32, "grid": "4x4", "method": way, "top1": n}
+        for way, n in (("pi", 0.5), ("area", 0.25))
+    ]
+    assert dict(numbers({"rows": rows})) == {
+        "rows.size 32 grid 4x4 method pi.top1": 0.5,
+        "rows.size 32 grid 4x4 method area.top1": 0.25,
+    }
+    (one,) = numbers({"rows": rows[:1]})
+    assert one == ("rows.size 32.top1", 0.5)
 
 
 @pytest.mark.parametrize(
