@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from apps.pose.data.joining import subset
 from apps.pose.data.mmpose_compat import oks_nms
 from apps.pose.evaluation import tracking
 from apps.pose.prediction.pipeline import Frame
-from apps.pose.prediction.refining import Refiner, Refining, choose, part_of
+from apps.pose.prediction.refining import Refiner, Refining, choose
 from apps.pose.prediction.smoothing import BETA, MIN_CUTOFF, SPEED_CUTOFF, OneEuro, Smoother
 from apps.pose.prediction.tracking import LOST, Tracker, keypoint_similarity, overlap
 from core.errors import InputError
@@ -174,7 +175,7 @@ def test_duplicates_go_with_all_that_belongs_to_them():
 
 def test_chosen_keypoints():
     chosen = choose(COCO, ["left_wrist", "left_elbow", "nose"])
-    part = part_of(COCO, chosen)
+    part = subset(COCO, chosen)
     assert part.names == ("nose", "left_elbow", "left_wrist")
     assert part.skeleton == ((2, 1),) or part.skeleton == ((1, 2),)
     assert part.swap == (0, 1, 2), "without its partner a keypoint mirrors itself"
