@@ -10,10 +10,11 @@ import pytest
 from apps.pose.data.joining import subset
 from apps.pose.data.mmpose_compat import oks_nms
 from apps.pose.evaluation import tracking
+from apps.pose.evaluation.similarity import box_overlap
 from apps.pose.prediction.pipeline import Frame
 from apps.pose.prediction.refining import Refiner, Refining, choose
 from apps.pose.prediction.smoothing import BETA, MIN_CUTOFF, SPEED_CUTOFF, OneEuro, Smoother
-from apps.pose.prediction.tracking import LOST, Tracker, keypoint_similarity, overlap
+from apps.pose.prediction.tracking import LOST, Tracker, object_similarity
 from core.errors import InputError
 from tests.apps.pose.toys import COCO
 
@@ -71,11 +72,11 @@ def test_somebody_elsewhere_is_somebody_new():
 def test_similarities():
     """An overlap by hand; keypoints as mmpose has them: pairs above 0.9 are what its NMS drops."""
     a, b = np.array([[0.0, 0, 10, 10]]), np.array([[5.0, 0, 10, 10], [20, 0, 5, 5]])
-    assert overlap(a, b) == pytest.approx(np.array([[1 / 3, 0]]))
+    assert box_overlap(a, b) == pytest.approx(np.array([[1 / 3, 0]]))
     _, points = person(100)
     others = np.stack([points + shift for shift in range(1, 9)])
     areas = np.full(1, 4000.0), np.linspace(3000, 4000, 8)
-    (alike,) = keypoint_similarity(points[None], others, *areas, COCO.sigmas)
+    (alike,) = object_similarity(points[None], others, *areas, COCO.sigmas)
     for other, similarity in zip(others, alike, strict=True):
         records = [
             {"keypoints": np.c_[p, np.ones(17)], "score": score, "area": size}
