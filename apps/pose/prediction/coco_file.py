@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from apps.pose.data.annotations import COVERED
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.evaluation.metrics import person_scores
 from apps.pose.prediction.outputs import is_video
@@ -19,8 +20,6 @@ from apps.pose.prediction.pipeline import Frame
 from core.errors import InputError
 from core.files import distinct_name, write_json
 
-# Of a box, the share that its person covers: COCO's area is that of a segment (xtcocotools' factor)
-COVERED = 0.53
 VISIBLE = 2
 
 
