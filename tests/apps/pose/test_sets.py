@@ -112,6 +112,10 @@ def test_chosen_keypoints_come_in_the_order_asked_for():
     assert few.names == ("neck", "Left-Hip", "right_hip")
     assert few.swap == (0, 2, 1)
     assert Shared.between(COCO, few, "coco").keypoints.sigmas == (0.107, 0.107)
+    assert few.sigmas is None, "a neck has none"
+    for order in (("coco", "lsp"), ("lsp", "coco")):
+        hips = choose({name: sets[name] for name in order}, "left_hip,right_hip")
+        assert hips.sigmas == (0.107, 0.107)
 
 
 def test_a_yaml_chooses_too(tmp_path):
