@@ -109,6 +109,8 @@ def _box_source(
     """Where the boxes are from, and how to say it."""
     if words.boxes and words.detector:
         raise InputError("--boxes and --detector both say where the people are: give one of them")
+    if words.detector_weights and not words.detector:
+        raise InputError("--detector-weights: say of which detector, with --detector NAME")
     if words.boxes:
         source = BoxFile(words.boxes, inputs, words.min_box_score)
         return source, f"boxes of {words.boxes}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from apps.crossview.config import CrossViewConfig
+from apps.crossview.config import CrossViewConfig, DataConfig
 from apps.crossview.data.pairs import Pairs
 from apps.crossview.data.views import SIDES
 from apps.crossview.towns import write_towns
@@ -21,10 +21,7 @@ class PairData:
     """
 
     def __init__(self, config: CrossViewConfig, session: Session):
-        self.data = config.data
-        if not config.data.root:
-            root = embedded_towns(config, session)
-            self.data = replace(config.data, root=str(root), layout="panels", order="crossmlp")
+        self.data = found_data(config, session)
         self._val = Pairs(self.data, "val")
         target, maps = SIDES[config.direction][1], self._val.maps
         if maps and f"{target}_map" not in maps:
@@ -38,6 +35,14 @@ class PairData:
 
     def val(self) -> Pairs:
         return self._val
+
+
+def found_data(config: CrossViewConfig, session: Session) -> DataConfig:
+    """`config.data`; without a root it points at the embedded towns. All processes call it."""
+    if config.data.root:
+        return config.data
+    root = embedded_towns(config, session)
+    return replace(config.data, root=str(root), layout="panels", order="crossmlp")
 
 
 def embedded_towns(config: CrossViewConfig, session: Session) -> Path:

@@ -2,8 +2,8 @@
 
 Each training pair is predicted from all the others, and the metrics are means over the pairs: for
 sets that are too small for a validation side. `another photograph` is the mean over all others, and
-not one of them by lot. Presets and settings are those of train.py; only `data` and `direction`
-matter here.
+not one of them by lot. Presets and settings are those of train.py; only `data`, `embedded` and
+`direction` matter here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch.utils.data import default_collate
 
 from apps.crossview.config import Direction
 from apps.crossview.data.pairs import Pairs
+from apps.crossview.data.source import found_data
 from apps.crossview.data.views import views_of
 from apps.crossview.evaluation.baselines import NAMES, OTHER, fit_baselines
 from apps.crossview.evaluation.metrics import image_metrics
@@ -22,6 +23,7 @@ from apps.crossview.evaluation.report import metrics_table
 from apps.crossview.presets import PRESETS
 from core.config import cli, entry_point
 from core.errors import InputError
+from core.training.session import Session
 
 
 def score_left_out(pairs: Pairs, direction: Direction) -> dict[str, dict[str, float]]:
@@ -55,7 +57,7 @@ def _score_one(pairs: Pairs, index: int, direction: Direction) -> dict[str, dict
 @entry_point
 def main() -> None:
     config = cli(PRESETS)
-    pairs = Pairs(config.data, "train")
+    pairs = Pairs(found_data(config, Session()), "train")
     print(f"{pairs}, each from the others\n")
     print(metrics_table(score_left_out(pairs, config.direction)).markdown())
 

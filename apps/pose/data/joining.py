@@ -107,29 +107,37 @@ def subset(keypoints: KeypointSet, order: Sequence[int]) -> KeypointSet:
 def join(sets: Mapping[str, KeypointSet]) -> KeypointSet:
     """The keypoints of all data sets: the first set's in its order, then what each other adds.
 
-    ``sets`` by name. Spelling, sigma and half of the body are those of the first set that has the
-    keypoint; there are sigmas only where all of them have one. Bones and pairs are those of all.
+    ``sets`` by name. Spelling and half of the body are those of the first set that has the
+    keypoint; there are sigmas only where each has one in some set. Bones and pairs are those of
+    all.
     """
     index: dict[str, int] = {}
-    found: list[tuple[str, float | None, bool]] = []
+    found: list[tuple[str, bool]] = []
     swap: dict[int, int] = {}
     bones: dict[frozenset, tuple[int, int]] = {}
     for source, keypoints in sets.items():
-        sigmas = keypoints.sigmas or [None] * len(keypoints)
         for name, i in _by_name(keypoints, source).items():
             if index.setdefault(name, len(found)) == len(found):
-                found.append((keypoints.names[i], sigmas[i], keypoints.upper[i]))
+                found.append((keypoints.names[i], keypoints.upper[i]))
         own = [index[shared_name(name)] for name in keypoints.names]
         for i, partner in enumerate(keypoints.swap):
             if partner != i:
                 swap.setdefault(own[i], own[partner])  # contradictions: `Shared.between`
         for a, b in keypoints.skeleton:
             bones.setdefault(frozenset((own[a], own[b])), (own[a], own[b]))
-    names, sigmas, upper = zip(*found, strict=True)
+    names, upper = zip(*found, strict=True)
     swaps = tuple(swap.get(i, i) for i in range(len(names)))
-    return KeypointSet(
-        names, tuple(bones.values()), swaps, None if None in sigmas else sigmas, upper
-    )
+    return KeypointSet(names, tuple(bones.values()), swaps, _sigmas(sets, names), upper)
+
+
+def _sigmas(sets: Mapping[str, KeypointSet], names: Sequence[str]) -> tuple[float, ...] | None:
+    """Of each keypoint that of the first set that has one; None where none has for one of them."""
+    known: dict[str, float] = {}
+    for keypoints in (one for one in sets.values() if one.sigmas):
+        for name, sigma in zip(keypoints.names, keypoints.sigmas, strict=True):
+            known.setdefault(shared_name(name), sigma)
+    sigmas = [known.get(shared_name(name)) for name in names]
+    return None if None in sigmas else tuple(sigmas)
 
 
 def choose(sets: Mapping[str, KeypointSet], wanted: str) -> KeypointSet:
@@ -154,7 +162,9 @@ def choose(sets: Mapping[str, KeypointSet], wanted: str) -> KeypointSet:
                 f"{', '.join(every.names)}"
             )
     chosen = subset(every, [index[shared_name(name)] for name in names])
-    return replace(chosen, names=names).changed_by(side, wanted)
+    # all keypoints together may lack a sigma that none of these lacks
+    chosen = replace(chosen, names=names, sigmas=_sigmas(sets, names))
+    return chosen.changed_by(side, wanted)
 
 
 def _by_name(keypoints: KeypointSet, source: str) -> dict[str, int]:

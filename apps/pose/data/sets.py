@@ -7,6 +7,7 @@ A set is a word:
     coco             COCO, 17 keypoints, in its own layout
     NAME=FOLDER      one of these, which lies there; without it in data.root/NAME
     FILE.yaml        one's own: the fields of `SetConfig`; root and keypoints from the yaml's folder
+    NAME=FILE.yaml   the same by another name
 
 Keypoints are joined by name (joining.py). What a set does not label has weight 0 in its samples.
 """
@@ -115,8 +116,7 @@ def find_set(word: str, data: DataConfig) -> tuple[str, DataConfig]:
         files, name = read_set(Path(place)), Path(name).stem
     elif name in LAYOUTS:
         layout = LAYOUTS[name]
-        root = place or layout.root
-        root = str(Path(data.root, root)) if root else ""  # of the people: they are drawn
+        root = place or (layout.root and str(Path(data.root, layout.root)))  # "": people are drawn
         if root and not Path(root).is_dir():
             raise InputError(
                 f"data.sets: {name} is looked for in {root}, which is no folder: say "

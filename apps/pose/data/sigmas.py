@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.pose.data.annotations import read_truth
+from apps.pose.data.annotations import COVERED, read_truth
 from apps.pose.data.keypoints import KeypointSet
 from core.config import entry_point
 from core.errors import InputError
@@ -44,7 +44,7 @@ def _people(path: str | Path, count: int) -> dict[int, tuple[np.ndarray, float]]
         if annotation.get("keypoints"):
             _, _, width, height = annotation.get("bbox") or [0, 0, 0, 0]
             points = np.array(annotation["keypoints"], dtype=np.float64).reshape(count, 3)
-            people[annotation["id"]] = points, annotation.get("area") or 0.53 * width * height
+            people[annotation["id"]] = points, annotation.get("area") or COVERED * width * height
     return people
 
 

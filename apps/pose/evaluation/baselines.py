@@ -1,8 +1,9 @@
 """What a network has to beat: python -m apps.pose.evaluation.baselines [PRESET] [--data.root ...].
 
 The median pose: where each keypoint of the training people lies in their boxes, in the median, put
-into every annotated box of the validation people. It has seen no picture. Presets and settings are
-those of train.py; only `data` and `embedded` matter here.
+into every annotated box of the validation people. It has seen no picture. Of several sets, each by
+its own people, on the keypoints that a network would share with it. Presets and settings are those
+of train.py; only `data` and `embedded` matter here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from apps.pose.data.dataset import PoseDataset
-from apps.pose.data.sets import open_sets
+from apps.pose.data.sets import PoseSets
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import People, to_results
 from apps.pose.evaluation.protocol import compute_metrics
@@ -34,10 +35,12 @@ def median_pose(dataset: PoseDataset) -> np.ndarray:
 
 
 def predict_pose(pose: np.ndarray, dataset: PoseDataset) -> People:
-    """The people of ``dataset``, each with the keypoints (K, 2) ``pose`` in the annotated box."""
+    """The people of ``dataset``, each with the network's keypoints (K, 2) ``pose`` in the annotated
+    box: those that the data set has, as `predict_people` gives them."""
     people = _people(dataset)
     corner, size = _boxes(people)
-    keypoints = corner[:, None] + pose * size[:, None]  # (N, K, 2)
+    pose = pose[list(dataset.shared.places)]  # (S, 2)
+    keypoints = corner[:, None] + pose * size[:, None]  # (N, S, 2)
     return People(
         keypoints=keypoints,
         scores=np.ones(keypoints.shape[:2]),
@@ -68,7 +71,7 @@ def _boxes(people: list[dict]) -> tuple[np.ndarray, np.ndarray]:
 
 @entry_point
 def main() -> None:
-    for data in open_sets(cli(PRESETS), Session()).values():  # each by its own people
+    for data in PoseSets(cli(PRESETS), Session()).sets.values():
         metrics = score_median_pose(data)
         print(f"the median pose of {data.files.train_json} on {data.val_json}: annotated boxes")
         for name, value in metrics.items():

@@ -14,6 +14,7 @@ import numpy as np
 
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.evaluation.metrics import coco_eval, complete_people, quietly
+from apps.pose.evaluation.similarity import keypoint_similarity
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
 NEAR, GOOD = 0.5, 0.85  # COCO's smallest threshold; above it annotators disagree as much
@@ -61,10 +62,8 @@ def similarity(
     points: np.ndarray, people: np.ndarray, areas: np.ndarray, sigmas: tuple[float, ...]
 ) -> np.ndarray:
     """(P, K) similarity of points (K, 2) to the places of people (P, K, 3), -1 if not labelled."""
-    squared = ((people[..., :2] - points) ** 2).sum(-1)  # (P, K)
-    # COCO's k is twice sigma; the spacing, as in pycocotools, lets an area of 0 divide
-    reach = 2 * (areas[:, None] + np.spacing(1)) * (2 * np.array(sigmas)) ** 2
-    return np.where(people[..., 2] > 0, np.exp(-squared / reach), UNLABELLED)
+    alike = keypoint_similarity(people[..., :2], points, areas, sigmas)
+    return np.where(people[..., 2] > 0, alike, UNLABELLED)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from apps.pose.evaluation.breakdown import is_labelled
+from apps.pose.evaluation.similarity import box_overlap
 
 OVERLAP = 0.1  # intersection over union from which two boxes overlap
 LABELLED = ((1, 5), (6, 10), (11, 15), (16, None))  # groups of Ronchi and Perona's analysis of
@@ -55,10 +56,5 @@ def _overlaps(people: list[dict]) -> dict[int, int]:
 
 def _overlap_counts(people: list[dict]) -> np.ndarray:
     boxes = np.array([p["bbox"] for p in people], dtype=float)
-    start, end = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    sides = np.minimum(end[:, None], end) - np.maximum(start[:, None], start)
-    common = np.clip(sides, 0, None).prod(-1)
-    areas = boxes[:, 2:].prod(-1)
-    union = areas[:, None] + areas - common
-    shared = common > OVERLAP * union
+    shared = box_overlap(boxes, boxes) > OVERLAP
     return shared.sum(1) - shared.diagonal()

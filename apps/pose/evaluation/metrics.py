@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from apps.pose.data.annotations import COVERED
 from apps.pose.data.keypoints import read_json
 from core.errors import InputError
 
@@ -197,7 +198,7 @@ def complete_people(annotations: list[dict], count: int, use_area: bool) -> list
         box = annotation.get("bbox") or [0, 0, 0, 0]
         person = {name: annotation[name] for name in _PERSON_FIELDS if name in annotation}
         if not use_area or "area" not in person:
-            person["area"] = 0.53 * box[2] * box[3]
+            person["area"] = COVERED * box[2] * box[3]
         if "num_keypoints" not in person:
             person["num_keypoints"] = sum(v > 0 for v in values[2::3])
         complete.append({"iscrowd": 0, **person, "keypoints": values, "bbox": box})

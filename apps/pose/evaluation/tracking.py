@@ -47,7 +47,7 @@ SIZE = (640, 360)  # of the film
 VISIBLE = 5  # keypoints of somebody whom a detector would find
 MOST_LAG = 8  # frames that are looked at
 
-Keypoints = Callable[[Frame, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+Keypoints = Callable[[Frame], tuple[np.ndarray, np.ndarray]]  # points (M, K, 2), scores (M, K)
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from apps.pose.data.annotations import COVERED
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.evaluation.metrics import person_scores
+from apps.pose.prediction.outputs import is_video
 from apps.pose.prediction.pipeline import Frame
 from core.errors import InputError
-from core.files import write_json
+from core.files import distinct_name, write_json
 
-# Of a box, the share that its person covers: COCO's area is that of a segment (xtcocotools' factor)
-COVERED = 0.53
 VISIBLE = 2
 
 
@@ -27,20 +27,26 @@ class CocoFile:
     """Collects the people of frames; `write` makes the json.
 
     Images are named relative to the folder that holds all of them, frames of walk.mp4
-    walk/frame_000000.png and so on. A keypoint is labelled, and then visible, where its score is at
-    least ``min_score`` and it lies in the image.
+    walk/frame_000000.png and so on, those of another walk.mp4 walk-2/frame_000000.png. A keypoint
+    is labelled, and then visible, where its score is at least ``min_score`` and it lies in the
+    image.
     """
 
     def __init__(
-        self, path: Path, keypoints: KeypointSet, min_score: float, inputs: list[Path], images
+        self,
+        path: Path,
+        keypoints: KeypointSet,
+        min_score: float,
+        inputs: list[Path],
+        read: list[str],
     ):
-        """``inputs`` must not be overwritten; ``images`` are those of them that are no videos.
-
-        Raises InputError where one would be."""
+        """``read``: other files that must not be overwritten. Raises InputError where one would."""
         self.path, self.keypoints, self.min_score = path, keypoints, min_score
-        if path.resolve() in {Path(p).resolve() for p in inputs}:
+        if path.resolve() in {Path(p).resolve() for p in [*inputs, *read]}:
             raise InputError(f"{path} would be overwritten: choose another --coco")
-        folders = {str(image.resolve().parent) for image in images}
+        taken: set[str] = set()
+        self.videos = {p: distinct_name(p.stem, taken) for p in inputs if is_video(p)}
+        folders = {str(p.resolve().parent) for p in inputs if not is_video(p)}
         self.root = Path(os.path.commonpath(folders)) if folders else None
         self.images, self.annotations = [], []
 
@@ -72,7 +78,9 @@ class CocoFile:
             self.annotations.append(person)
 
     def write(self) -> None:
-        """The json, whole or not at all; where there are no images, none."""
+        """The json, whole or not at all; none where no image could be read."""
+        if not self.images:
+            return
         names, pairs = self.keypoints.names, self.keypoints.skeleton
         category = {
             "id": 1,
@@ -94,7 +102,8 @@ class CocoFile:
 
     def _name(self, frame: Frame) -> str:
         if frame.video:
-            return f"{frame.path.stem}/frame_{frame.number:06d}.png"
+            folder = self.videos.get(frame.path, frame.path.stem)  # a camera is no input
+            return f"{folder}/frame_{frame.number:06d}.png"
         return frame.path.resolve().relative_to(self.root).as_posix()
 
     def _labels(self, points: np.ndarray, scores: np.ndarray, width: int, height: int) -> list:

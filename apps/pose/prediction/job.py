@@ -31,17 +31,11 @@ class Job:
     ):
         """``read``: other files that must not be overwritten. Raises InputError where one would.
 
-        coco: the COCO keypoint json to write, too.
+        coco: the COCO keypoint json to write, too; none of the other outputs may take its place.
         """
-        self.names = place_outputs(inputs, output, read)
+        self.names = place_outputs(inputs, output, [*read, str(coco)] if coco else read)
         self.stages, self.inputs, self.output = stages, inputs, output
-        self.coco = coco and CocoFile(
-            coco,
-            stages.shown,
-            stages.refining.min_score,
-            [*inputs, *map(Path, read), output / f"{RECORDS}.json"],
-            [path for path in inputs if not is_video(path)],
-        )
+        self.coco = coco and CocoFile(coco, stages.shown, stages.refining.min_score, inputs, read)
         self.left_out = LeftOut()
         self.frames = self.people = 0
 

@@ -76,17 +76,3 @@ def choose(keypoints: KeypointSet, names: Sequence[str]) -> tuple[int, ...]:
             hint = did_you_mean(name, keypoints.names)
             raise InputError(f"--keypoints: the run has no keypoint {name!r}.{hint}")
     return tuple(i for i, name in enumerate(keypoints.names) if name in names)
-
-
-def part_of(keypoints: KeypointSet, chosen: Sequence[int]) -> KeypointSet:
-    """The set of these keypoints alone, with the limbs between them; all, where none is chosen."""
-    if not chosen:
-        return keypoints
-    new = {old: i for i, old in enumerate(chosen)}
-    return KeypointSet(
-        names=tuple(keypoints.names[i] for i in chosen),
-        skeleton=tuple((new[a], new[b]) for a, b in keypoints.skeleton if a in new and b in new),
-        swap=tuple(new.get(keypoints.swap[i], new[i]) for i in chosen),
-        sigmas=keypoints.sigmas and tuple(keypoints.sigmas[i] for i in chosen),
-        upper=tuple(keypoints.upper[i] for i in chosen),
-    )

@@ -18,6 +18,7 @@ from torch.utils.data import default_collate
 
 from apps.pose.config import ModelConfig
 from apps.pose.data.dataset import crop_box, read_image
+from apps.pose.data.joining import subset
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.prediction.boxes import BoxSource, usable
 from apps.pose.prediction.drawing import draw_people
@@ -32,7 +33,7 @@ from apps.pose.prediction.pipeline import (
     mapped,
     prefetch,
 )
-from apps.pose.prediction.refining import USUAL, Refiner, Refining, part_of
+from apps.pose.prediction.refining import USUAL, Refiner, Refining
 from apps.pose.prediction.video import VIDEO_SUFFIXES, Camera, VideoReader
 from core.data.images.files import SUFFIXES
 from core.data.loading import BadSample
@@ -58,7 +59,8 @@ class Stages:
         """``batch_size``: people in a batch."""
         self.boxes, self.predict, self.model, self.keypoints = boxes, predict, model, keypoints
         self.report, self.refining, self.batch_size = report, refining, batch_size
-        self.shown = part_of(keypoints, refining.chosen)  # what is drawn and written
+        chosen = refining.chosen  # what is drawn and written; none: all
+        self.shown = subset(keypoints, chosen) if chosen else keypoints
         self.clock, self.unusable = Clock(), Counter()
 
     def __call__(self, frames: Iterable[Frame], output: Pictures | Film) -> Iterator[Frame]:

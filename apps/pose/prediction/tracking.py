@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from apps.pose.evaluation.similarity import box_overlap, keypoint_similarity
+
 LOST = 1.0  # seconds out of sight after which somebody is a new person
 SIMILAR = 0.2  # least similarity of the same person
 SPEED_SHARE = 0.5  # of the newest frame, in a person's speed: keypoints tremble
@@ -74,10 +76,10 @@ class Tracker:
             return
         places = [track.at(seconds) for track in self.tracks]
         then_boxes, then_points = map(np.stack, zip(*places, strict=True))
-        alike = overlap(then_boxes, boxes)  # (N, M)
+        alike = box_overlap(then_boxes, boxes)  # (N, M)
         if self.sigmas:
             areas = then_boxes[:, 2:].prod(1), boxes[:, 2:].prod(1)
-            alike = (alike + keypoint_similarity(then_points, points, *areas, self.sigmas)) / 2
+            alike = (alike + object_similarity(then_points, points, *areas, self.sigmas)) / 2
         alike[alike < SIMILAR] = 0
         for track, person in zip(*linear_sum_assignment(alike, maximize=True), strict=True):
             if alike[track, person]:
@@ -89,16 +91,7 @@ class Tracker:
         return self.tracks[-1]
 
 
-def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union (N, M) of boxes (N, 4) and (M, 4)."""
-    start = np.maximum(a[:, None, :2], b[None, :, :2])
-    end = np.minimum(a[:, None, :2] + a[:, None, 2:], b[None, :, :2] + b[None, :, 2:])
-    common = (end - start).clip(0).prod(2)
-    both = a[:, 2:].prod(1)[:, None] + b[:, 2:].prod(1)[None]
-    return common / np.maximum(both - common, 1e-9)
-
-
-def keypoint_similarity(
+def object_similarity(
     a: np.ndarray, b: np.ndarray, areas_a: np.ndarray, areas_b: np.ndarray, sigmas
 ) -> np.ndarray:
     """COCO's object keypoint similarity (N, M) of points (N, K, 2) and (M, K, 2).
@@ -106,7 +99,5 @@ def keypoint_similarity(
     The larger area counts: a box shrinks when its person is half hidden, and the body does not.
     (mmpose's `oks_iou` takes the mean.)
     """
-    apart = ((a[:, None] - b[None]) ** 2).sum(3)  # (N, M, K)
-    areas = np.maximum(areas_a[:, None], areas_b[None])
-    spread = 2 * (2 * np.asarray(sigmas)) ** 2 * np.maximum(areas, 1e-9)[..., None]
-    return np.exp(-apart / spread).mean(2)
+    areas = np.maximum.outer(areas_a, areas_b)
+    return keypoint_similarity(a[:, None], b[None], areas, sigmas).mean(2)

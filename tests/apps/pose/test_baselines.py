@@ -58,3 +58,20 @@ def test_the_median_pose(tmp_path, monkeypatch, capsys):
     # x of three heads 0.2 0.3 0.9, of four feet 0.2 0.3 0.9 0.9
     np.testing.assert_allclose(seen[0], [[0.3, 0.1], [0.6, 0.85]], atol=1e-6)
     assert "PCK@0.2 box    0.5000" in capsys.readouterr().out
+
+
+def test_of_joined_sets(tmp_path, monkeypatch, capsys):
+    """On the keypoints that data.keypoints leaves, wherever they are among the network's."""
+    people = [person(i, [10, 20, 100, 200], [(0.2, 0.1), (0.5, 0.8)]) for i in range(3)]
+    far = person(9, [10, 20, 100, 200], [(0.9, 0.9), (0.5, 0.8)])  # its foot is right
+    write(tmp_path / "train.json", people)
+    write(tmp_path / "val.json", [far])
+    (tmp_path / "none.png").touch()
+    names = {"train_json": "train.json", "val_json": "val.json"}
+    folders = {"train_images": ".", "val_images": "."}
+    (tmp_path / "own.yaml").write_text(json.dumps(names | folders | {"root": "."}))
+    words = ["--data.sets", str(tmp_path / "own.yaml"), "--data.keypoints"]
+    for keypoints, right in (("foot", 1.0), ("foot,head", 0.5)):
+        monkeypatch.setattr(sys, "argv", ["x", "demo", *words, keypoints])
+        baselines.main()
+        assert f"PCK@0.2 box    {right:.4f}" in capsys.readouterr().out

@@ -12,6 +12,8 @@ from PIL import Image
 from apps.pose import predict as pose_predict
 from apps.pose.config import DataConfig
 from apps.pose.data.source import PoseData
+from apps.pose.prediction.coco_file import CocoFile
+from apps.pose.prediction.pipeline import Frame
 from apps.pose.presets import debug
 from tests.apps.pose.toys import COCO, SIMCC, make_film, make_run, network
 
@@ -118,3 +120,22 @@ def test_no_input_is_overwritten(predict, run, folder, tmp_path):
     done = predict(run, folder, *words, "--output", tmp_path / "out")
     assert done.returncode == 2
     assert "boxes.json would be overwritten: choose another --coco" in done.output
+
+
+@pytest.mark.parametrize("name", ["sheet.png", "a.png", "predictions.json"])
+def test_no_other_output_is_overwritten(predict, run, folder, tmp_path, name):
+    out = tmp_path / "out"
+    done = predict(run, folder, "--output", out, "--coco", out / name)
+    assert done.returncode == 2
+    assert f"{name} would be overwritten: choose another --output" in " ".join(done.output.split())
+    assert not out.exists()
+
+
+def test_two_videos_of_a_name_are_told_apart(tmp_path):
+    """An image is found by its name alone: no two of the json may have the same."""
+    paths = [tmp_path / "a/walk.mp4", tmp_path / "b/walk.mp4"]
+    coco = CocoFile(tmp_path / "o.json", COCO, 0.3, paths, [])
+    for path in paths:
+        coco.add(Frame(path, 0, np.zeros((4, 4, 3), np.uint8), video=True))
+    names = [image["file_name"] for image in coco.images]
+    assert names == ["walk/frame_000000.png", "walk-2/frame_000000.png"]

@@ -376,6 +376,23 @@ def test_a_detectors_people():
     assert found[0][0][1] == pytest.approx(0.9)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["in", "--detector-weights", "w.pth"], "say of which detector, with --detector NAME"),
+        (["in", "--boxes", "b.json", "--detector", "d.onnx"], "give one of them"),
+        (["--detector", "d.onnx"], "are for inputs: name images, videos or a folder"),
+    ],
+)
+def test_no_word_about_boxes_is_passed_over(predict, run, tmp_path, words, message):
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "in/a.png")
+    words = [tmp_path / word if word == "in" else word for word in words]
+    done = predict(run, *words, "--output", tmp_path / "out")
+    assert done.returncode == 2
+    assert message in " ".join(done.output.split())
+
+
 def test_detector_weights(tmp_path, monkeypatch):
     """Nothing is downloaded unasked; a file of the wrong kind is named."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))

@@ -112,6 +112,10 @@ def test_chosen_keypoints_come_in_the_order_asked_for():
     assert few.names == ("neck", "Left-Hip", "right_hip")
     assert few.swap == (0, 2, 1)
     assert Shared.between(COCO, few, "coco").keypoints.sigmas == (0.107, 0.107)
+    assert few.sigmas is None, "a neck has none"
+    for order in (("coco", "lsp"), ("lsp", "coco")):
+        hips = choose({name: sets[name] for name in order}, "left_hip,right_hip")
+        assert hips.sigmas == (0.107, 0.107)
 
 
 def test_a_yaml_chooses_too(tmp_path):
@@ -355,11 +359,14 @@ def test_a_set_twice_and_a_wrong_yaml(sets, tmp_path):
         data_of(sets, shares=(1.0, 0.001)).train()
 
 
-def test_where_the_named_sets_lie(tmp_path):
+def test_where_the_named_sets_lie(tmp_path, monkeypatch):
     (tmp_path / "lspet").mkdir()
     below = DataConfig(root=str(tmp_path), sets=("people", "lspet"), outside="ignore")
     name, files = find_set("lspet", below)
     assert (name, files.root, files.outside) == ("lspet", str(tmp_path / "lspet"), "ignore")
     assert (files.train_json, files.sets) == ("keypoints_train_full.json", ())
     assert find_set(f"lspet={tmp_path}", DataConfig())[1].root == str(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    elsewhere = DataConfig(root="/no", sets=("lspet=lspet",))
+    assert find_set("lspet=lspet", elsewhere)[1].root == "lspet", "as it is said, as yamls are"
     assert find_set("people", below)[1].root == "", "they are drawn"

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from apps.pose.data.joining import subset
 from apps.pose.data.mmpose_compat import oks_nms
 from apps.pose.evaluation import tracking
+from apps.pose.evaluation.similarity import box_overlap
 from apps.pose.prediction.pipeline import Frame
-from apps.pose.prediction.refining import Refiner, Refining, choose, part_of
+from apps.pose.prediction.refining import Refiner, Refining, choose
 from apps.pose.prediction.smoothing import BETA, MIN_CUTOFF, SPEED_CUTOFF, OneEuro, Smoother
-from apps.pose.prediction.tracking import LOST, Tracker, keypoint_similarity, overlap
+from apps.pose.prediction.tracking import LOST, Tracker, object_similarity
 from core.errors import InputError
 from tests.apps.pose.toys import COCO
 
@@ -70,11 +72,11 @@ def test_somebody_elsewhere_is_somebody_new():
 def test_similarities():
     """An overlap by hand; keypoints as mmpose has them: pairs above 0.9 are what its NMS drops."""
     a, b = np.array([[0.0, 0, 10, 10]]), np.array([[5.0, 0, 10, 10], [20, 0, 5, 5]])
-    assert overlap(a, b) == pytest.approx(np.array([[1 / 3, 0]]))
+    assert box_overlap(a, b) == pytest.approx(np.array([[1 / 3, 0]]))
     _, points = person(100)
     others = np.stack([points + shift for shift in range(1, 9)])
     areas = np.full(1, 4000.0), np.linspace(3000, 4000, 8)
-    (alike,) = keypoint_similarity(points[None], others, *areas, COCO.sigmas)
+    (alike,) = object_similarity(points[None], others, *areas, COCO.sigmas)
     for other, similarity in zip(others, alike, strict=True):
         records = [
             {"keypoints": np.c_[p, np.ones(17)], "score": score, "area": size}
@@ -174,7 +176,7 @@ def test_duplicates_go_with_all_that_belongs_to_them():
 
 def test_chosen_keypoints():
     chosen = choose(COCO, ["left_wrist", "left_elbow", "nose"])
-    part = part_of(COCO, chosen)
+    part = subset(COCO, chosen)
     assert part.names == ("nose", "left_elbow", "left_wrist")
     assert part.skeleton == ((2, 1),) or part.skeleton == ((1, 2),)
     assert part.swap == (0, 1, 2), "without its partner a keypoint mirrors itself"
