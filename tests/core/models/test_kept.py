@@ -20,7 +20,7 @@ from core.models.networks.mixer_config import mixer_name
 from core.models.sharing import save_backbone
 from core.models.weights import __main__ as table
 from core.models.weights import keep as keeping
-from core.models.weights import names
+from core.models.weights import names, writing
 from core.models.weights.evaluations import numbers, without_folders
 from core.models.weights.keep import keep
 from core.models.weights.reading import read_stored
@@ -313,7 +313,7 @@ def test_all_or_nothing(run, folder, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keeping, "write_text", full)
+    monkeypatch.setattr(writing, "write_text", full)
     with pytest.raises(OSError, match="No space left"):
         keep(run, "photos", **WORDS)
     assert list(folder.iterdir()) == []
@@ -337,7 +337,7 @@ def test_what_cannot_be_kept(run, photos, folder, tmp_path, monkeypatch):
         keep(write_run(tmp_path / "odd", channels_mlp_dim=32), "other", **WORDS)
     with refused(r"none\.json is no evaluation's json"):
         keep(run, "other", evaluations=[tmp_path / "none.json"], **WORDS)
-    monkeypatch.setattr(keeping, "LIMIT", 1000)
+    monkeypatch.setattr(writing, "LIMIT", 1000)
     with refused("MB in float16, and at most 0.001 are kept"):
         keep(run, "other", **WORDS)
     assert names.kept_names() == ["photos"]
@@ -391,7 +391,7 @@ def test_what_the_repository_keeps(name):
         assert network(torch.zeros(1, 3, *said.image_sizes[0])).isfinite().all()
     assert said.trained_on
     assert said.terms
-    assert (REAL / name / "model.safetensors").stat().st_size <= keeping.LIMIT
+    assert (REAL / name / "model.safetensors").stat().st_size <= writing.LIMIT
     card = (REAL / name / "README.md").read_text()
     for heading in ("## Use", "## Data", "## Not for", "## Training", "## Metrics"):
         assert heading in card
