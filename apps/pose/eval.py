@@ -1,4 +1,7 @@
-"""Evaluate a run: [accelerate launch] python apps/pose/eval.py RUN [--boxes FILE] [--flip-test].
+"""Evaluate a run: [accelerate launch] python apps/pose/eval.py [RUN] [--boxes FILE] [--flip-test].
+
+RUN is the folder of a run, one of its checkpoints, or the name of a kept network (without: the
+usual one), to which --data.sets or --data.root and --data.val-json give the data.
 
 The metrics of its data set (COCO AP where the keypoints have OKS sigmas, PCK otherwise), with
 ground-truth boxes or with the detections of a json; always says which. A run on several sets is
@@ -69,7 +72,13 @@ def _open_sets(session: Session, words: Words, config: PoseConfig) -> PoseSets:
     """What to evaluate on. Raises InputError where it does not have the network's keypoints."""
     network, said = words.run.network.keypoints, words.said
     files = replace(config.data, shares=())  # they are about training
-    by_name = bool(files.sets) or "data.sets" in said
+    kept = words.run.kept
+    if kept and not said & {"data.sets", "data.root"}:
+        raise InputError(
+            f"{kept} is a kept network, without data of its own: give --data.sets, such as "
+            "coco=FOLDER or people, or --data.root and --data.val-json"
+        )
+    by_name = bool(files.sets or kept) or "data.sets" in said
     if "data.val_json" in said and "data.sets" not in said:
         files = replace(files, sets=())  # one set, which need not be one of the run's
     if by_name and not files.sets and "data.keypoints" not in said:

@@ -1,4 +1,4 @@
-"""Export a run as ONNX, decoding included: python apps/pose/export.py RUN [--output FILE].
+"""Export a run as ONNX, decoding included: python apps/pose/export.py [RUN] [--output FILE].
 
 Input `crops` (B, H, W, 3) uint8 RGB of people, any B; outputs `keypoints` (B, K, 2) in pixels of
 the crop, and `scores` (B, K). What else a user needs is in the file's metadata, as json: image_size
@@ -126,13 +126,17 @@ def noise(network: PoseNet, count: int) -> np.ndarray:
 @entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", help="folder of a run, or of one of its checkpoints")
+    parser.add_argument(
+        "run",
+        nargs="?",
+        help="folder of a run or of one of its checkpoints, or a kept network (the usual one)",
+    )
     parser.add_argument("--output", type=Path, help="file to write (RUN/pose.onnx)")
     layouts = {"choices": ("crops", "rtmlib"), "default": "crops"}
     parser.add_argument("--layout", **layouts, help="ours, decoding included, or rtmlib's RTMPose")
     options = parser.parse_args()
     session = Session(build_accelerator())
-    run = reopen(options.run, PoseConfig, PoseNet, session)
+    run = reopen(options.run or PoseNet.KEPT.default(), PoseConfig, PoseNet, session)
     if not session.is_main:
         return
     path = options.output or run.folder / "pose.onnx"

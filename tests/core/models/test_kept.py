@@ -363,14 +363,15 @@ def test_networks_are_named_by_their_sizes(name):
 
 
 def test_a_wheel_carries_them(tmp_path, monkeypatch):
-    """pyproject.toml, over a tree of the same layout."""
+    """pyproject.toml, over a tree of the same layout; an app's networks too."""
     setuptools = pytest.importorskip("setuptools")
-    weights = tmp_path / "core" / "models" / "weights"
-    (weights / "kept" / "photos").mkdir(parents=True)
-    for place in (weights, *list(weights.parents)[:2]):
-        (place / "__init__.py").touch()
-    for name in FILES:
-        (weights / "kept" / "photos" / name).touch()
+    places = [Path("core/models/weights/kept/photos"), Path("apps/pose/weights/people")]
+    for place in places:
+        (tmp_path / place).mkdir(parents=True)
+        for package in list(place.parents)[1:-1]:
+            (tmp_path / package / "__init__.py").touch()
+        for name in FILES:
+            (tmp_path / place / name).touch()
     shutil.copy(Path(core.__file__).parents[1] / "pyproject.toml", tmp_path)
     (tmp_path / "README.md").touch()
     monkeypatch.chdir(tmp_path)
@@ -379,7 +380,7 @@ def test_a_wheel_carries_them(tmp_path, monkeypatch):
     build = wheel.get_command_obj("build_py")
     build.finalize_options()
     carried = {Path(folder, name) for _, _, folder, files in build.data_files for name in files}
-    assert carried == {Path("build/lib/core/models/weights/kept/photos", name) for name in FILES}
+    assert carried == {Path("build/lib", place, name) for place in places for name in FILES}
 
 
 @pytest.mark.parametrize("name", KEPT)
