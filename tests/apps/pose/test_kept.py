@@ -22,6 +22,7 @@ from apps.pose.keep import keep
 from apps.pose.models.network import PoseNet
 from apps.pose.models.start import start_from
 from apps.pose.people import make_people
+from apps.pose.presets import people_lsp
 from core import InputError, create_backbone
 from core.app.kept import KeptNetworks
 from core.app.runs import open_network, reopen
@@ -195,6 +196,13 @@ def test_the_command(run, here, tmp_path, capsys):
     with pytest.raises(SystemExit) as left:
         pose_keep.main(words)
     assert left.value.code == 2
+
+
+def test_what_the_preset_makes_is_small_enough_to_keep():
+    with torch.device("meta"):
+        made = PoseNet(people_lsp().model, KeypointSet.of([*COCO_NAMES, "neck", "head_top"]))
+    header = 20_000  # names and places of its tensors
+    assert 2 * sum(value.numel() for value in made.state_dict().values()) + header <= LIMIT
 
 
 @pytest.mark.parametrize("name", PoseNet.KEPT.names())
