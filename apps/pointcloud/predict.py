@@ -76,7 +76,7 @@ def _items(words: argparse.Namespace, run: TrainedRun, session: Session) -> list
         val = CloudData(run.config, session).val()
         chosen = evenly_spaced(len(val), words.count)
         loads = {val.clouds.names[i]: partial(_input_of, val, i) for i in chosen}
-    return [Item(source, partial(read_scan, source, load)) for source, load in loads.items()]
+    return [Item(source, partial(read_scan, source, load, _warn)) for source, load in loads.items()]
 
 
 def _input_of(val: Reconstruction, index: int) -> Cloud:

@@ -8,7 +8,7 @@ is shown, not by what comes out. Only `--points` keeps all, since it chooses amo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from apps.pointcloud.data.files import write_cloud
 from apps.pointcloud.data.plystream import ply_stream
 from apps.pointcloud.evaluation.inference import normalization_of, reconstruct_cloud
 from apps.pointcloud.evaluation.pictures import side_by_side
-from apps.pointcloud.geometry.cloud import Cloud, joined, make_cloud
+from apps.pointcloud.geometry.cloud import Cloud, distinct_cloud, joined, make_cloud
 from apps.pointcloud.geometry.render import view_of
 from apps.pointcloud.geometry.resample import resample_cloud
 from apps.pointcloud.geometry.spacing import thinned
@@ -48,10 +48,13 @@ class Scan:
     stopwatch: Stopwatch
 
 
-def read_scan(source: str, load: Callable[[], Cloud]) -> Scan:
-    """What `load` reads. Raises InputError as that does."""
+def read_scan(source: str, load: Callable[[], Cloud], warn: Callable[[str], Any] = print) -> Scan:
+    """What `load` reads, each place once. Raises InputError as that does."""
     stopwatch = Stopwatch()
-    return Scan(source, stopwatch.run("read", load), stopwatch)
+    cloud, lines = distinct_cloud(stopwatch.run("read", load), source)
+    for line in lines:
+        warn(line)
+    return Scan(source, cloud, stopwatch)
 
 
 @dataclass
@@ -122,9 +125,9 @@ class Reconstructor:
         shown = []
         # all pieces together are to show about as many points as the page does
         step = max(1, round(GROWTH * len(cloud) / SHOWN))
-        with ply_stream(path, cloud.colours is not None, COMMENT) as stream:
+        with ply_stream(path, replace(cloud, normals=None), COMMENT) as stream:
             for piece in pieces:
-                self.stopwatch.run("write", stream.add, piece.points, piece.colours)
+                self.stopwatch.run("write", stream.add, piece)
                 shown.append(piece.at(np.arange(0, len(piece), step)))
         return stream.count, joined(shown)
 
@@ -155,29 +158,28 @@ class Reconstructor:
 
 def coloured(points: np.ndarray, rows: np.ndarray, cloud: Cloud) -> Cloud:
     """Points (P, 3) with the colours of the nearest of the input's rows (n,) they were made of."""
+    piece = replace(make_cloud(points), origin=cloud.origin)
     if cloud.colours is None or not len(points):
-        return make_cloud(points, None, None if cloud.colours is None else points)
+        return replace(piece, colours=None if cloud.colours is None else piece.points)
     nearest = cKDTree(cloud.points[rows]).query(points, workers=-1)[1]
-    return make_cloud(points, None, cloud.colours[rows[nearest]])
+    return replace(piece, colours=cloud.colours[rows[nearest]])
 
 
 def choose(cloud: Cloud, count: int) -> Cloud:
-    """`count` of the points, spread evenly, each with its colour."""
+    """`count` of the points, spread evenly, each with what it carries."""
     points = resample_cloud(torch.from_numpy(cloud.points), count)
-    if cloud.colours is None:
-        return make_cloud(points)
-    return make_cloud(points, None, cloud.colours[cKDTree(cloud.points).query(points)[1]])
+    return cloud.at(cKDTree(cloud.points).query(points)[1])
 
 
 def few_bits(cloud: Cloud, voxel: float, source: str) -> str | None:
-    """A line where 32-bit floats hardly tell points of one voxel apart, or none."""
+    """A line where a file's 32-bit floats hardly tell points of one voxel apart, or none."""
     largest = float(np.abs(cloud.points).max())
     if largest * FEW_BITS <= voxel:
         return None
     step = largest * 2.0**-24
     return (
         f"{source}: coordinates reach {largest:,.0f}, of which 32-bit floats keep steps of "
-        f"{step:g}: subtract an offset from them before"
+        f"{step:g}: export them as doubles, or less an offset"
     )
 
 
