@@ -73,17 +73,24 @@ def read_ply(path: str | os.PathLike) -> tuple[Cloud, np.ndarray]:
     return cloud, _triangles_of(rows, element, len(cloud), path)
 
 
-def write_ply(path: str | os.PathLike, cloud: Cloud, comment: str = "") -> Path:
-    """Write a cloud as binary PLY, whole or not at all; returns the path.
+def write_ply(
+    path: str | os.PathLike, cloud: Cloud, comment: str = "", faces: np.ndarray | None = None
+) -> Path:
+    """Write a cloud, or a mesh with triangles (F, 3), as binary PLY, whole or not at all.
 
     An existing file is replaced: the caller makes sure that it is no input.
     """
     rows = np.empty(len(cloud), columns_like(cloud))
     fill(rows, cloud)
     lines = ["ply", "format binary_little_endian 1.0", *[f"comment {comment}"] * bool(comment)]
-    lines += [f"element vertex {len(cloud)}", *property_lines(rows.dtype), "end_header", ""]
+    lines += [f"element vertex {len(cloud)}", *property_lines(rows.dtype)]
+    triangles = np.zeros(0 if faces is None else len(faces), [("count", "u1"), ("at", "<i4", 3)])
+    if faces is not None:
+        triangles["count"], triangles["at"] = 3, faces
+        lines += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
+    lines += ["end_header", ""]
     with whole_file(path) as partial:
-        partial.write_bytes("\n".join(lines).encode() + rows.tobytes())
+        partial.write_bytes("\n".join(lines).encode() + rows.tobytes() + triangles.tobytes())
     return Path(path)
 
 

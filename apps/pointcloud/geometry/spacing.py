@@ -26,8 +26,13 @@ def spacing_of(points: np.ndarray) -> float:
 
     Of fewer than 5 points the farthest neighbour; 0 for one point.
     """
+    return local_spacing(points, points)
+
+
+def local_spacing(part: np.ndarray, points: np.ndarray) -> float:
+    """The same of a part (M, 3) of points (N, 3): the neighbours are of all."""
     k = min(NEIGHBOUR + 1, len(points))
-    some = points[:: -(-len(points) // SAMPLES)]
+    some = part[:: -(-len(part) // SAMPLES)]
     # the point itself is its own first neighbour
     distance = cKDTree(points).query(some, [k], workers=-1)[0]
     return float(np.median(distance))
