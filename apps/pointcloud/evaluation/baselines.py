@@ -38,17 +38,22 @@ def moving_least_squares(points: np.ndarray, count: int) -> np.ndarray:
     Alexa et al. 2003 with planes: a new point is an old one moved at random within its
     neighbourhood, then projected on the plane that fits its k neighbours, weighted by a Gaussian.
     """
-    return on_planes(without_outliers(points), count).astype(np.float32)
+    clean = without_outliers(points)
+    return on_planes(clean, scattered(clean, count)).astype(np.float32)
 
 
-def on_planes(clean: np.ndarray, count: int) -> np.ndarray:
-    """`count` new points (count, 3) float64 around points (N, 3), on their local planes."""
-    tree, rng = cKDTree(clean), stream(0)
-    k = min(PLANE_NEIGHBOURS, len(clean))
-    spread = _spread(clean, tree)
-    owner = np.resize(np.arange(len(clean)), count)
-    moved = clean[owner] + SPREAD * spread[owner, None] * rng.standard_normal((count, 3))
-    parts = np.array_split(moved, max(1, -(-count // CHUNK)))  # neighbourhoods are 8 times as large
+def scattered(points: np.ndarray, count: int) -> np.ndarray:
+    """`count` places (count, 3) float64: points (N, 3) moved at random within neighbourhoods."""
+    spread = _spread(points, cKDTree(points))
+    owner = np.resize(np.arange(len(points)), count)
+    return points[owner] + SPREAD * spread[owner, None] * stream(0).standard_normal((count, 3))
+
+
+def on_planes(clean: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Places (M, 3) projected on the local planes of points (N, 3), float64."""
+    tree, k = cKDTree(clean), min(PLANE_NEIGHBOURS, len(clean))
+    # neighbourhoods are 8 times as large as what they are of
+    parts = np.array_split(moved, max(1, -(-len(moved) // CHUNK)))
     return np.concatenate([project(part, clean, tree, k) for part in parts])
 
 

@@ -17,7 +17,7 @@ from apps.pointcloud.geometry.spacing import NEIGHBOUR
 STEP = 1.0  # of the logarithm of the spacing, between levels
 OUTLIER_NEIGHBOURS = 8
 AROUND = 16  # neighbours whose median a place's spacing is: a lonely point has its neighbours'
-LONELY = 2.0  # times the distance that a point's neighbours have to theirs
+LONELY = 1.5  # times the distance that a point's neighbours have to theirs
 FEWEST = 64  # points of a level; the points of smaller ones belong to the next
 
 
@@ -39,7 +39,7 @@ def density_levels(points: np.ndarray) -> np.ndarray:
 def without_lonely(points: np.ndarray) -> np.ndarray:
     """Points (N, 3) less those much further from their neighbours than these are from theirs.
 
-    Statistical outlier removal takes one distance for the whole cloud, and with it the sparse parts.
+    Statistical outlier removal has one distance for all of a cloud, and takes the sparse parts too.
     """
     k = min(OUTLIER_NEIGHBOURS + 1, len(points))
     if k < 3:

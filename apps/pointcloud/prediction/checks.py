@@ -8,13 +8,14 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from apps.pointcloud.geometry.cloud import Cloud
-from apps.pointcloud.geometry.roughness import Roughness, heights_over
+from apps.pointcloud.geometry.quadrics import fit_quadrics
+from apps.pointcloud.geometry.roughness import NEIGHBOURS, Roughness
 
 FEW_BITS = 2.0**-24 * 100  # of a coordinate: what float32 keeps, a hundred times
 NEAR = 3.0  # spacings: an input point without output as near is not covered
 LOST = 0.01  # share of the input's points that may be outliers
 LOOKED_AT = 2_000  # points whose heights are measured
-WORSE = 1.5  # times the input's own distance from its planes
+WORSE = 1.5  # times the input's own distance from its surface
 
 
 class Coverage:
@@ -50,17 +51,19 @@ class Coverage:
 
 
 def rougher(made: np.ndarray, points: np.ndarray, before: Roughness) -> str | None:
-    """A line where what comes out lies further from the input's planes than its own points do."""
-    if len(points) < 16 or not len(made):
+    """A line where what comes out lies further from the input's surface than its own points do."""
+    if len(points) < NEIGHBOURS or not len(made):
         return None
-    away = np.median(heights_over(made[:: -(-len(made) // LOOKED_AT)], points))
-    own = np.median(heights_over(points[:: -(-len(points) // LOOKED_AT)], points))
+    away, own = (
+        np.median(np.abs(fit_quadrics(some, points, NEIGHBOURS).heights))
+        for some in (cloud[:: -(-len(cloud) // LOOKED_AT)] for cloud in (made, points))
+    )
     # of a perfect surface nothing is away: a hundredth of the spacing is not worth a word
     if away <= WORSE * own + 0.01 * before.spacing:
         return None
     return (
-        f"what comes out lies {away:.3g} from the local planes of the input, whose own points lie "
-        f"{own:.3g} from them: it is rougher than it was; compare --method mls"
+        f"what comes out lies {away:.3g} from the surface through the input, whose own points lie "
+        f"{own:.3g} from it: it is rougher than it was; compare --method mls"
     )
 
 

@@ -9,10 +9,10 @@ import torch
 from scipy.spatial import cKDTree
 
 from apps.pointcloud.data.open3d_compat import has_open3d, open3d
-from apps.pointcloud.evaluation.baselines import on_planes
 from apps.pointcloud.geometry.cloud import Cloud, joined, make_cloud
 from apps.pointcloud.geometry.normals import estimate_normals
 from apps.pointcloud.geometry.resample import resample_cloud
+from apps.pointcloud.prediction.methods import on_surfaces
 from core.errors import InputError
 
 NEIGHBOURS = 16  # of a normal, and of the tree along which normals are turned
@@ -40,7 +40,7 @@ def exactly(cloud: Cloud, count: int, kept: int = 0) -> Cloud:
         return cloud
     if len(cloud) < 4:
         raise InputError(f"{len(cloud)} points come out, too few to make {count} of them")
-    new = on_planes(cloud.points.astype(np.float64), count - len(cloud))
+    new = on_surfaces(cloud.points.astype(np.float64), count - len(cloud))
     return joined([cloud, coloured(new, np.arange(len(cloud)), cloud)])
 
 
