@@ -162,9 +162,9 @@ def test_each_part_has_the_scale_of_its_own_spacing():
 
 
 def test_lonely_points_are_outliers_and_sparse_parts_are_not():
-    outliers = np.random.default_rng(5).uniform(-1, 1, (8, 3)) * [1, 1, 0.5] + [0, 0, 1.5]
+    outliers = np.random.default_rng(5).uniform(-1, 1, (5, 3)) + [0, 0, 2]
     left = without_lonely(np.concatenate([dense_and_sparse(), outliers]))
-    assert (left[:, 2] > 0.5).sum() <= 1
+    assert not (left[:, 2] > 0.5).any()
     assert (left[:, 0] > 2).sum() > 0.95 * 400
 
 
