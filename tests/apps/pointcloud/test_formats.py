@@ -5,14 +5,16 @@ import struct
 import numpy as np
 import pytest
 
-from apps.pointcloud.data.dataset import open_clouds
+from apps.pointcloud.config import CorruptionConfig
+from apps.pointcloud.data.dataset import Reconstruction, collate, open_clouds
 from apps.pointcloud.data.files import SUFFIXES, read_cloud, read_mesh, write_cloud
 from apps.pointcloud.data.open3d_compat import has_open3d, open3d
 from apps.pointcloud.data.ply import read_ply
 from apps.pointcloud.data.plystream import ply_stream
 from apps.pointcloud.geometry.cloud import Cloud, distinct_cloud, make_cloud
-from apps.pointcloud.geometry.spacing import spacing_of, thinned
+from apps.pointcloud.geometry.spacing import spacing_of, thinned, typical_spacing
 from core.errors import InputError
+from core.training.session import Session
 
 RNG = np.random.default_rng(3)
 POINTS = RNG.normal(0, [3, 2, 1], (200, 3)).round(3).astype(np.float32)
@@ -386,6 +388,24 @@ def test_folders_named_after_splits_are_the_splits(tmp_path):
     assert open_clouds(tmp_path, "val").names == ("val/c.ply",)
     with pytest.raises(InputError, match="none of its 4 clouds is in the split 'test'"):
         open_clouds(tmp_path, "test")
+
+
+def test_a_damaged_cloud_among_the_validation_ones_costs_no_other(tmp_path):
+    """The spacing is of those that can be read; the loader counts the others by data.skip_bad."""
+    for name in "abc":
+        write_cloud(tmp_path / f"val/{name}.ply", make_cloud(POINTS))
+    options = CorruptionConfig(points=100), 200, 1
+    clean = typical_spacing(Reconstruction(open_clouds(tmp_path, "val"), *options))
+    write_cloud(tmp_path / "val/d.ply", make_cloud(POINTS * np.nan))
+    val = Reconstruction(open_clouds(tmp_path, "val"), *options)
+    assert typical_spacing(val) == clean > 0
+    told = []
+    loader = Session().eval_loader(
+        val, 2, collate=collate, skip_bad=1, on_bad=lambda *bad: told.append(bad)
+    )
+    assert sum(int(batch["mask"].sum()) for batch in loader) == 3
+    assert len(told) == 1
+    assert "NaN or infinite" in told[0][1]
 
 
 # ---- anything at all ---------------------------------------------------------------------------

@@ -162,7 +162,7 @@ def test_each_part_has_the_scale_of_its_own_spacing():
 
 
 def test_lonely_points_are_outliers_and_sparse_parts_are_not():
-    outliers = np.random.default_rng(5).uniform(-1, 1, (5, 3)) + [0, 0, 2]
+    outliers = np.random.default_rng(5).uniform(-1, 1, (5, 3)) + np.array([0, 0, 2])
     left = without_lonely(np.concatenate([dense_and_sparse(), outliers]))
     assert not (left[:, 2] > 0.5).any()
     assert (left[:, 0] > 2).sum() > 0.95 * 400
