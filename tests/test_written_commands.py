@@ -84,6 +84,8 @@ def parse(path, words):
         return cli(presets, words)
     if path.name == "predict.py":
         source += (ROOT / "core/app/predicting.py").read_text()
+    if path.name == "keep.py":
+        source += (ROOT / "core/models/weights/writing.py").read_text()
     for word in words:
         if match := re.match(r"--([a-z-]+)", word):
             field = match[1].replace("-", "_")

@@ -50,13 +50,16 @@ class EmbeddedConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """mmpose's top-down augmentation; the defaults are those of its COCO configs."""
+    """mmpose's top-down augmentation, the defaults those of its COCO configs; then ours, off."""
 
     flip: float = 0.5  # probability of RandomFlip
     half_body: float = 0.3  # probability of RandomHalfBody
     scale: tuple[float, float] = (0.5, 1.5)  # RandomBBoxTransform: factor of the box size
-    rotation: float = 80.0  # RandomBBoxTransform: degrees
-    shift: float = 0.16  # RandomBBoxTransform: fraction of the box size
+    rotation: float = 80.0  # RandomBBoxTransform: degrees, of 60 % of the people
+    shift: float = 0.16  # RandomBBoxTransform: fraction of the box size, of 30 % of the people
+    turn: float = 0.0  # share of the people at any angle instead, up to +-180 degrees: acrobats
+    colour: float = 0.0  # brightness, contrast, saturation by factors of 1 - this to 1 + this
+    occlusion: float = 0.0  # probability of a rectangle that hides a part of the person
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,13 @@
-"""Evaluate a run: [accelerate launch] python apps/pose/eval.py RUN [--boxes FILE] [--flip-test].
+"""Evaluate a run: [accelerate launch] python apps/pose/eval.py [RUN] [--boxes FILE] [--flip-test].
+
+RUN is the folder of a run, one of its checkpoints, or the name of a kept network (without: the
+usual one), to which --data.sets or --data.root and --data.val-json give the data.
 
 The metrics of its data set (COCO AP where the keypoints have OKS sigmas, PCK otherwise), with
 ground-truth boxes or with the detections of a json; always says which. A run on several sets is
 evaluated on each, on --data.sets of them, or on the one of --data.root and --data.val-json, always
 on the keypoints that set and network share by name. --report adds where the errors are.
+--onnx FILE measures an exported file beside the network: what int8 costs, for example.
 --images-json writes the results of a test set without annotations for COCO's server.
 """
 
@@ -16,8 +20,8 @@ from apps.pose.config import EvalConfig, ModelConfig, PoseConfig
 from apps.pose.data.keypoints import COCO_NAMES, KeypointSet
 from apps.pose.data.sets import PoseSets
 from apps.pose.data.source import PoseData
-from apps.pose.evaluation.inference import predict_people, to_results
-from apps.pose.evaluation.protocol import compute_metrics, of_set, report_tables
+from apps.pose.evaluation.inference import exported_predictor, predict_people, to_results
+from apps.pose.evaluation.protocol import compute_metrics, evaluate_sets, of_set, report_tables
 from apps.pose.evaluation.server import write_server_files
 from apps.pose.models.network import PoseNet
 from core.app.commands import Report, Words, evaluation_command
@@ -35,6 +39,7 @@ class Options:
     boxes: str = ""  # json of detections to evaluate on: COCO results format
     flip_test: bool = False  # average with mirrored images
     report: bool = False  # tables of where the errors are
+    onnx: str = ""  # a file of export.py, measured beside the network that it was made of
     images_json: str = ""  # image_info_test-dev2017.json: write results, no AP
 
 
@@ -60,16 +65,42 @@ def _report_figures(session: Session, words: Words) -> Report:
             title = f"{words.run.checkpoint} on {data.val_json}"
             _print(title, details, _kind(options), metrics, own)
             _write_results(words, name, results)
+    if options.onnx:
+        details["onnx"] = _exported(session, words, config, sets, figures)
     details["tables"] = [table.plain() for table in tables]
     jsons = ", ".join(str(data.val_json) for data in sets.sets.values())
     return Report(jsons, figures, details)
+
+
+def _exported(
+    session: Session, words: Words, config: PoseConfig, sets: PoseSets, figures: dict[str, float]
+) -> dict[str, float]:
+    """The figures of an exported file on the same people, printed beside the network's."""
+    options, network = words.options, words.run.network
+    if config.eval.flip_test:
+        raise InputError("--onnx: an exported file has no flip test; leave --flip-test out")
+    predict = exported_predictor(options.onnx, config.model)
+    people = sets.val(options.boxes or None)
+    exported = evaluate_sets(session, network, sets, people, config.eval, predict)
+    if session.is_main:
+        rows = [(name, value, exported[name]) for name, value in figures.items()]
+        rows = [(*row, 100 * (row[2] - row[1])) for row in rows]
+        columns = ("metric", "network", "file", "points")
+        print(Table(str(options.onnx), columns, rows, forms={"points": "{:+.2f}"}))
+    return exported
 
 
 def _open_sets(session: Session, words: Words, config: PoseConfig) -> PoseSets:
     """What to evaluate on. Raises InputError where it does not have the network's keypoints."""
     network, said = words.run.network.keypoints, words.said
     files = replace(config.data, shares=())  # they are about training
-    by_name = bool(files.sets) or "data.sets" in said
+    kept = words.run.kept
+    if kept and not said & {"data.sets", "data.root"}:
+        raise InputError(
+            f"{kept} is a kept network, without data of its own: give --data.sets, such as "
+            "coco=FOLDER or people, or --data.root and --data.val-json"
+        )
+    by_name = bool(files.sets or kept) or "data.sets" in said
     if "data.val_json" in said and "data.sets" not in said:
         files = replace(files, sets=())  # one set, which need not be one of the run's
     if by_name and not files.sets and "data.keypoints" not in said:

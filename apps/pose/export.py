@@ -1,4 +1,4 @@
-"""Export a run as ONNX, decoding included: python apps/pose/export.py RUN [--output FILE].
+"""Export a run as ONNX, decoding included: python apps/pose/export.py [RUN] [--output FILE].
 
 Input `crops` (B, H, W, 3) uint8 RGB of people, any B; outputs `keypoints` (B, K, 2) in pixels of
 the crop, and `scores` (B, K). What else a user needs is in the file's metadata, as json: image_size
@@ -7,7 +7,11 @@ centres), names, skeleton, swap, sigmas. `exported/runner.py` does the rest with
 NumPy.
 
 With --layout rtmlib the file is for rtmlib's `RTMPose` and `Custom` instead: `input` (B, 3, H, W)
-float as they normalise it, `simcc_x` and `simcc_y` out; for SimCC heads of 2 bins per pixel.
+float as they normalise it, `simcc_x` and `simcc_y` out; for SimCC heads of 1 or 2 bins per pixel.
+
+With --int8 the weights of matrix products are in 8 bits. File and network are measured on the
+validation people of the run, or of --sets, and the file is kept where no main metric loses more
+than --max-loss points; `eval.py RUN --onnx FILE` measures one again.
 
 The file is compared with the network before it gets its name. Needs onnx, onnxscript and
 onnxruntime: pip install -e '.[export]'.
@@ -17,21 +21,27 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from apps.pose.config import PoseConfig
+from apps.pose.config import EvalConfig, PoseConfig
 from apps.pose.data.codec import uses_udp
+from apps.pose.data.sets import PoseSets
+from apps.pose.evaluation.inference import exported_predictor
+from apps.pose.evaluation.protocol import MAIN, evaluate_sets
 from apps.pose.exported.graph import PoseGraph, RtmlibGraph
 from apps.pose.models.network import PoseNet
-from core.app.runs import reopen
+from core.app.runs import TrainedRun, reopen
 from core.config import entry_point
 from core.errors import InputError
-from core.evaluation.exporters import import_onnx, new_file, write_onnx
+from core.evaluation.exporters import import_onnx, new_file, quantize, write_onnx
+from core.tables import Table
 from core.training.session import Session, build_accelerator
 
+MAX_LOSS = 0.01  # of a metric, by int8
 PADDING = 1.25  # of mmpose's GetBBoxCenterScale, which training and evaluation use
 CROPS = 32  # of noise, on which the file is compared with the network
 TOLERANCE = 1e-4  # largest difference of a score; of a keypoint, in heights of the crop,
@@ -82,6 +92,44 @@ def export_rtmlib(network: PoseNet, path: str | Path) -> dict[str, float]:
     return {"scores": float(apart)}
 
 
+def export_int8(
+    network: PoseNet,
+    path: str | Path,
+    data: PoseSets,
+    session: Session,
+    max_loss: float = MAX_LOSS,
+) -> dict[str, tuple[float, float]]:
+    """Write the network with its decoding and int8 weights; metrics of the network and the file.
+
+    On the validation people of ``data``. Raises InputError, and leaves no file, where one of MAIN
+    loses more than ``max_loss`` (a fraction), and as `export_pose`.
+    """
+    with new_file(Path(path)) as draft:
+        plain = draft.with_name("float.onnx")
+        export_pose(network, plain)
+        quantize(plain, draft)
+        plain.unlink()
+        measured = _measured(network, draft, data, session)
+        judged = [(name, *pair) for name, pair in measured.items() if name.endswith(MAIN)]
+        name, before, after = min(judged, key=lambda row: row[2] - row[1])
+        if not after >= before - max_loss:
+            raise InputError(
+                f"{path} is not kept: in int8 {name} is {after:.4f} and not {before:.4f}, a loss "
+                f"of more than {100 * max_loss:g} points; allow it with --max-loss, or leave --int8"
+            )
+    return measured
+
+
+def _measured(
+    network: PoseNet, path: Path, data: PoseSets, session: Session
+) -> dict[str, tuple[float, float]]:
+    people, how = data.val(), EvalConfig()
+    predict = exported_predictor(path, network.config)
+    before = evaluate_sets(session, network, data, people, how)
+    after = evaluate_sets(session, network, data, people, how, predict)
+    return {name: (value, after[name]) for name, value in before.items()}
+
+
 def _open(path: Path):
     return import_onnx("onnxruntime").InferenceSession(
         str(path), providers=["CPUExecutionProvider"]
@@ -123,19 +171,51 @@ def noise(network: PoseNet, count: int) -> np.ndarray:
     return np.random.default_rng(count).integers(0, 256, size, dtype=np.uint8)
 
 
+def _people(run: TrainedRun, words: list[str], session: Session) -> PoseSets:
+    """The validation people of a run, or of the sets that are named instead."""
+    config = replace(run.config, model=run.network.config)
+    if run.kept and not words:
+        raise InputError(
+            f"--int8 is measured on people, and {run.kept} is a kept network, without data: give "
+            "--sets, such as lspet=FOLDER or people"
+        )
+    if words:
+        data = replace(config.data, sets=tuple(words), shares=(), keypoints="")
+        config = replace(config, data=data)
+    return PoseSets(config, session, run.network.keypoints if config.data.sets else None)
+
+
 @entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", help="folder of a run, or of one of its checkpoints")
+    parser.add_argument(
+        "run",
+        nargs="?",
+        help="folder of a run or of one of its checkpoints, or a kept network (the usual one)",
+    )
     parser.add_argument("--output", type=Path, help="file to write (RUN/pose.onnx)")
     layouts = {"choices": ("crops", "rtmlib"), "default": "crops"}
     parser.add_argument("--layout", **layouts, help="ours, decoding included, or rtmlib's RTMPose")
+    parser.add_argument("--int8", action="store_true", help="matrix products in 8 bits, measured")
+    parser.add_argument("--sets", nargs="+", default=[], help="of --int8: as train's --data.sets")
+    points = {"type": float, "default": 100 * MAX_LOSS}
+    parser.add_argument("--max-loss", **points, help="of --int8: points of a metric (%(default)g)")
     options = parser.parse_args()
+    if options.int8 and options.layout != "crops":
+        raise InputError("--int8 is measured with its decoding: leave --layout out")
     session = Session(build_accelerator())
-    run = reopen(options.run, PoseConfig, PoseNet, session)
+    run = reopen(options.run or PoseNet.KEPT.default(), PoseConfig, PoseNet, session)
     if not session.is_main:
         return
-    path = options.output or run.folder / "pose.onnx"
+    path = options.output or run.folder / ("pose.int8.onnx" if options.int8 else "pose.onnx")
+    if options.int8:
+        people = _people(run, options.sets, session)
+        measured = export_int8(run.network, path, people, session, options.max_loss / 100)
+        rows = [(name, *pair, 100 * (pair[1] - pair[0])) for name, pair in measured.items()]
+        columns = ("metric", "float", "int8", "points")
+        print(Table("", columns, rows, forms={"points": "{:+.2f}"}))
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+        return
     export = {"crops": export_pose, "rtmlib": export_rtmlib}[options.layout]
     apart = export(run.network, path)
     words = ", ".join(f"{name} {value:.1e}" for name, value in apart.items())

@@ -1,15 +1,19 @@
-"""Draw people's keypoints: python apps/pose/predict.py RUN [IMAGE, VIDEO or FOLDER ...].
+"""Draw people's keypoints: python apps/pose/predict.py [RUN] [IMAGE, VIDEO or FOLDER ...].
+
+RUN is the folder of a run, one of its checkpoints, or the name of a kept network; where the first
+word is none of these, all words are inputs, and the kept network `people` predicts.
 
 Boxes of the people come from a json (--boxes), from a detector (--detector: YOLOX or RTMDet in an
-ONNX file, or one of torchvision), or the whole image is taken for one person. Without inputs, some
-people of the run's validation data are predicted from their annotated boxes. --webcam INDEX records
-a camera until Ctrl-C; there is no window, as the OpenCV that is installed has none.
+ONNX file, or one of torchvision), or the whole image is taken for one person. Of a run without
+inputs some people of its validation data are predicted, from their annotated boxes. --webcam INDEX
+records a camera until Ctrl-C; there is no window, as the OpenCV that is installed has none.
 
-RUN/predictions, or --output, gets NAME.png of images, sheet.png and predictions.json, a record for
-each person in COCO's results format, with its "input" and "output"; a video gives NAME.mp4 and
-NAME.json, whose records have the number of their frame, from 0, and the track_id of their person.
---coco FILE writes everything once more as a COCO keypoint json, to correct and to train on. What
-cannot be read is named, the others go on, and the exit status is 2.
+RUN/predictions (of a kept network runs/pose/kept/NAME/predictions), or --output, gets NAME.png of
+images, sheet.png and predictions.json, a record for each person in COCO's results format, with its
+"input" and "output"; a video gives NAME.mp4 and NAME.json, whose records have the number of their
+frame, from 0, and the track_id of their person. --coco FILE writes everything once more as a COCO
+keypoint json, to correct and to train on. What cannot be read is named, the others go on, and the
+exit status is 2.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from apps.pose.config import PoseConfig
-from apps.pose.data.keypoints import KeypointSet, read_json
+from apps.pose.data.keypoints import KeypointSet
 from apps.pose.data.sets import open_sets
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import numpy_predictor
@@ -33,7 +37,7 @@ from apps.pose.prediction.pipeline import Boxes
 from apps.pose.prediction.refining import Refining, choose
 from apps.pose.prediction.stages import Stages
 from apps.pose.prediction.video import VIDEO_SUFFIXES
-from core.app.predicting import output_folder, prediction_parser
+from core.app.predicting import output_folder, prediction_parser, run_and_inputs
 from core.app.runs import reopen
 from core.config import entry_point
 from core.data.images.files import SUFFIXES, find_images
@@ -48,7 +52,8 @@ WHOLE = (
 
 
 def read_words() -> argparse.Namespace:
-    parser = prediction_parser(__doc__, f"images, videos {VIDEO_SUFFIXES} or folders", count=12)
+    inputs = f"images, videos {VIDEO_SUFFIXES} or folders"
+    parser = prediction_parser(__doc__, inputs, count=12, kept=PoseNet.KEPT)
     parser.add_argument("--webcam", type=int, help="index of a camera to record until Ctrl-C")
     parser.add_argument("--boxes", help="json: records of bbox and file_name, image_id or frame")
     parser.add_argument(
@@ -69,13 +74,20 @@ def read_words() -> argparse.Namespace:
 @entry_point
 def main() -> None:
     words, session = read_words(), Session(build_accelerator())
-    run = reopen(words.run, PoseConfig, PoseNet, session)
+    named, inputs = run_and_inputs(words.inputs, PoseNet.KEPT)
+    run = reopen(named, PoseConfig, PoseNet, session)
     model, keypoints = run.network.config, run.network.keypoints
-    inputs = list(dict.fromkeys(find_images(words.inputs, SUFFIXES + VIDEO_SUFFIXES)))
+    inputs = list(dict.fromkeys(find_images(inputs, SUFFIXES + VIDEO_SUFFIXES)))
     if inputs or words.webcam is not None:
         boxes, kind = _box_source(words, inputs, session)
     elif words.boxes or words.detector:
         raise InputError("--boxes and --detector are for inputs: name images, videos or a folder")
+    elif run.kept:
+        folder = f"; the folder of that name is ./{run.kept}" if Path(run.kept).exists() else ""
+        raise InputError(
+            f"{run.kept} is a kept network, without data of its own: name images, videos or a "
+            f"folder{folder}"
+        )
     else:
         annotated = annotated_people(replace(run.config, model=model), session, words.count)
         inputs, boxes, kind = list(annotated), of_images(annotated), "annotated boxes"
@@ -138,14 +150,14 @@ def annotated_people(config: PoseConfig, session: Session, count: int) -> dict[P
 
 
 def _annotated(data: PoseData, count: int) -> dict[Path, Boxes]:
-    content, boxes = read_json(data.val_json), defaultdict(list)
-    for annotation in content["annotations"]:
-        if any(annotation.get("keypoints", ())[2::3]) and not annotation.get("iscrowd"):
-            boxes[annotation["image_id"]].append((annotation["bbox"], 1.0))
-    peopled = [image for image in content["images"] if boxes[image["id"]]]
-    images = [peopled[i] for i in evenly_spaced(len(peopled), count)]
-    folder = data.root / data.files.val_images
-    return {folder / image["file_name"]: boxes[image["id"]] for image in images}
+    people, boxes = data.val().people, defaultdict(list)
+    for index in range(len(people)):  # not the json: MPII's is another
+        person = people.get_data_info(index)
+        left, top, right, bottom = person["bbox"][0].tolist()
+        box = [left, top, right - left, bottom - top]
+        boxes[Path(person["img_path"])].append((box, 1.0))
+    images = list(boxes)
+    return {images[i]: boxes[images[i]] for i in evenly_spaced(len(images), count)}
 
 
 if __name__ == "__main__":

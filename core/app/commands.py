@@ -104,15 +104,25 @@ def read_words(
     argv: Sequence[str],
     options: type = NoOptions,
 ) -> Words:
-    """The command line. Raises InputError for no RUN and for what is no run of this app."""
-    if not argv or argv[0].startswith("-"):
-        raise InputError("give the folder of a run, or of one of its checkpoints, first")
+    """The command line. Raises InputError for no RUN and for what is no run of this app.
+
+    Where the app keeps networks (`kept.py`), no RUN is the usual one of them.
+    """
+    named, argv = ("", argv) if not argv or argv[0].startswith("-") else (argv[0], argv[1:])
+    if not named:
+        named = _usual(network)
     refuse_old_names(config, argv)
-    run = reopen(argv[0], config, network, session)
-    parsed = _parse(description, run.config, options(), argv[1:])
-    said = frozenset(_dotted(word) for word in argv[1:] if word.startswith("--"))
+    run = reopen(named, config, network, session)
+    parsed = _parse(description, run.config, options(), argv)
+    said = frozenset(_dotted(word) for word in argv if word.startswith("--"))
     output = parsed.output or run.folder
     return Words(replace(run, config=parsed.config), parsed.options, output, said)
+
+
+def _usual(network: Any) -> str:
+    if kept := getattr(network, "KEPT", None):
+        return kept.default()
+    raise InputError("give the folder of a run, or of one of its checkpoints, first")
 
 
 def _dotted(word: str) -> str:

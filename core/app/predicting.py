@@ -6,7 +6,8 @@ Without files, N samples of the run's validation data are taken, evenly over it.
 RUN/predictions, or to --output: the files of each input under its own name, and predictions.json, a
 list of records with "input" (where it is from) and "output" (the name of its first file), then what
 the app knows. What cannot be read is named on stderr, the others go on, and the exit status is 2.
-No input is overwritten: that is said before anything is written. An app writes:
+No input is overwritten: that is said before anything is written. Where the app keeps networks
+(`kept.py`), RUN can be left out: `run_and_inputs` tells which words are what. An app writes:
 
     parser = prediction_parser(__doc__, "images or folders", count=12)
     words = parser.parse_intermixed_args()
@@ -29,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.app.kept import KeptNetworks
 from core.app.runs import TrainedRun
 from core.errors import InputError, first_line
 from core.files import distinct_name, write_json
@@ -64,14 +66,55 @@ class LeftOut:
             raise InputError(f"{len(self.sources)} of {total} {self.noun} could not be used")
 
 
-def prediction_parser(description: str, inputs: str, count: int) -> argparse.ArgumentParser:
-    """RUN, inputs (what they are, in words), --output and --count; an app adds its options."""
+def prediction_parser(
+    description: str, inputs: str, count: int, kept: KeptNetworks | None = None
+) -> argparse.ArgumentParser:
+    """RUN, inputs (what they are, in words), --output and --count; an app adds its options.
+
+    With ``kept`` RUN may be missing, and is the first of the inputs: see `run_and_inputs`.
+    """
     parser = argparse.ArgumentParser(description=description.split("\n")[0])
-    parser.add_argument("run", help="folder of a run, or of one of its checkpoints")
+    run = "folder of a run, or of one of its checkpoints"
+    if kept:
+        names = ", ".join(kept.names()) or "none here"
+        inputs = f"[RUN] ({run}, or a kept network: {names}; else {kept.usual}), then {inputs}"
+    else:
+        parser.add_argument("run", help=run)
     parser.add_argument("inputs", nargs="*", help=inputs)
     parser.add_argument("--output", type=Path, help=f"folder to write to (RUN/{RECORDS})")
     parser.add_argument("--count", type=_at_least_one, default=count, help="samples, if no inputs")
     return parser
+
+
+def run_and_inputs(words: Sequence[str], kept: KeptNetworks) -> tuple[str, list[str]]:
+    """Which run the words of a command name, and its inputs.
+
+    The first word is the run where it is a kept name, a run, or one of its checkpoints; what else
+    exists is an input, of the usual kept network. Raises InputError for a word that is neither,
+    and for a run that does not come first.
+    """
+    words = list(words)
+    if words and (words[0] in kept.names() or _is_run(words[0])):
+        run, *inputs = words
+    else:
+        if words and not Path(words[0]).exists():
+            names = f" ({', '.join(kept.names())})" if kept.names() else ""
+            raise InputError(
+                f"{words[0]} does not exist: give a run, a kept network{names} or nothing, then "
+                "files or folders"
+            )
+        run, inputs = kept.default(), words
+    if late := next((word for word in inputs if _is_run(word)), None):
+        raise InputError(f"{late} is a run: it comes before the inputs, and is named once")
+    return run, inputs
+
+
+def _is_run(word: str) -> bool:
+    """Whether this is the folder of a run, also of one without a checkpoint yet, or a checkpoint:
+    what no folder of inputs looks like."""
+    folder = Path(word)
+    files = ("config.yaml", "model.safetensors", "ema.safetensors")
+    return (folder / "checkpoints").is_dir() or any((folder / name).is_file() for name in files)
 
 
 def _at_least_one(word: str) -> int:

@@ -3,7 +3,8 @@
 A network that is opened again is a class with `describe()`, which the checkpoint keeps, and
 `from_description(info, source)`, which builds it with random weights. An app's `describe()` has the
 keys "app" (its folder's name), "model" (its BackboneConfig) and, where it has one, "backbone" (that
-one's `describe()`), then what only this app needs.
+one's `describe()`), then what only this app needs. An app may keep networks in its package, which
+open by a name as runs do (`kept.py`); of their training they have a card, and no settings.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from torch import nn
 
 from core.checkpoints import averaged_weights, find_checkpoint, read_info
-from core.config import load_config
+from core.config import build, load_config
 from core.training.checkpoint import load_weights
 from core.training.session import Session
 
@@ -29,24 +30,38 @@ class TrainedRun(Generic[Config]):
     config: Config
     network: nn.Module  # with its averaged weights where there are some, in evaluation mode
     checkpoint: Path
+    kept: str = ""  # the name of a network that is kept: no run, and the data is to be said
 
     @property
     def folder(self) -> Path:
-        """That of the run."""
+        """That of the run, for what is made of it; of a kept one a folder of its name in runs/."""
+        if self.kept:
+            return Path("runs", self.network.describe()["app"], "kept", self.kept)
         return self.checkpoint.parents[1]
 
 
 def reopen(
     path: str | Path, config: type[Config], network: Any, session: Session
 ) -> TrainedRun[Config]:
-    """The run of a folder, or of one of its checkpoints; of a run the best one.
+    """The run of a folder, or of one of its checkpoints; of a run the best one; or a kept network.
 
-    config: the dataclass of its config.yaml. network: the class. On the session's device. Raises
-    InputError where the path holds nothing of this app.
+    config: the dataclass of its config.yaml; of a kept network it is the default one, with the
+    network's own "model". network: the class. On the session's device. Raises InputError where the
+    path holds nothing of this app.
     """
-    checkpoint = find_checkpoint(path)
+    checkpoint = find_checkpoint(place_of(path, network))
+    if "about" in (info := read_info(checkpoint)):
+        opened = open_network(checkpoint, network).to(session.device)
+        settings = build(config, {"model": info["model"]}, f"{checkpoint}/config.json")
+        return TrainedRun(settings, opened, checkpoint, checkpoint.name)
     settings = load_config(config, checkpoint.parents[1] / "config.yaml")
     return TrainedRun(settings, open_network(checkpoint, network).to(session.device), checkpoint)
+
+
+def place_of(path: str | Path, network: Any) -> str | Path:
+    """The folder of a network that is kept by this name; every other path as it is."""
+    kept = getattr(network, "KEPT", None)
+    return kept.place(path) if kept else path
 
 
 def open_network(checkpoint: Path, network: Any) -> nn.Module:

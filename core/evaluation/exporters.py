@@ -87,7 +87,7 @@ def export_int8(
     with new_file(Path(path)) as draft:
         plain = draft.with_name("float.onnx")
         _write_backbone(backbone, plain)
-        _quantize(plain, draft)
+        quantize(plain, draft)
         cosines = agreement(
             pooled(backbone, images, batch_size), pooled(onnx_network(draft), images, batch_size)
         )
@@ -163,7 +163,12 @@ def write_onnx(
     program.save(path, external_data=_is_large(network))
 
 
-def _quantize(plain: Path, path: Path) -> None:
+def quantize(plain: Path, path: Path) -> None:
+    """An ONNX file with the weights of its matrix products in int8, a scale for each column.
+
+    What they multiply is rounded to 8 bits as it comes, one scale for a whole batch. Raises
+    InputError where there is no such product.
+    """
     onnx, quantization = import_onnx("onnx"), import_onnx("onnxruntime.quantization")
     options = {"per_channel": True, "weight_type": quantization.QuantType.QInt8}
     large = plain.with_name(plain.name + ".data").exists()

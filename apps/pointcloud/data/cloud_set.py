@@ -37,6 +37,7 @@ class CloudSet:
         cloud, _ = finite_cloud(self.load(index), self.names[index])
         center, radius = sphere_of(cloud.points, self.names[index])
         points = ((cloud.points.astype(np.float64) - center) / radius).astype(np.float32)
+        center = center if cloud.origin is None else center + cloud.origin
         return Cloud(points, _unit(cloud.normals), cloud.colours), center, radius
 
     def some(self, chosen: Sequence[int], source: str) -> CloudSet:

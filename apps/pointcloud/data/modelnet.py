@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from apps.pointcloud.data.cloud_set import SPLITS, CloudSet, take_split
-from apps.pointcloud.data.files import POINTS_KEYS
+from apps.pointcloud.data.formats.arrays import POINTS_KEYS
 from apps.pointcloud.data.shapenet import mesh_clouds
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
 from core.errors import InputError

@@ -5,8 +5,8 @@
 Open3D 0.20 is linked to libusb-1.0, for cameras that nothing here uses. The package libusb-package
 carries that library; loaded first, and for all to see, it is what the loader finds. X11, GL, EGL
 and IDN stay with the system: desktop machines and the full container images have them, slim images
-do not, and no package carries them. The app therefore needs Open3D for some file formats, Poisson
-resampling and its own data sets only; PLY, npz, txt and xyz are read and written without it.
+do not, and no package carries them. The app therefore needs Open3D for Poisson reconstruction, for
+turning normals alike and for its own data sets only; every file format is read without it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from core.errors import InputError
 
 WAY_OUT = (
     "pip install open3d-cpu libusb-package (on Debian and Ubuntu, slim images also lack "
-    "apt-get install libx11-6 libgl1 libegl1 libidn2-0), or convert the file to .ply, .npz or .xyz"
+    "apt-get install libx11-6 libgl1 libegl1 libidn2-0)"
 )
 
 

@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from apps.pointcloud.data.ply import COLOURS
+from apps.pointcloud.data.ply import columns_like, fill, property_lines
+from apps.pointcloud.geometry.cloud import Cloud
 from core.files import whole_file
 
 LINE = "element vertex "
@@ -17,27 +18,24 @@ WIDTH = 20  # digits of the count, and spaces of the comment that makes up for t
 
 
 class PlyStream:
-    """Vertices x, y, z and, if wanted, red, green, blue; `count` of them so far."""
+    """Vertices x, y, z and, as `like` has them, normals and colours; `count` of them so far.
 
-    def __init__(self, file: BinaryIO, colours: bool, comment: str):
+    In double precision where `like` has an origin, which is added to what comes.
+    """
+
+    def __init__(self, file: BinaryIO, like: Cloud, comment: str):
         self.file, self.count = file, 0
-        names = [(axis, "<f4") for axis in "xyz"] + [(name, "u1") for name in COLOURS * colours]
-        self.dtype = np.dtype(names)
-        kinds = {"<f4": "float", "u1": "uchar"}
+        self.dtype = columns_like(like)
         self.head = f"ply\nformat binary_little_endian 1.0\ncomment {comment}\n"
-        self.tail = "".join(f"property {kinds[k]} {n}\n" for n, k in names) + "end_header\n"
+        self.tail = "".join(f"{line}\n" for line in property_lines(self.dtype)) + "end_header\n"
         file.write(self._header())
 
-    def add(self, points: np.ndarray, colours: np.ndarray | None = None) -> None:
-        """Points (n, 3), colours (n, 3) in 0..1."""
-        rows = np.empty(len(points), self.dtype)
-        for i, axis in enumerate("xyz"):
-            rows[axis] = points[:, i]
-        if colours is not None:
-            for i, name in enumerate(COLOURS):
-                rows[name] = (np.clip(colours[:, i], 0, 1) * 255).round()
+    def add(self, cloud: Cloud) -> None:
+        """The points of a piece, of the same origin, normals and colours."""
+        rows = np.empty(len(cloud), self.dtype)
+        fill(rows, cloud)
         self.file.write(rows.tobytes())
-        self.count += len(points)
+        self.count += len(cloud)
 
     def _header(self) -> bytes:
         """As long for any count: a comment takes up what the number leaves."""
@@ -52,9 +50,9 @@ class PlyStream:
 
 
 @contextmanager
-def ply_stream(path: Path, colours: bool, comment: str) -> Iterator[PlyStream]:
+def ply_stream(path: Path, like: Cloud, comment: str) -> Iterator[PlyStream]:
     """A stream whose file appears at ``path`` when all went well."""
     with whole_file(path) as partial, open(partial, "wb") as file:
-        stream = PlyStream(file, colours, comment)
+        stream = PlyStream(file, like, comment)
         yield stream
         stream.close()

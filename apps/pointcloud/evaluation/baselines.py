@@ -22,6 +22,7 @@ PLANE_NEIGHBOURS = 8  # of a moving least squares plane
 NORMAL_NEIGHBOURS = 12  # of Poisson's normals
 SPREAD = 0.6  # of new points around old ones, in distances to the fourth neighbour
 VOXEL = 1.0  # edge of a voxel in median distances between neighbours
+CHUNK = 200_000  # points projected at a time
 DEPTH = 6  # of Poisson's octree
 REACH = 1.0  # of Poisson's surface from the points, in median distances to the fourth neighbour
 
@@ -38,12 +39,22 @@ def moving_least_squares(points: np.ndarray, count: int) -> np.ndarray:
     neighbourhood, then projected on the plane that fits its k neighbours, weighted by a Gaussian.
     """
     clean = without_outliers(points)
-    tree, rng = cKDTree(clean), stream(0)
-    k = min(PLANE_NEIGHBOURS, len(clean))
-    spread = _spread(clean, tree)
-    owner = np.resize(np.arange(len(clean)), count)
-    moved = clean[owner] + SPREAD * spread[owner, None] * rng.standard_normal((count, 3))
-    return project(moved, clean, tree, k).astype(np.float32)
+    return on_planes(clean, scattered(clean, count)).astype(np.float32)
+
+
+def scattered(points: np.ndarray, count: int) -> np.ndarray:
+    """`count` places (count, 3) float64: points (N, 3) moved at random within neighbourhoods."""
+    spread = _spread(points, cKDTree(points))
+    owner = np.resize(np.arange(len(points)), count)
+    return points[owner] + SPREAD * spread[owner, None] * stream(0).standard_normal((count, 3))
+
+
+def on_planes(clean: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Places (M, 3) projected on the local planes of points (N, 3), float64."""
+    tree, k = cKDTree(clean), min(PLANE_NEIGHBOURS, len(clean))
+    # neighbourhoods are 8 times as large as what they are of
+    parts = np.array_split(moved, max(1, -(-len(moved) // CHUNK)))
+    return np.concatenate([project(part, clean, tree, k) for part in parts])
 
 
 def without_outliers(points: np.ndarray) -> np.ndarray:
@@ -93,26 +104,35 @@ def poisson(points: np.ndarray, count: int) -> np.ndarray:
     from all points is cut off. Where Open3D finds no orientation or no surface it is the cleaned
     input. Raises InputError without Open3D.
     """
-    o3d, clean = open3d("Poisson resampling"), without_outliers(points)
+    clean = without_outliers(points)
+    vertices, faces = poisson_mesh(clean)
+    return (
+        sample_mesh(vertices, faces, count, stream(0))[0] if len(faces) else unchanged(clean, count)
+    )
+
+
+def poisson_mesh(clean: np.ndarray, depth: int = DEPTH) -> tuple[np.ndarray, np.ndarray]:
+    """The surface of points (N, 3) as vertices (V, 3) and triangles (F, 3); F = 0 where none is.
+
+    depth: of its octree, which has 2^depth cells a side. Raises InputError without Open3D.
+    """
+    o3d, none = open3d("Poisson reconstruction"), (np.zeros((0, 3)), np.zeros((0, 3), np.int64))
     if len(clean) < 16:
-        return unchanged(clean, count)
+        return none
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(clean))
     cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NORMAL_NEIGHBOURS))
     try:
         cloud.orient_normals_consistent_tangent_plane(NORMAL_NEIGHBOURS)
     except RuntimeError:  # of points in a plane, on a line or at one place
-        return unchanged(clean, count)
+        return none
     # One thread: with more the sums, and so the mesh, differ from run to run.
     mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(
-        cloud, depth=DEPTH, n_threads=1
+        cloud, depth=depth, n_threads=1
     )
     tree = cKDTree(clean)
     away = tree.query(np.asarray(mesh.vertices).reshape(-1, 3))[0]
     mesh.remove_vertices_by_mask(away > REACH * np.median(_spread(clean, tree)))
-    vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.triangles, np.int64)
-    if not len(faces):
-        return unchanged(clean, count)
-    return sample_mesh(vertices, faces, count, stream(0))[0]
+    return np.asarray(mesh.vertices).reshape(-1, 3), np.asarray(mesh.triangles, np.int64)
 
 
 BASELINES = {

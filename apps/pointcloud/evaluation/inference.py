@@ -3,8 +3,9 @@
 Legend: N points in, P points out, u the length in the cloud that is 1 to the network.
 
 u makes the cloud's points as far apart as those of the training inputs (`spacing`), so that noise,
-points and voxels have the proportions that were learnt, whatever the cloud's extent. What is then
-larger than a training shape goes through in tiles (`geometry/tiles.py`).
+points and voxels have the proportions that were learnt, whatever the cloud's extent. Parts that are
+much sparser or denser have a u of their own (`geometry/places.py`). What is then larger than a
+training shape goes through in tiles (`geometry/tiles.py`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from apps.pointcloud.geometry.cloud import sphere_of
+from apps.pointcloud.geometry.places import density_levels
 from apps.pointcloud.geometry.resample import resample_cloud
 from apps.pointcloud.geometry.segments import pack, unpack
-from apps.pointcloud.geometry.spacing import spacing_of
+from apps.pointcloud.geometry.spacing import local_spacing, spacing_of
 from apps.pointcloud.geometry.tiles import Normalization, Tiling, tile
 from apps.pointcloud.models.network import ReconNet
 from core.training.session import Session
@@ -27,6 +30,7 @@ Method = Callable[[np.ndarray, int], np.ndarray]  # (N, 3), count -> (count, 3),
 
 WHOLE = 1.3  # half the extent, in units, of a cloud that is not cut: a training shape with outliers
 BUDGET = 8_000  # input points of the tiles that go through the network at a time
+SURROUNDINGS = 4  # spacings around a part that is scaled on its own
 FEWEST = 8  # points of a tile; what is as lonely as fewer is noise
 
 
@@ -81,6 +85,43 @@ def reconstruct_cloud(
         report(batch[-1][0] + 1, len(tiling))
 
 
+def reconstruct_places(
+    session: Session,
+    network: ReconNet,
+    points: np.ndarray,
+    report: Callable[[int, int], None] = lambda done, of: None,
+    where: str = "the cloud",
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The same, each part scaled by its own spacing; raises InputError as `normalization_of`.
+
+    A part goes through with what lies around it, and of what comes out the points stay whose
+    nearest input point is of this part: each place belongs to one. Rows are the part's.
+    """
+    learnt, levels = float(network.spacing), density_levels(points)
+    if not learnt or levels.min() == levels.max():
+        normalization = normalization_of(points, network, where)
+        yield from reconstruct_cloud(session, network, points, normalization, report)
+        return
+    tree = cKDTree(points)
+    for level in np.unique(levels):
+        rows = _with_surroundings(points, levels == level)
+        center, _ = sphere_of(points[rows], where)
+        unit = local_spacing(points[levels == level], points) / learnt
+        pieces = reconstruct_cloud(
+            session, network, points[rows], Normalization(center, unit), report
+        )
+        for made, inner in pieces:
+            own = levels[tree.query(made, workers=-1)[1]] == level if len(made) else slice(0)
+            yield made[own], rows[inner]
+
+
+def _with_surroundings(points: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Rows (n,) of a part, `own` (N,), and of the points within a few of its spacings."""
+    reach = SURROUNDINGS * spacing_of(points[own])
+    distance = cKDTree(points[own]).query(points, distance_upper_bound=reach, workers=-1)[0]
+    return np.flatnonzero(np.isfinite(distance))
+
+
 def network_method(session: Session, network: ReconNet, scenes: bool = False) -> Method:
     """The network as a method for suites. Shapes come in its unit; scenes do not, and tiled."""
 
@@ -88,8 +129,7 @@ def network_method(session: Session, network: ReconNet, scenes: bool = False) ->
         return resample_cloud(reconstruct(session, network, [torch.from_numpy(points)])[0], count)
 
     def scene(points: np.ndarray, count: int) -> np.ndarray:
-        normalization = normalization_of(points, network)
-        pieces = reconstruct_cloud(session, network, points, normalization)
+        pieces = reconstruct_places(session, network, points)
         return resample_cloud(_tensor(np.concatenate([piece for piece, _ in pieces])), count)
 
     return scene if scenes else shape

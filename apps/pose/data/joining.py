@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from apps.pose.data.keypoints import KeypointSet, check_names, read_side_file
-from apps.pose.data.names import shared_name
+from apps.pose.data.names import SIGMAS, shared_name
 from core.errors import InputError
 
 
@@ -108,8 +108,8 @@ def join(sets: Mapping[str, KeypointSet]) -> KeypointSet:
     """The keypoints of all data sets: the first set's in its order, then what each other adds.
 
     ``sets`` by name. Spelling and half of the body are those of the first set that has the
-    keypoint; there are sigmas only where each has one in some set. Bones and pairs are those of
-    all.
+    keypoint; there are sigmas only where each has one in some set, or in SIGMAS. Bones and
+    pairs are those of all.
     """
     index: dict[str, int] = {}
     found: list[tuple[str, bool]] = []
@@ -131,11 +131,13 @@ def join(sets: Mapping[str, KeypointSet]) -> KeypointSet:
 
 
 def _sigmas(sets: Mapping[str, KeypointSet], names: Sequence[str]) -> tuple[float, ...] | None:
-    """Of each keypoint that of the first set that has one; None where none has for one of them."""
+    """Of each keypoint that of the first set that has one, else that of SIGMAS; None where a
+    keypoint has none. They are for duplicates and tracking; a set is measured by its own."""
     known: dict[str, float] = {}
     for keypoints in (one for one in sets.values() if one.sigmas):
         for name, sigma in zip(keypoints.names, keypoints.sigmas, strict=True):
             known.setdefault(shared_name(name), sigma)
+    known = {**SIGMAS, **known}
     sigmas = [known.get(shared_name(name)) for name in names]
     return None if None in sigmas else tuple(sigmas)
 

@@ -12,6 +12,10 @@ SYNONYMS = {  # what data sets call differently and label alike -> the name to j
     "top_of_head": "head_top",
     "headtop": "head_top",
 }
+SIGMAS = {  # of keypoints that COCO lacks and no set of ours measured: CrowdPose's evaluation code
+    "neck": 0.079,
+    "head_top": 0.079,
+}
 _SIDE_WORDS = (  # left_eye, eye_left, "Left Eye", lefteye | L_eye, eye.l | LEye
     re.compile(r"left|right", re.I),
     re.compile(r"(?<![a-z])[lr](?![a-z])", re.I),

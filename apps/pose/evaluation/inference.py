@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,9 +18,13 @@ from apps.pose.evaluation.metrics import coco_results
 from apps.pose.models.decoding import create_decoder, to_image
 from apps.pose.models.flip_test import flip_average
 from apps.pose.models.network import PoseNet
+from core.errors import InputError
 from core.evaluation.collect import collect
+from core.evaluation.exporters import import_onnx
+from core.sizes import times
 from core.training.session import Session
 
+Predictor = Callable[[dict], tuple[Tensor, Tensor]]  # of a batch: points (B, K, 2), scores (B, K)
 _FROM_BATCH = ("image_id", "annotation", "box_score", "center", "scale")
 
 
@@ -37,7 +43,7 @@ class People:
 
 def predictor(
     network: nn.Module, model: ModelConfig, keypoints: KeypointSet, flip_test: bool
-) -> Callable[[dict], tuple[Tensor, Tensor]]:
+) -> Predictor:
     """batch with image, center, scale -> keypoints (B, K, 2) in image pixels, scores (B, K).
 
     Both float32, on the batch's device.
@@ -55,6 +61,37 @@ def predictor(
         return to_image(points, batch["center"], batch["scale"], model.image_size), scores
 
     return predict
+
+
+def exported_predictor(path: str | Path, model: ModelConfig) -> Predictor:
+    """The same of an ONNX file that `export.py` wrote, by onnxruntime on the CPU.
+
+    ``model`` is the network's that it was made of. Raises InputError for another file.
+    """
+    session = import_onnx("onnxruntime").InferenceSession(
+        _existing(path), providers=["CPUExecutionProvider"]
+    )
+    about = session.get_modelmeta().custom_metadata_map
+    size = json.loads(about.get("image_size", "null"))
+    if [one.name for one in session.get_inputs()] != ["crops"] or size != [*model.image_size]:
+        raise InputError(
+            f"{path} is not what export.py writes of this network, for crops of "
+            f"{times(model.image_size)}: export it, in the layout crops"
+        )
+
+    def predict(batch: dict) -> tuple[Tensor, Tensor]:
+        crops = batch["image"].permute(0, 2, 3, 1).cpu().numpy()  # (B, H, W, 3)
+        outputs = session.run(["keypoints", "scores"], {"crops": crops})
+        points, scores = (torch.from_numpy(v).to(batch["center"].device) for v in outputs)
+        return to_image(points, batch["center"], batch["scale"], model.image_size), scores
+
+    return predict
+
+
+def _existing(path: str | Path) -> str:
+    if not Path(path).is_file():
+        raise InputError(f"{path} does not exist: give an ONNX file of export.py")
+    return str(path)
 
 
 def numpy_predictor(
@@ -77,13 +114,15 @@ def predict_people(
     dataset: PoseDataset,
     config: EvalConfig,
     files: DataConfig,
+    predict: Predictor | None = None,
 ) -> People:
     """Every person of the data set once, on every process. Bad images are left out and named.
 
     Of the network's keypoints, those that the data set has, in its order.
     files: says how many of these there may be, and how many processes load images.
+    predict: in place of the network, such as `exported_predictor` gives.
     """
-    predict = predictor(network, dataset.model, dataset.network, config.flip_test)
+    predict = predict or predictor(network, dataset.model, dataset.network, config.flip_test)
     places = list(dataset.shared.places)
 
     def predict_batch(batch: dict) -> dict[str, Tensor]:

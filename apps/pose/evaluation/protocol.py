@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from torch import nn
 
@@ -10,12 +12,15 @@ from apps.pose.data.annotations import ground_truth
 from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.sets import PoseSets
 from apps.pose.data.source import PoseData
-from apps.pose.evaluation.inference import People, predict_people, to_results
+from apps.pose.evaluation.inference import People, Predictor, predict_people, to_results
 from apps.pose.evaluation.metrics import by_crowding, coco_ap, complete_people, crowd_ap
 from apps.pose.evaluation.pck import PARTS, TORSO, box_size, find_parts, pck, pckh, torso_length
 from apps.pose.evaluation.report import coco_report, pck_report
 from core.tables import Table
 from core.training.session import Session
+
+# What a set is measured by first; AP of some of its people, for example, is no such metric
+MAIN = ("AP", "PCK@0.2 torso", "PCK@0.2 box", "PCKh@0.5")
 
 
 def evaluate_sets(
@@ -24,11 +29,13 @@ def evaluate_sets(
     data: PoseSets,
     datasets: dict[str, PoseDataset],
     config: EvalConfig,
+    predict: Predictor | None = None,
 ) -> dict[str, float]:
     """`evaluate` on each set by its own protocol; all processes call it."""
     metrics = {}
     for name, dataset in datasets.items():
-        metrics |= of_set(name, evaluate(session, network, data.sets[name], dataset, config))
+        figures = evaluate(session, network, data.sets[name], dataset, config, predict)
+        metrics |= of_set(name, figures)
     return metrics
 
 
@@ -44,10 +51,18 @@ def check_sets(data: PoseSets) -> None:
 
 
 def evaluate(
-    session: Session, network: nn.Module, data: PoseData, dataset: PoseDataset, config: EvalConfig
+    session: Session,
+    network: nn.Module,
+    data: PoseData,
+    dataset: PoseDataset,
+    config: EvalConfig,
+    predict: Predictor | None = None,
 ) -> dict[str, float]:
-    """Metrics of the network on ``dataset``, people of ``data``; all processes call it."""
-    people = predict_people(session, network, dataset, config, data.files)
+    """Metrics of the network on ``dataset``, people of ``data``; all processes call it.
+
+    predict: what is measured in place of the network, see `predict_people`.
+    """
+    people = predict_people(session, network, dataset, config, data.files, predict)
     return compute_metrics(data, people, to_results(people, dataset))
 
 
@@ -66,9 +81,18 @@ def compute_metrics(data: PoseData, people: People, results: list[dict]) -> dict
     if sigmas:
         # nobody in AIC has a segment, whose area COCO's similarity takes
         return coco_ap(data.truth, results, sigmas, use_area=format != "aic")
+    return pck_metrics(data, people)
+
+
+def pck_metrics(data: PoseData, people: People, columns: Sequence[int] = ()) -> dict[str, float]:
+    """PCK at 0.2 of the torso (where the keypoints have one) and of the box.
+
+    columns: of the set's keypoints those to count; none: all.
+    """
     truth, references = _pck_references(data, people)
+    columns = list(columns or range(truth.shape[1]))
     return {
-        f"PCK@0.2 {name}": pck(people.keypoints, truth, reference)["pck"]
+        f"PCK@0.2 {name}": pck(people.keypoints[:, columns], truth[:, columns], reference)["pck"]
         for name, reference in references.items()
     }
 

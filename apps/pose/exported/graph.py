@@ -13,6 +13,7 @@ from core.errors import InputError
 # how many bins it counts to a pixel
 RTMLIB_MEAN, RTMLIB_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 RTMLIB_SPLIT = 2.0
+SPLITS = (1.0, 2.0)  # of a head that these bins can be made of
 
 
 class PoseGraph(nn.Module):
@@ -38,18 +39,20 @@ class RtmlibGraph(nn.Module):
     undone here as it was done) -> (B, K, 2 W) and (B, K, 2 H): of each axis the probabilities of
     its bins, in heights of a perfect prediction's peak, which a higher peak is scaled to. rtmlib
     takes the largest bin, and for the score the mean of both axes' peaks; ours is the smaller one.
-    Raises InputError for a network that has no such axes.
+    Between the bins of a head that has one per pixel the mean of both is put. Raises InputError for
+    a network that has no such axes.
     """
 
     def __init__(self, network: PoseNet):
         super().__init__()
         config = network.config
-        if config.head != "simcc" or config.simcc_split != RTMLIB_SPLIT:
+        if config.head != "simcc" or config.simcc_split not in SPLITS:
             raise InputError(
-                f"rtmlib takes a SimCC head of {RTMLIB_SPLIT:g} bins per pixel: this run has "
+                f"rtmlib takes a SimCC head of 1 or {RTMLIB_SPLIT:g} bins per pixel: this run has "
                 f"model.head {config.head}, model.simcc_split {config.simcc_split:g}"
             )
         self.network, self.perfect = network.eval(), create_decoder(config).perfect
+        self.finer = config.simcc_split != RTMLIB_SPLIT
         for name, value in (("mean", RTMLIB_MEAN), ("std", RTMLIB_STD)):
             self.register_buffer(name, torch.tensor(value).view(3, 1, 1), persistent=False)
 
@@ -57,4 +60,11 @@ class RtmlibGraph(nn.Module):
         pixels = (images * self.std + self.mean).flip(1)  # (B, 3, H, W) RGB, 0 to 255
         outputs = self.network(pixels)
         x, y = (outputs[axis].float().softmax(-1) / self.perfect for axis in ("x", "y"))
+        x, y = (_doubled(axis) if self.finer else axis for axis in (x, y))
         return tuple(axis / axis.amax(-1, keepdim=True).clamp_min(1.0) for axis in (x, y))
+
+
+def _doubled(axis: Tensor) -> Tensor:
+    """(..., n) -> (..., 2 n): bin i at 2 i, the mean of bins i and i + 1 behind it."""
+    following = torch.cat([axis[..., 1:], axis[..., -1:]], -1)
+    return torch.stack([axis, (axis + following) / 2], -1).flatten(-2)

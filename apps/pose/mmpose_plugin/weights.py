@@ -12,7 +12,7 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from apps.pose.models.network import PoseNet
-from core.app.runs import open_network
+from core.app.runs import open_network, place_of
 from core.checkpoints import find_checkpoint
 from core.errors import InputError
 from core.files import whole_file
@@ -53,7 +53,7 @@ def load_run(model: nn.Module, run: str | Path) -> PoseNet:
     MLPPoseHead, or mmpose's HeatmapHead or SimCCHead (one map a keypoint, no mixer over them). The
     codec is the config's affair. Returns the run's network. Raises InputError where parts differ.
     """
-    checkpoint = find_checkpoint(run)
+    checkpoint = find_checkpoint(place_of(run, PoseNet))
     network = open_network(checkpoint, PoseNet)
     _check(model, network, checkpoint)
     load_strictly(model, mmpose_state(network, stock=not hasattr(model.head, "net")), checkpoint)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ from apps.pose.data.keypoints import KeypointSet
 from apps.pose.models.levels import level_maps, level_shapes
 from apps.pose.models.mlp_pose import KeypointMixer, MLPPoseNeck, patch_of
 from core import InputError, create_backbone
+from core.app.kept import KeptNetworks
+from core.app.runs import place_of
 from core.config import build, to_plain
 from core.models.building import backbone_from_description
 
@@ -104,6 +107,8 @@ class PoseNet(nn.Module):
     evaluation mode, so that its BatchNorms keep their statistics.
     """
 
+    KEPT: ClassVar = KeptNetworks(Path(__file__).parents[1] / "weights", "people")
+
     def __init__(
         self, config: ModelConfig, keypoints: KeypointSet, backbone: nn.Module | None = None
     ):
@@ -161,7 +166,8 @@ def _backbone(config: ModelConfig) -> nn.Module:
         options = {}
     if config.backbone.startswith("timm:hrnet"):
         options = {"head": ""}  # its four branches and nothing behind them, as for pose
-    return create_backbone(config.backbone, config.image_size, config.weights or None, **options)
+    weights = place_of(config.weights, PoseNet) or None
+    return create_backbone(config.backbone, config.image_size, weights, **options)
 
 
 def _freeze(backbone: nn.Module, names: list[str] | None) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.data.names import shared_name
 from apps.pose.models.network import PoseNet
+from core.app.runs import place_of
 from core.checkpoints import averaged_weights, find_checkpoint, read_info
 from core.config import build
 from core.errors import InputError
@@ -21,15 +22,17 @@ KEYPOINT_LAYERS = ("to_keypoints", "to_heatmap")  # of the heads: their outputs 
 
 
 def start_from(network: PoseNet, weights: str, report: Callable[[str], None] = print) -> None:
-    """Take neck and head over from a run of this app, as far as they fit, and ``report`` what.
+    """Take neck and head over from a run of this app, or a kept network, as far as they fit, and
+    ``report`` what.
 
     ``weights`` is `ModelConfig.weights`, from which the backbone has been loaded; where it is
     anything but such a run, nothing happens. A part of neck or head is taken if all its tensors
     have the same shapes; of the layer that makes the keypoints' maps, each keypoint that the run
     has too, by its name or a synonym (`shared_name`).
     """
-    folder = bool(weights) and not is_kept(weights) and Path(weights).is_dir()
-    checkpoint = find_checkpoint(weights) if folder else None
+    place = place_of(weights, PoseNet)
+    folder = bool(weights) and not is_kept(weights) and Path(place).is_dir()
+    checkpoint = find_checkpoint(place) if folder else None
     info = read_info(checkpoint) if checkpoint else {}
     if info.get("app") != "pose":
         return

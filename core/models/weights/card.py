@@ -60,7 +60,9 @@ def record_of(checkpoint: Path) -> Path:
     return checkpoint.parent.parent / "config.yaml"
 
 
-def front_matter(backbone: nn.Module, license: str = "apache-2.0") -> str:
+def front_matter(
+    backbone: nn.Module, license: str = "apache-2.0", task: str = "image-feature-extraction"
+) -> str:
     """What the Hub reads of a card. A model of timm has timm's license."""
     kind = type(backbone).__name__
     tags = {"Mixer": ["mlp-mixer"], "TimmBackbone": ["timm"]}.get(kind, [kind.lower()])
@@ -68,7 +70,7 @@ def front_matter(backbone: nn.Module, license: str = "apache-2.0") -> str:
     fields = {
         "library_name": "mixer-apps",
         "license": timm.get("license", license),
-        "pipeline_tag": "image-feature-extraction",
+        "pipeline_tag": task,
         "tags": [*tags, "backbone", "pytorch"],
     }
     return f"---\n{_dump(fields)}---"

@@ -55,12 +55,12 @@ def kept_card(name: str, network: Mixer, about: About, head: Head | None, checkp
     parts += [_what(network, classes), "## Use", *_use(name, network, classes)]
     parts += ["## Image sizes", _sizes(network, about)]
     parts += ["## Data", about.trained_on, f"Terms: {about.terms}"]
-    parts += ["## Not for", _limits(network, about), "## Precision", _precision(about)]
+    parts += ["## Not for", _limits(network, about), "## Precision", precision(about)]
     if (record := record_of(checkpoint)).is_file():
         parts += training(network, checkpoint, record)
         parts.append("Measured before the weights were rounded.")
     if about.evaluations:
-        parts += ["## Evaluations", *_evaluations(about)]
+        parts += ["## Evaluations", *evaluation_tables(about)]
     return without_folders(chapters(parts))
 
 
@@ -101,14 +101,16 @@ def _limits(network: Mixer, about: About) -> str:
     return "\n".join(f"- {limit}" for limit in (*about.limits, beyond))
 
 
-def _precision(about: About) -> str:
+def precision(about: About, outputs: str = "feature") -> str:
+    """What is stored, and what its rounding changes; outputs: what one of them is called."""
     return (
-        f"Stored in {about.precision} and computed in float32. On noise, no feature differs from "
-        f"that of the unrounded weights by more than {about.rounding:.2g} of the largest feature."
+        f"Stored in {about.precision} and computed in float32. On noise, no {outputs} "
+        f"differs from that of the unrounded weights by more than {about.rounding:.2g} of the "
+        f"largest {outputs}."
     )
 
 
-def _evaluations(about: About) -> list[str]:
+def evaluation_tables(about: About) -> list[str]:
     """A table for each file."""
     return [
         Table(title, ["figure", "value"], list(values.items()), form="{:.6g}").markdown()

@@ -41,9 +41,10 @@ class About:
     evaluations: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by file
 
 
-def kept_names() -> list[str]:
-    """The names of what is kept, in the order of the alphabet."""
-    folders = FOLDER.iterdir() if FOLDER.is_dir() else ()
+def kept_names(folder: Path | None = None) -> list[str]:
+    """The names of what is kept (in another folder: an app's), in the order of the alphabet."""
+    folder = folder or FOLDER
+    folders = folder.iterdir() if folder.is_dir() else ()
     return sorted(f.name for f in folders if f.name[0] != "." and (f / "config.json").is_file())
 
 

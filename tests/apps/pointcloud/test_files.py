@@ -13,7 +13,7 @@ from apps.pointcloud.data.files import find_clouds, read_cloud, read_mesh, write
 from apps.pointcloud.data.open3d_compat import has_open3d, open3d
 from apps.pointcloud.data.ply import read_ply, write_ply
 from apps.pointcloud.data.plystream import ply_stream
-from apps.pointcloud.geometry.cloud import Cloud, finite_cloud, make_cloud, size_warning, sphere_of
+from apps.pointcloud.geometry.cloud import Cloud, finite_cloud, make_cloud, sphere_of
 from core.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -59,8 +59,8 @@ def test_colours_a_little_outside_their_range_are_cut_and_not_wrapped(tmp_path, 
     colours = np.array([[-0.01, 0.5, 1.004], [0, 1, 3]], np.float32)
     cloud = make_cloud(np.eye(3)[:2], None, colours)
     if grown:
-        with ply_stream(tmp_path / "a.ply", True, "x") as stream:
-            stream.add(cloud.points, cloud.colours)
+        with ply_stream(tmp_path / "a.ply", cloud, "x") as stream:
+            stream.add(cloud)
     else:
         write_ply(tmp_path / "a.ply", cloud)
     bytes_ = read_ply(tmp_path / "a.ply")[0].colours * 255
@@ -193,7 +193,7 @@ def test_columns_of_text(tmp_path):
 def test_text_that_is_no_cloud(tmp_path):
     for text, words in [
         ("1 2 3\n4 5\n", "not rows of numbers"),
-        ("1 2\n3 4\n", r"\(2, 2\) numbers"),
+        ("1 2\n3 4\n", "no row of three numbers"),
         ("1 2 3\na b c\n", "not rows of numbers"),
         ("x y z\n", "empty"),
     ]:
@@ -208,7 +208,7 @@ def test_arrays(tmp_path):
     np.save(tmp_path / "b.npy", np.c_[POINTS, COLOURS])
     assert same(read_cloud(tmp_path / "b.npy"), POINTS, None, COLOURS, 1e-6)
     np.savez(tmp_path / "c.npz", points=POINTS[None])
-    np.savez(tmp_path / "d.npz", weights=POINTS)
+    np.savez(tmp_path / "d.npz", weights=POINTS, more=POINTS)
     (tmp_path / "e.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:200])
     for name, words in [
         ("c", "a data set"),
@@ -248,7 +248,7 @@ def test_off_and_its_quirks(tmp_path):
             read_mesh(tmp_path / "a.off")
 
 
-# by Open3D
+# beside Open3D
 
 
 @needs_open3d
@@ -264,7 +264,6 @@ def test_meshes_by_open3d(tmp_path, kind):
     assert np.allclose(vertices[faces], wanted, atol=1e-5)
 
 
-@needs_open3d
 def test_obj_of_quads_and_triangles_is_read_whole(tmp_path):
     text = "".join(f"v {x:g} {y:g} {z:g}\n" for x, y, z in CUBE)
     text += "".join(f"f {' '.join(str(i + 1) for i in quad)}\n" for quad in QUADS[:5])
@@ -273,7 +272,7 @@ def test_obj_of_quads_and_triangles_is_read_whole(tmp_path):
     vertices, faces = read_mesh(tmp_path / "a.obj")
     assert (len(vertices), len(faces)) == (8, 12)
     (tmp_path / "b.obj").write_text("hello")
-    with pytest.raises(InputError, match=r"b\.obj: Open3D cannot read it"):
+    with pytest.raises(InputError, match=r"b\.obj: no vertices"):
         read_mesh(tmp_path / "b.obj")
 
 
@@ -318,18 +317,18 @@ cloud = read_cloud(sys.argv[1])
 write_cloud(sys.argv[2], cloud)
 moved = baselines.moving_least_squares(cloud.points, 50)
 assert moved.shape == (50, 3) and render.render(moved, size=32).shape == (32, 32, 3)
-for call in (lambda: read_cloud(sys.argv[3]), lambda: baselines.poisson(cloud.points, 50)):
-    try:
-        call()
-    except InputError as error:
-        assert "needs Open3D" in str(error) and "pip install" in str(error), error
-    else:
-        raise AssertionError("no error")
+assert len(read_cloud(sys.argv[3])) == 1
+try:
+    baselines.poisson(cloud.points, 50)
+except InputError as error:
+    assert "needs Open3D" in str(error) and "pip install" in str(error), error
+else:
+    raise AssertionError("no error")
 print("works")
 """
 
 
-def test_all_but_formats_works_without_open3d(tmp_path):
+def test_all_but_poisson_works_without_open3d(tmp_path):
     write_ply(tmp_path / "a.ply", Cloud(POINTS))
     (tmp_path / "a.obj").write_text("v 0 0 0\n")
     paths = [str(tmp_path / name) for name in ("a.ply", "b.ply", "a.obj")]
@@ -393,14 +392,6 @@ def test_clouds_without_a_size():
             sphere_of(points)
     center, radius = sphere_of(np.array([[1, 0, 0], [3, 0, 0]], np.float32))
     assert (center.tolist(), radius) == ([2, 0, 0], 1)
-
-
-def test_millimetres_are_suspected(tmp_path):
-    assert size_warning(POINTS * 10, "scan") is None
-    told = []
-    read_cloud(write_ply(tmp_path / "a.ply", Cloud(POINTS * 3000)), told.append)
-    assert len(told) == 1
-    assert "millimetres?" in told[0]
 
 
 def test_shapes_that_do_not_fit():

@@ -18,6 +18,7 @@ from torch.utils.data import default_collate
 pytest.importorskip("mmpose")
 
 from apps.pose.config import AugmentConfig, ModelConfig
+from apps.pose.data import augment as augmenting
 from apps.pose.data import dataset as pose_data
 from apps.pose.data import mmpose_compat
 from apps.pose.data.annotations import ground_truth
@@ -272,6 +273,7 @@ def shape_of(points):
         ("rotation", 30.0, {"angle"}),
         ("scale", (0.8, 1.25), {"length"}),
         ("shift", 0.1, {"place"}),
+        ("turn", 1.0, {"angle"}),
     ],
 )
 def test_each_augmentation_does_what_it_is_called(people, setting, value, moves):
@@ -289,6 +291,65 @@ def test_each_augmentation_does_what_it_is_called(people, setting, value, moves)
     assert moves <= {name for name, changed in changes.items() if changed}
     for name in {"length", "angle"} - moves:
         assert not changes[name], name
+
+
+def test_a_share_is_turned_by_any_angle(people):
+    """All angles are as likely; the others keep theirs."""
+    before = shape_of(augmented_points(people[0]))[1]
+    turned = np.degrees(shape_of(augmented_points(people[0], turn=0.5))[1] - before)
+    angles = (np.nanmedian(turned, 1) + 180) % 360 - 180  # (40,)
+    assert 10 < (np.abs(angles) > 1).sum() < 30
+    assert angles.min() < -90
+    assert angles.max() > 90
+
+
+def test_colours_change_as_told():
+    image = np.random.default_rng(0).integers(60, 180, (8, 6, 3), dtype=np.uint8)
+    grey = image @ augmenting.LUMA
+
+    def near(values, expected):
+        np.testing.assert_allclose(values, expected, atol=1.01)
+
+    near(augmenting.recolour(image, 1.0, 1.0, 1.0), image)
+    near(augmenting.recolour(image, 1.2, 1.0, 1.0), 1.2 * image)
+    near(augmenting.recolour(image, 1.0, 0.5, 1.0), (image + grey.mean()) / 2)
+    near(augmenting.recolour(image, 1.0, 1.0, 0.0), np.repeat(grey[..., None], 3, 2))
+    assert augmenting.recolour(image, 9.0, 1.0, 1.0).max() == 255
+
+
+def test_a_part_is_hidden_and_the_rest_is_as_it_was():
+    image, hidden = np.full((80, 60, 3), 7, np.uint8), []
+    for seed in range(60):
+        seed_everything(seed)
+        changed = (augmenting.Hide(0.5)({"img": image})["img"] != image).any(2)
+        hidden.append(changed.mean())
+        rows, columns = changed.any(1), changed.any(0)
+        assert (changed == np.outer(rows, columns)).all(), "a rectangle"
+        assert (rows.sum() <= 41) & (columns.sum() <= 31)
+    assert 15 < np.count_nonzero(hidden) < 45
+    assert image.max() == 7, "the person's own picture stays"
+
+
+def test_pixels_change_and_targets_do_not(people):
+    items = []
+    for changes in ({}, {"colour": 0.5, "occlusion": 1.0}):
+        augment = AugmentConfig(**{**STILL, **changes})
+        seed_everything(3)
+        items.append(dataset(people[0], augment=augment, train=True)[0])
+    plain, other = items
+    assert torch.equal(plain["target_x"], other["target_x"])
+    assert torch.equal(plain["weight"], other["weight"])
+    assert (plain["image"] != other["image"]).float().mean() > 0.3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"turn": 1.5}, {"colour": -0.1}, {"occlusion": 2}, {"scale": (1.2, 0.8)}, {"rotation": -1}],
+)
+def test_wrong_settings_are_named(people, wrong):
+    (name,) = wrong
+    with pytest.raises(InputError, match=rf"augment\.{name} is .*(choose|two factors)"):
+        dataset(people[0], augment=AugmentConfig(**wrong), train=True)
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.7])

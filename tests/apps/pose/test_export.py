@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from apps.pose import eval as pose_eval
 from apps.pose import export as pose_export
 from apps.pose.config import ModelConfig
 from apps.pose.data.codec import heatmap_size
@@ -22,6 +24,7 @@ from apps.pose.data.keypoints import KeypointSet
 from apps.pose.evaluation.inference import predictor
 from apps.pose.exported.graph import PoseGraph
 from apps.pose.models.decoding import HeatmapDecoder, SimCCDecoder
+from apps.pose.people import make_people
 from core.errors import InputError
 from tests.apps.pose.oracle import mmpose_decode
 from tests.apps.pose.toys import COCO, HEATMAP, SIMCC, make_run, network
@@ -197,7 +200,9 @@ class Spots(nn.Module):
             size = heatmap_size(self.config)
             return {"heatmap": nn.functional.interpolate(blurred, size, **corners)}
         x, y = spots.amax(2), spots.amax(3)
-        larger = nn.Upsample(scale_factor=2, mode="linear", align_corners=False)
+        larger = nn.Upsample(
+            scale_factor=self.config.simcc_split, mode="linear", align_corners=False
+        )
         return {"x": 30 * larger(x), "y": 30 * larger(y)}
 
 
@@ -237,10 +242,12 @@ def test_from_image_to_keypoints_like_torch(spots):
     assert people(spotted(), [])[0].shape == (0, 3, 2)
 
 
-def test_the_layout_of_rtmlib(tmp_path):
+@pytest.mark.parametrize("split", [1.0, 2.0])
+def test_the_layout_of_rtmlib(tmp_path, split):
     """The colours, the normalisation and the largest bins as rtmlib 0.0.16 has them."""
     onnxruntime = pytest.importorskip("onnxruntime", reason="'.[export]' is not installed")
-    net, path, box = Spots(SIMCC), tmp_path / "rtm.onnx", np.array([[30, 20, 70, 90]])
+    net = Spots(replace(SIMCC, simcc_split=split))
+    path, box = tmp_path / "rtm.onnx", np.array([[30, 20, 70, 90]])
     assert pose_export.export_rtmlib(net, path)["scores"] < 1e-4
     center, scale = (value[0] for value in onnx_runner().center_scale(box, (H, W), 1.25))
     bgr = onnx_runner().crop(spotted(), center, scale, (H, W), udp=False)[..., ::-1]
@@ -252,8 +259,56 @@ def test_the_layout_of_rtmlib(tmp_path):
     points = places / (W, H) * scale + center - scale / 2
     assert np.abs(points - SPOTS).max() < 2
     assert 0 < x.max() <= 1
+    other = network(replace(SIMCC, simcc_split=4.0))
+    with pytest.raises(InputError, match=r"rtmlib takes .* model.simcc_split 4"):
+        pose_export.export_rtmlib(other, tmp_path / "other.onnx")
     with pytest.raises(InputError, match=r"rtmlib takes a SimCC head .* model.head heatmap"):
         pose_export.export_rtmlib(network(HEATMAP), tmp_path / "other.onnx")
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """A run that was trained on six drawn people, and the words that name them."""
+    pytest.importorskip("onnxruntime", reason="'.[export]' is not installed")
+    data = make_people(tmp_path / "data", 2, 6, seed=5, workers=1)
+    return make_run(tmp_path / "run", network()), f"people={data}"
+
+
+def test_int8_is_measured_before_it_is_kept(measured, command, tmp_path, monkeypatch):
+    run, people = measured
+    done = command(pose_export.main, run, "--int8", "--sets", people)
+    assert done.returncode == 0, done.output
+    assert re.search(r"people AP +0\.\d+ +0\.\d+ +[+-]\d", done.output)
+    small, large = run / "pose.int8.onnx", tmp_path / "pose.onnx"
+    assert sorted(run.glob("*.onnx*")) == [small]
+    pose_export.export_pose(network(), large)
+    assert b"MatMulInteger" in small.read_bytes()
+    monkeypatch.setattr(pose_export, "_measured", lambda *_: {"AP": (0.5, 0.48), "APM": (1, 0)})
+    words = [run, "--int8", "--sets", people, "--output", tmp_path / "other.onnx"]
+    done = command(pose_export.main, *words)
+    assert done.returncode == 2
+    assert "other.onnx is not kept: in int8 AP is 0.4800 and not 0.5000" in done.output
+    assert not (tmp_path / "other.onnx").exists()
+    assert command(pose_export.main, *words, "--max-loss", 3).returncode == 0
+    assert "leave --layout out" in command(pose_export.main, *words, "--layout", "rtmlib").output
+
+
+def test_an_exported_file_is_evaluated_beside_its_network(measured, command, tmp_path):
+    run, people = measured
+    pose_export.export_pose(network(), tmp_path / "pose.onnx")
+    words = [run, "--data.sets", people, "--onnx", tmp_path / "pose.onnx"]
+    done = command(pose_eval.main, *words)
+    assert done.returncode == 0, done.output
+    record = json.loads((run / "eval.json").read_text())
+    assert record["onnx"].keys() == record["figures"].keys()
+    assert record["onnx"] == pytest.approx(record["figures"], abs=0.02)
+    assert "leave --flip-test out" in command(pose_eval.main, *words, "--flip-test").output
+    other = network(replace(SIMCC, image_size=(32, 32)))
+    pose_export.export_pose(other, tmp_path / "other.onnx")
+    done = command(pose_eval.main, *words[:-1], tmp_path / "other.onnx")
+    assert "other.onnx is not what export.py writes of this network" in done.output
+    done = command(pose_eval.main, *words[:-1], tmp_path / "none.onnx")
+    assert "none.onnx does not exist" in done.output
 
 
 ALONE = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from scipy.io import savemat
 
 pytest.importorskip("mmpose")
 
+from apps.pose import predict as pose_predict
 from apps.pose.config import AugmentConfig, DataConfig, ModelConfig, PoseConfig
+from apps.pose.data.dataset import crop_box
 from apps.pose.data.formats import keypoint_set
 from apps.pose.data.joining import join
 from apps.pose.data.keypoints import COCO_NAMES, COCO_SIGMAS, KeypointSet
@@ -22,8 +25,10 @@ from apps.pose.evaluation.inference import People
 from apps.pose.evaluation.metrics import coco_ap, coco_results, crowd_ap
 from apps.pose.evaluation.pck import PARTS, pckh
 from apps.pose.evaluation.protocol import compute_metrics, report_tables
+from core.config import save_config
 from core.errors import InputError
 from core.training.session import Session
+from tests.apps.pose.toys import SIMCC, make_run, network
 
 MODEL = ModelConfig("mixer_c16_l1_p16", (64, 48), sigma=3.0)
 STILL = AugmentConfig(flip=0, half_body=0, scale=(1, 1), rotation=0, shift=0)
@@ -218,6 +223,24 @@ def test_mpii_people(mpii):
     expected = np.array(records[2]["joints"]) - 1
     np.testing.assert_allclose(person["keypoints"][0], expected, atol=1e-4)
     assert person["keypoints_visible"][0].tolist() == records[2]["joints_vis"]
+
+
+def test_mpii_people_are_predicted_without_inputs(mpii, tmp_path, command):
+    """Their json has no annotations of COCO's kind; the boxes are those of the crops."""
+    data, *_ = mpii
+    run = make_run(tmp_path / "run", network(keypoints=data.keypoints))
+    save_config(replace(data.config, model=SIMCC), run / "config.yaml")
+    done = command(pose_predict.main, run, "--count", 3)
+    assert done.returncode == 0, done.output
+    assert "people: annotated boxes" in done.output
+    records = json.loads((run / "predictions" / "predictions.json").read_text())
+    assert [Path(record["input"]).name for record in records] == ["005.jpg", "025.jpg", "045.jpg"]
+    boxes = pose_predict.annotated_people(data.config, Session(), 5)
+    crop = crop_box(
+        np.zeros((260, 300, 3), np.uint8), boxes[tmp_path / "images/025.jpg"][0][0], MODEL
+    )
+    for name in ("center", "scale"):
+        np.testing.assert_allclose(crop[name], data.val()[2][name], atol=1e-3)
 
 
 def test_mpii_training_items(mpii):

@@ -17,6 +17,7 @@ pytest.importorskip("mmpose")
 from apps.pose import eval as pose_eval
 from apps.pose import predict as pose_predict
 from apps.pose.config import AugmentConfig, DataConfig, EvalConfig, ModelConfig
+from apps.pose.data.formats import keypoint_set
 from apps.pose.data.joining import Shared, choose, join
 from apps.pose.data.keypoints import COCO_NAMES, COCO_SIGMAS, KeypointSet
 from apps.pose.data.sets import PoseSets, find_set
@@ -91,7 +92,9 @@ def test_the_keypoints_of_coco_and_lsp():
     assert both.names == (*COCO_NAMES, "neck", "head_top")
     assert both.swap == (*COCO.swap, 17, 18)
     assert both.skeleton == ((15, 13), (16, 14), (17, 18))
-    assert both.sigmas is None
+    assert both.sigmas == (*COCO_SIGMAS, *keypoint_set("crowdpose", "").sigmas[:-3:-1])
+    assert join({"lsp": LSP}).sigmas is None, "of its limbs no set says any"
+    assert LSP.sigmas is None, "by which it is measured"
     assert both.upper == (*COCO.upper, True, True)
     assert join({"coco": COCO, "ochuman": COCO}).sigmas == COCO_SIGMAS
     assert join({"lsp": LSP, "coco": COCO}).names[:14] == tuple(LSP_NAMES)
@@ -112,7 +115,7 @@ def test_chosen_keypoints_come_in_the_order_asked_for():
     assert few.names == ("neck", "Left-Hip", "right_hip")
     assert few.swap == (0, 2, 1)
     assert Shared.between(COCO, few, "coco").keypoints.sigmas == (0.107, 0.107)
-    assert few.sigmas is None, "a neck has none"
+    assert few.sigmas == (0.079, 0.107, 0.107)
     for order in (("coco", "lsp"), ("lsp", "coco")):
         hips = choose({name: sets[name] for name in order}, "left_hip,right_hip")
         assert hips.sigmas == (0.107, 0.107)

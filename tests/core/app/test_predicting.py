@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from core import InputError
-from core.app.predicting import Item, LeftOut, named, output_folder, predict_each, prediction_parser
+from core.app.kept import KeptNetworks
+from core.app.predicting import (
+    Item,
+    LeftOut,
+    named,
+    output_folder,
+    predict_each,
+    prediction_parser,
+    run_and_inputs,
+)
 from core.training.session import Session
 
 
@@ -29,6 +38,45 @@ def files(tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_text(path.parent.name * 3)
     return paths
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A place where `usual` is kept."""
+    (tmp_path / "weights" / "usual").mkdir(parents=True)
+    (tmp_path / "weights" / "usual" / "config.json").write_text("{}")
+    return KeptNetworks(tmp_path / "weights", "usual")
+
+
+def test_the_first_word_may_be_a_run(files, kept, small_run, monkeypatch, tmp_path):
+    run, (x, *_) = str(small_run[0]), map(str, files)
+    checkpoint = f"{run}/checkpoints/step-00000007"
+    for words, expected in {
+        (x,): ("usual", [x]),
+        (): ("usual", []),
+        ("usual", x): ("usual", [x]),
+        (run, x): (run, [x]),
+        (run,): (run, []),
+        (checkpoint, x): (checkpoint, [x]),
+    }.items():
+        assert run_and_inputs(words, kept) == expected
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "usual").mkdir()  # a folder of pictures
+    assert run_and_inputs(["usual"], kept) == ("usual", [])
+    assert run_and_inputs(["./usual"], kept) == ("usual", ["./usual"])
+
+
+def test_what_is_neither_a_run_nor_an_input(files, kept, small_run, tmp_path):
+    with pytest.raises(InputError, match=r"^nowhere does not exist: .* network \(usual\) or noth"):
+        run_and_inputs(["nowhere", str(files[0])], kept)
+    with pytest.raises(InputError, match="is a run: it comes before the inputs"):
+        run_and_inputs([str(files[0]), str(small_run[0])], kept)
+    nothing = KeptNetworks(tmp_path / "none", "usual")
+    for words in ([str(files[0])], []):
+        with pytest.raises(InputError, match="no run is named, and no network is kept"):
+            run_and_inputs(words, nothing)
+    with pytest.raises(InputError, match=r"^usual does not exist: give a run, a kept network or"):
+        run_and_inputs(["usual"], nothing)
 
 
 def test_a_record_and_a_file_for_each(files, tmp_path):

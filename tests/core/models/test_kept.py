@@ -20,7 +20,7 @@ from core.models.networks.mixer_config import mixer_name
 from core.models.sharing import save_backbone
 from core.models.weights import __main__ as table
 from core.models.weights import keep as keeping
-from core.models.weights import names
+from core.models.weights import names, writing
 from core.models.weights.evaluations import numbers, without_folders
 from core.models.weights.keep import keep
 from core.models.weights.reading import read_stored
@@ -313,7 +313,7 @@ def test_all_or_nothing(run, folder, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keeping, "write_text", full)
+    monkeypatch.setattr(writing, "write_text", full)
     with pytest.raises(OSError, match="No space left"):
         keep(run, "photos", **WORDS)
     assert list(folder.iterdir()) == []
@@ -337,7 +337,7 @@ def test_what_cannot_be_kept(run, photos, folder, tmp_path, monkeypatch):
         keep(write_run(tmp_path / "odd", channels_mlp_dim=32), "other", **WORDS)
     with refused(r"none\.json is no evaluation's json"):
         keep(run, "other", evaluations=[tmp_path / "none.json"], **WORDS)
-    monkeypatch.setattr(keeping, "LIMIT", 1000)
+    monkeypatch.setattr(writing, "LIMIT", 1000)
     with refused("MB in float16, and at most 0.001 are kept"):
         keep(run, "other", **WORDS)
     assert names.kept_names() == ["photos"]
@@ -363,14 +363,15 @@ def test_networks_are_named_by_their_sizes(name):
 
 
 def test_a_wheel_carries_them(tmp_path, monkeypatch):
-    """pyproject.toml, over a tree of the same layout."""
+    """pyproject.toml, over a tree of the same layout; an app's networks too."""
     setuptools = pytest.importorskip("setuptools")
-    weights = tmp_path / "core" / "models" / "weights"
-    (weights / "kept" / "photos").mkdir(parents=True)
-    for place in (weights, *list(weights.parents)[:2]):
-        (place / "__init__.py").touch()
-    for name in FILES:
-        (weights / "kept" / "photos" / name).touch()
+    places = [Path("core/models/weights/kept/photos"), Path("apps/pose/weights/people")]
+    for place in places:
+        (tmp_path / place).mkdir(parents=True)
+        for package in list(place.parents)[1:-1]:
+            (tmp_path / package / "__init__.py").touch()
+        for name in FILES:
+            (tmp_path / place / name).touch()
     shutil.copy(Path(core.__file__).parents[1] / "pyproject.toml", tmp_path)
     (tmp_path / "README.md").touch()
     monkeypatch.chdir(tmp_path)
@@ -379,7 +380,7 @@ def test_a_wheel_carries_them(tmp_path, monkeypatch):
     build = wheel.get_command_obj("build_py")
     build.finalize_options()
     carried = {Path(folder, name) for _, _, folder, files in build.data_files for name in files}
-    assert carried == {Path("build/lib/core/models/weights/kept/photos", name) for name in FILES}
+    assert carried == {Path("build/lib", place, name) for place in places for name in FILES}
 
 
 @pytest.mark.parametrize("name", KEPT)
@@ -391,7 +392,7 @@ def test_what_the_repository_keeps(name):
         assert network(torch.zeros(1, 3, *said.image_sizes[0])).isfinite().all()
     assert said.trained_on
     assert said.terms
-    assert (REAL / name / "model.safetensors").stat().st_size <= keeping.LIMIT
+    assert (REAL / name / "model.safetensors").stat().st_size <= writing.LIMIT
     card = (REAL / name / "README.md").read_text()
     for heading in ("## Use", "## Data", "## Not for", "## Training", "## Metrics"):
         assert heading in card

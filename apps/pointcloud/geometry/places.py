@@ -1,0 +1,57 @@
+"""Parts of a cloud by how dense they are: what a scanner sees far away is sparser.
+
+One scale for all makes a network drop what is much sparser than the median, since its points are
+as far from one another there as noise is. Parts whose spacings differ by more than those of a
+training shape are scaled each by its own. Legend: N points, k neighbours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from apps.pointcloud.geometry.spacing import NEIGHBOUR
+
+# The density of training inputs is uneven by exp(1) in both directions (`corruption.bias` 1), and a
+# surface's spacing goes with the root of it: exp(1/2) below the median to exp(1/2) above.
+STEP = 1.0  # of the logarithm of the spacing, between levels
+OUTLIER_NEIGHBOURS = 8
+AROUND = 16  # neighbours whose median a place's spacing is: a lonely point has its neighbours'
+LONELY = 1.5  # times the distance that a point's neighbours have to theirs
+FEWEST = 64  # points of a level; the points of smaller ones belong to the next
+
+
+def density_levels(points: np.ndarray) -> np.ndarray:
+    """A whole number (N,) for each point: the logarithm of its place's spacing over the median.
+
+    0 throughout for a cloud that is about as dense everywhere.
+    """
+    near_k = min(AROUND, len(points))
+    if near_k <= NEIGHBOUR:
+        return np.zeros(len(points), np.int64)
+    distance, near = cKDTree(points).query(points, near_k, workers=-1)
+    spacing = np.median(distance[:, NEIGHBOUR][near], 1)
+    typical = np.median(distance[:, NEIGHBOUR])
+    ratio = np.maximum(spacing, 1e-300) / max(typical, 1e-300)
+    return _populous(np.round(np.log(ratio) / STEP).astype(np.int64))
+
+
+def without_lonely(points: np.ndarray) -> np.ndarray:
+    """Points (N, 3) less those much further from their neighbours than these are from theirs.
+
+    Statistical outlier removal has one distance for all of a cloud, and takes the sparse parts too.
+    """
+    k = min(OUTLIER_NEIGHBOURS + 1, len(points))
+    if k < 3:
+        return points
+    distance, near = cKDTree(points).query(points, k, workers=-1)
+    mean = distance[:, 1:].mean(1)
+    return points[mean <= LONELY * np.median(mean[near[:, 1:]], 1)]
+
+
+def _populous(levels: np.ndarray) -> np.ndarray:
+    """Levels (N,) with those of few points moved to the nearest one that has enough."""
+    names, counts = np.unique(levels, return_counts=True)
+    large = names[counts >= FEWEST] if (counts >= FEWEST).any() else names[[counts.argmax()]]
+    nearest = large[np.abs(names[:, None] - large).argmin(1)]
+    return nearest[np.searchsorted(names, levels)]
