@@ -1,4 +1,4 @@
-"""Presets of Mixers to keep by a name, and CIFAR-10 from one or by a long recipe from scratch.
+"""Presets of kept Mixers, and CIFAR-10 from one or by a long recipe from scratch.
 
 `python -m core.models.weights.keep RUN` keeps a run; `python -m core.models.weights` lists what is.
 """
@@ -37,7 +37,7 @@ def photos() -> PretrainConfig:
         optim=OptimConfig("timm:muon", lr=2e-3, weight_decay=0.1),
         run=RunConfig(
             "runs/pretrain/photos",
-            epochs=80,
+            epochs=40,
             batch_size=256,
             accumulate=2,
             schedule=ScheduleConfig("cosine", warmup=300, hold=0.5),
@@ -102,10 +102,7 @@ def cifar10_300() -> PretrainConfig:
 
 
 def cifar10_photos() -> PretrainConfig:
-    """CIFAR-10 from `photos` at 64 pixels: set --train.root and --val.root.
-
-    Until that is kept, --model.weights is the run: runs/pretrain/photos.
-    """
+    """CIFAR-10 from the kept `photos` at 64 pixels: set --train.root and --val.root."""
     base = cifar10_300()
     return replace(
         base,
