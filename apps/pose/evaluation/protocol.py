@@ -11,7 +11,13 @@ from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.sets import PoseSets
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import People, predict_people, to_results
-from apps.pose.evaluation.metrics import by_crowding, coco_ap, complete_people, crowd_ap
+from apps.pose.evaluation.metrics import (
+    by_crowding,
+    coco_ap,
+    complete_people,
+    crowd_ap,
+    one_category,
+)
 from apps.pose.evaluation.pck import PARTS, TORSO, box_size, find_parts, pck, pckh, torso_length
 from apps.pose.evaluation.report import coco_report, pck_report
 from core.tables import Table
@@ -65,7 +71,7 @@ def compute_metrics(data: PoseData, people: People, results: list[dict]) -> dict
         return crowd_ap(data.truth, results, sigmas)
     if sigmas:
         # nobody in AIC has a segment, whose area COCO's similarity takes
-        return coco_ap(data.truth, results, sigmas, use_area=format != "aic")
+        return coco_ap(_truth(data, people, results), results, sigmas, use_area=format != "aic")
     truth, references = _pck_references(data, people)
     return {
         f"PCK@0.2 {name}": pck(people.keypoints, truth, reference)["pck"]
@@ -83,13 +89,19 @@ def check_truth(data: PoseData) -> None:
     complete_people(data.truth["annotations"], len(data.keypoints), use_area=True)
 
 
+def _truth(data: PoseData, people: People, results: list[dict]) -> dict:
+    """The truth, with all people in one category where detections do not say which they are of."""
+    detected = len(people.annotation) > 0 and people.annotation[0] < 0
+    return one_category(data.truth, results[0]["category_id"]) if detected else data.truth
+
+
 def report_tables(data: PoseData, people: People, results: list[dict]) -> list[Table]:
     """What a report shows beside the metrics: where the errors are."""
     if data.files.format == "mpii":
         return [_part_table(data, people)]
     if data.keypoints.sigmas:
         use_area = data.files.format not in ("aic", "crowdpose")
-        return coco_report(data.truth, results, data.keypoints, use_area)
+        return coco_report(_truth(data, people, results), results, data.keypoints, use_area)
     truth, references = _pck_references(data, people)
     reference = next(iter(references.values()))  # the torso where there is one
     return pck_report(people.keypoints, truth, reference, data.keypoints)
