@@ -182,7 +182,8 @@ def _categories(content: dict) -> dict[int, int]:
 
 
 def _first_category(content: dict) -> int:
-    return next((c["id"] for c in content["categories"] if c.get("keypoints")), 1)
+    named = (c["id"] for c in content["categories"] if c.get("keypoints"))
+    return next(named, next(iter(_categories(content).values()), 1))
 
 
 def _counts(content: dict, people: CocoPeople) -> dict[str, int]:

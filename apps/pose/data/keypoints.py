@@ -171,7 +171,11 @@ def _category(
     content = read_json(path)
     categories = content.get("categories") if isinstance(content, dict) else None
     categories = categories if isinstance(categories, list) else []
-    categories = [c for c in categories if isinstance(c, dict) and c.get("keypoints")]
+    categories = [c for c in categories if isinstance(c, dict)]
+    with_names = [c for c in categories if c.get("keypoints")]
+    if named and categories and not with_names:
+        return tuple(named), []  # the people's own numbers are counted where they are read
+    categories = with_names
     if not categories:
         raise InputError(
             f"{path}: no category with `keypoints`: give a COCO keypoint json "

@@ -255,6 +255,9 @@ def test_a_yaml_replaces_names_and_skeletons_that_cannot_be_used(tmp_path):
         path = save(tmp_path, value)
         keypoints = KeypointSet.read(path, tmp_path / "k.yaml", [path])
         assert (keypoints.names, keypoints.skeleton) == (("a", "b", "c"), ((0, 1),))
+    del value["categories"][0]["keypoints"]
+    keypoints = KeypointSet.read(save(tmp_path, value), tmp_path / "k.yaml")
+    assert (keypoints.names, mended(value)[1]) == (("a", "b", "c"), {})
     value["categories"][0]["keypoints"] = ["a", "b"]
     with pytest.raises(InputError, match=r"3 names, but the people of .* have 2 keypoints"):
         KeypointSet.read(save(tmp_path, value), tmp_path / "k.yaml")
