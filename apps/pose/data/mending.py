@@ -137,7 +137,7 @@ class Mender:
             self.mended["nested"] += 1
             values = [number for triple in values for number in triple]
         if {type(v) for v in values} - {int, float}:
-            wrong = next((v for v in values if not _is_number(v) and v is not None), None)
+            wrong = next((v for v in values if not is_number(v) and v is not None), None)
             if wrong is not None:
                 raise InputError(
                     f"{where}: keypoints has {_short(wrong)}, which is no number: write x, y, v "
@@ -221,13 +221,13 @@ def box_around(keypoints: list, size: tuple[int, int]) -> list[float]:
     return [*starts, *lengths]
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_finite(value: Any) -> bool:
     """Whether it is a number, and neither NaN nor infinite."""
-    return _is_number(value) and math.isfinite(value)
+    return is_number(value) and math.isfinite(value)
 
 
 def _short(value: Any) -> str:

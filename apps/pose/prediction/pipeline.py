@@ -44,6 +44,8 @@ class Frame:
     scores: np.ndarray | None = None  # (N, K)
     areas: np.ndarray | None = None  # (N,) of their crops, square pixels
     ids: list[int] | None = None  # of the people of a video, from 1
+    image_id: int | None = None  # of an image of a json
+    categories: list[int] | None = None  # of its people, there
 
     @property
     def seconds(self) -> float:
