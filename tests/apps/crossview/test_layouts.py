@@ -62,9 +62,7 @@ def test_folders_below_the_views_and_capitals(tmp_path):
 def test_folders_that_may_be_parts_or_views_are_named(tmp_path):
     write_folders(tmp_path / "Seattle", views=("satellite", "panorama"))
     write_folders(tmp_path / "Chicago", views=("satellite", "panorama"))
-    with pytest.raises(
-        InputError, match="but Chicago, Seattle: if these are parts"
-    ):
+    with pytest.raises(InputError, match="but Chicago, Seattle: if these are parts"):
         Pairs(config(tmp_path, layout="folders"), "train")
     assert names_of(config(tmp_path / "Seattle", layout="folders")) == ["0", "1", "2"]
 
