@@ -105,10 +105,10 @@ def open_palette(name: str, root: Path | None = None) -> Palette:
         hint = did_you_mean(name, PALETTES) if name else " Known: " + ", ".join(PALETTES)
         raise InputError(f"no palette {name!r} of the maps.{hint}, or a yaml: --data.palette")
     try:
-        return as_palette(yaml.safe_load(Path(name).read_text()), name)
+        return as_palette(yaml.safe_load(Path(name).read_text(encoding="utf-8-sig")), name)
     except FileNotFoundError as error:
         raise InputError(f"{name} does not exist: it names the colours of the maps") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{name} is not yaml: {' '.join(str(error).split())}") from error
 
 

@@ -157,7 +157,7 @@ def read_json(path: str | Path) -> Any:
             return json.load(file)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}: check the path") from None
-    except ValueError as error:  # not json, or not text
+    except (ValueError, RecursionError) as error:  # not json, not text, or lists without end
         raise InputError(f"{path} is not a json file ({error})") from None
 
 
@@ -229,7 +229,7 @@ def read_side_file(path: str | Path) -> dict:
         side = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}: check data.keypoints") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a yaml file ({' '.join(str(error).split())})") from None
     if not isinstance(side, dict) or set(side) - set(_SIDE_FIELDS):
         raise InputError(f"{path}: only the fields {', '.join(_SIDE_FIELDS)} are known")

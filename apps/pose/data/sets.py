@@ -139,7 +139,7 @@ def read_set(path: Path) -> SetConfig:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"data.sets: {path}: {error.strerror or error}: check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a yaml file ({' '.join(str(error).split())})") from None
     files = build(SetConfig, values, str(path))
     keypoints = str(path.parent / files.keypoints) if files.keypoints else ""

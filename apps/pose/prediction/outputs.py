@@ -76,7 +76,7 @@ def records(frame: Frame, number: int, name: str) -> list[dict]:
     points, scores = frame.points.astype(np.float64).round(2), frame.scores.astype(np.float64)
     source = {"file_name": name}
     if frame.video:
-        source["frame"] = frame.number
+        source |= {"frame": frame.number, "time": round(frame.seconds, 4)}
     results = coco_results(points, scores.round(4), ids, box_scores, category_id=categories)
     if frame.ids is not None:
         results = [{**r, "track_id": i} for r, i in zip(results, frame.ids, strict=True)]

@@ -22,7 +22,7 @@ from apps.pose.prediction.boxes import BoxFile, usable, whole_image
 from apps.pose.prediction.detector import Detector, open_detector
 from apps.pose.prediction.drawing import draw_people
 from apps.pose.prediction.outputs import film, image_ids, place_outputs, relative_names
-from apps.pose.prediction.pipeline import Frame
+from apps.pose.prediction.pipeline import Clock, Frame
 from apps.pose.prediction.refining import Refining
 from apps.pose.prediction.stages import Stages, video_frames
 from apps.pose.prediction.video import Camera, VideoReader, VideoWriter
@@ -547,6 +547,16 @@ def test_whose_the_records_are(predict, run, films, tmp_path):
     assert not any("frame" in r for r in records)
     of_video = json.loads((tmp_path / "out/walk.json").read_text())
     assert [(r["image_id"], r["frame"]) for r in of_video] == [(n, n) for n in range(12)]
+    assert [r["time"] for r in of_video] == pytest.approx([n / 25 for n in range(12)])
+
+
+def test_frames_of_a_varying_rate_keep_their_times(films, monkeypatch):
+    """10 frames a second, then one; where a file gives no time, the number by the mean rate."""
+    stamps = iter([0.0, 100.0, 200.0, 1200.0, 1200.0, float("nan")])
+    reader = VideoReader(films / "walk.mp4")
+    monkeypatch.setattr(VideoReader, "_stamp", lambda _: next(stamps))
+    frames = zip(range(6), video_frames(films / "walk.mp4", reader, Clock()), strict=False)
+    assert [f.seconds for _, f in frames] == pytest.approx([0, 0.1, 0.2, 1.2, 4 / 25, 5 / 25])
 
 
 def test_predictions_lie_in_the_run_and_are_spread_over_the_data(predict, tmp_path):
