@@ -14,9 +14,7 @@ from apps.pose.data.sets import PoseSets
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import People, Predictor, predict_people, to_results
 from apps.pose.evaluation.metrics import (
-    by_crowding,
     coco_ap,
-    complete_people,
     crowd_ap,
     one_category,
 )
