@@ -28,6 +28,8 @@ class DataConfig:
     split: Literal["official", "panorama"] = "official"
     split_seed: int = 0  # of panorama
     palette: str = ""  # of maps: cvusa, cityscapes, a yaml; empty: palette.yaml of root
+    void: int = -1  # id of what is not labelled in maps of ids (255 as a rule): a class; -1: none
+    bits: int = 16  # in use in 16-bit grey photographs: 11 or 12 of many satellites
     size: tuple[int, int] = (256, 256)  # height and width of every panel
     enlarge: float = 286 / 256  # training images are so much larger, then cropped; 1: no crop
     flip: bool = True  # mirror half of the training items, all panels of an item alike

@@ -9,6 +9,7 @@ names; colours of the run's palette, or ids. Without images, some validation pai
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -32,11 +33,13 @@ from core.training.session import Session, build_accelerator
 def main() -> None:
     parser = prediction_parser(__doc__, "images or folders", count=6)
     parser.add_argument("--map", type=Path, help="map of the view to draw, or a folder of maps")
+    parser.add_argument("--bits", type=int, choices=range(8, 17), help="of 16-bit grey (the run's)")
     words = parser.parse_intermixed_args()
     session = Session(build_accelerator())
     run = reopen(words.run, CrossViewConfig, Generator, session)
     if words.inputs:
-        items = own_images(run.network, words.inputs, words.map)
+        data = replace(run.config.data, bits=words.bits or run.config.data.bits)
+        items = own_images(run.network, words.inputs, words.map, data)
         protected = map_files(words.map)
     else:
         val = PairData(run.config, session).val()

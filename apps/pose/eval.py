@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from apps.pose.config import EvalConfig, ModelConfig, PoseConfig
-from apps.pose.data.keypoints import COCO_NAMES, KeypointSet
+from apps.pose.data.keypoints import COCO_NAMES, NO_MIRROR, KeypointSet
 from apps.pose.data.sets import PoseSets
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import exported_predictor, predict_people, to_results
@@ -49,7 +49,7 @@ def report(session: Session, words: Words) -> Report:
 
 
 def _report_figures(session: Session, words: Words) -> Report:
-    options, config = words.options, _settings(words)
+    options, config = words.options, _settings(session, words)
     sets = _open_sets(session, words, config)
     details = {"boxes": options.boxes or _kind(options), "flip_test": config.eval.flip_test}
     figures, tables = {}, []
@@ -64,7 +64,7 @@ def _report_figures(session: Session, words: Words) -> Report:
             figures, tables = figures | metrics, tables + own
             title = f"{words.run.checkpoint} on {data.val_json}"
             _print(title, details, _kind(options), metrics, own)
-            _write_results(words, name, results)
+            _write_results(words, name, config.eval.flip_test, results)
     if options.onnx:
         details["onnx"] = _exported(session, words, config, sets, figures)
     details["tables"] = [table.plain() for table in tables]
@@ -118,9 +118,9 @@ def _kind(options: Options) -> str:
     return "detection" if options.boxes else "ground-truth"
 
 
-def _write_results(words: Words, name: str, results: list[dict]) -> None:
-    which = f"{name}-" if name else ""
-    file = f"results-{which}{words.run.checkpoint.name}-{_kind(words.options)}-boxes.json"
+def _write_results(words: Words, name: str, flip_test: bool, results: list[dict]) -> None:
+    which, how = f"{name}-" if name else "", "-flip-test" if flip_test else ""
+    file = f"results-{which}{words.run.checkpoint.name}-{_kind(words.options)}-boxes{how}.json"
     print(f"results in COCO's format: {write_json(words.output / file, results, indent=None)}")
 
 
@@ -130,7 +130,7 @@ def _report_test_set(session: Session, words: Words) -> Report:
     images = Path(options.images_json)
     if not options.boxes:
         raise InputError("--images-json lists images and nobody in them: give --boxes too")
-    config = _settings(words)
+    config = _settings(session, words)
     files = replace(config.data, val_json=str(images.resolve()), format="coco")
     if not files.root:
         raise InputError("--data.root is missing: give the folder that holds the test images")
@@ -151,7 +151,7 @@ def _report_test_set(session: Session, words: Words) -> Report:
     return Report(str(images), {"people": len(results)}, details)
 
 
-def _settings(words: Words) -> PoseConfig:
+def _settings(session: Session, words: Words) -> PoseConfig:
     """The run's settings as they were said anew.
 
     The flip test is on where the command line says so, by either name: with and without are
@@ -159,6 +159,9 @@ def _settings(words: Words) -> PoseConfig:
     """
     config, said = words.run.config, "eval.flip_test" in words.said
     flip_test = words.options.flip_test or (said and config.eval.flip_test)
+    if flip_test and not words.run.network.keypoints.can_mirror:
+        session.print(f"the flip test is off: {NO_MIRROR}")
+        flip_test = False
     how = EvalConfig(config.eval.batch_size, flip_test)
     return replace(config, model=_model(words), eval=how)
 

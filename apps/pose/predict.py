@@ -20,20 +20,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 from apps.pose.config import PoseConfig
 from apps.pose.data.keypoints import KeypointSet
-from apps.pose.data.sets import open_sets
-from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import numpy_predictor
 from apps.pose.models.network import PoseNet
-from apps.pose.prediction.boxes import BoxFile, BoxSource, of_images, whole_image
+from apps.pose.prediction.annotated import annotated_people
+from apps.pose.prediction.boxes import BoxFile, BoxSource, whole_image
 from apps.pose.prediction.job import Job
 from apps.pose.prediction.onnx_detector import SUFFIX, OnnxDetector
-from apps.pose.prediction.pipeline import Boxes
 from apps.pose.prediction.refining import Refining, choose
 from apps.pose.prediction.stages import Stages
 from apps.pose.prediction.video import VIDEO_SUFFIXES
@@ -41,7 +38,6 @@ from core.app.predicting import output_folder, prediction_parser, run_and_inputs
 from core.app.runs import reopen
 from core.config import entry_point
 from core.data.images.files import SUFFIXES, find_images
-from core.data.samples import evenly_spaced
 from core.errors import InputError
 from core.training.session import Session, build_accelerator
 
@@ -90,7 +86,7 @@ def main() -> None:
         )
     else:
         annotated = annotated_people(replace(run.config, model=model), session, words.count)
-        inputs, boxes, kind = list(annotated), of_images(annotated), "annotated boxes"
+        inputs, boxes, kind = list(annotated.people), annotated, "annotated boxes"
     if not session.is_main:
         return
     predict = numpy_predictor(session, run.network, words.flip_test)
@@ -138,26 +134,6 @@ def _box_source(
         detector = Detector(network, session.device, words.min_box_score)
         return detector, f"boxes by {words.detector}"
     return whole_image, WHOLE
-
-
-def annotated_people(config: PoseConfig, session: Session, count: int) -> dict[Path, Boxes]:
-    """Images of the run's validation data, evenly over each set, with their annotated boxes."""
-    sets, images = list(open_sets(config, session).values()), {}
-    for number, data in enumerate(sets):
-        share = count * (number + 1) // len(sets) - count * number // len(sets)
-        images |= _annotated(data, share)
-    return images
-
-
-def _annotated(data: PoseData, count: int) -> dict[Path, Boxes]:
-    people, boxes = data.val().people, defaultdict(list)
-    for index in range(len(people)):  # not the json: MPII's is another
-        person = people.get_data_info(index)
-        left, top, right, bottom = person["bbox"][0].tolist()
-        box = [left, top, right - left, bottom - top]
-        boxes[Path(person["img_path"])].append((box, 1.0))
-    images = list(boxes)
-    return {images[i]: boxes[images[i]] for i in evenly_spaced(len(images), count)}
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def train(config: PoseConfig, keep_processes: bool = False) -> Run:
     for line in data.describe():
         run.session.print(line)
     people, val = data.train(), data.val()
-    check_sets(data)  # now: the first evaluation is hours away
+    check_sets(data, val, config.run.best)  # now: the first evaluation is hours away
     loader = run.loader(people, workers=config.data.workers, skip_bad=config.data.skip_bad)
     network = PoseNet(config.model, data.keypoints)
     check_resumed(network, run.resumed)

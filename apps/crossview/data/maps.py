@@ -22,6 +22,7 @@ from core.errors import InputError
 
 FAR = 32.0  # levels of 255, Euclidean
 MOST_UNKNOWN = 0.35  # share of a map's pixels
+VOID = "void"  # the class of what is not labelled
 NO_MAP = "none"  # the only class of a data set without maps
 
 
@@ -45,6 +46,13 @@ class Palette:
         counts = np.bincount(back.ravel(), minlength=len(colours))  # pixels of each colour
         unknown = counts[apart.min(1) > FAR**2].sum() / counts.sum()
         return apart.argmin(1)[back].reshape(rgb.shape[:2]), float(unknown)
+
+    def with_void(self) -> Palette:
+        """With one more class, "void", of what nobody labelled, as SPADE's code has it
+        (contain_dontcare_label); its colour is a grey that no class has."""
+        greys = (np.full(3, level, np.uint8) for level in range(127, 256))
+        grey = next(g for g in greys if not (self.colours == g).all(1).any())
+        return Palette((*self.names, VOID), np.concatenate([self.colours, grey[None]]))
 
     def paint(self, ids: Tensor) -> Tensor:
         """Ids (..., H, W) -> colours (..., 3, H, W) in [-1, 1]."""
@@ -97,10 +105,10 @@ def open_palette(name: str, root: Path | None = None) -> Palette:
         hint = did_you_mean(name, PALETTES) if name else " Known: " + ", ".join(PALETTES)
         raise InputError(f"no palette {name!r} of the maps.{hint}, or a yaml: --data.palette")
     try:
-        return as_palette(yaml.safe_load(Path(name).read_text()), name)
+        return as_palette(yaml.safe_load(Path(name).read_text(encoding="utf-8-sig")), name)
     except FileNotFoundError as error:
         raise InputError(f"{name} does not exist: it names the colours of the maps") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{name} is not yaml: {' '.join(str(error).split())}") from error
 
 

@@ -10,7 +10,9 @@ All panels of an item are of one size and are cropped and mirrored together, in 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +22,21 @@ from torch.utils.data import Dataset, default_collate
 from apps.crossview.config import DataConfig
 from apps.crossview.data.maps import MOST_UNKNOWN, NO_MAP, Palette, open_palette
 from apps.crossview.data.panels import panel_boxes
+from apps.crossview.data.pictures import (
+    DEEP,
+    check_bits,
+    class_ids,
+    read_map,
+    read_photograph,
+    squeezed,
+)
 from apps.crossview.data.records import Record, find_records, listed_records, panels_of
 from apps.crossview.data.splits import by_panorama
-from core.data.images.files import decode
 from core.data.loading import BadSample
 from core.data.samples import evenly_spaced
 from core.errors import InputError, first_line
 
+LOOKED_AT = 4  # records that are read at once, evenly over the set
 BLACK = 4  # levels that a panel without a map has on average, at most
 
 
@@ -45,6 +55,8 @@ class Pairs(Dataset):
         self.palette = self._palette()
         if config.layout == "panels" and self.maps:
             self._look_at_first()
+        check_bits(self._some_photographs(), config.bits)
+        some_pairs(self, LOOKED_AT)  # now, and not in a loader or at the first evaluation
 
     def __len__(self) -> int:
         return len(self.records)
@@ -68,17 +80,38 @@ class Pairs(Dataset):
             item["ground_map"] = torch.zeros(self.config.size, dtype=torch.int64)
         return item
 
+    def stretched(self) -> list[str]:
+        """Lines on photographs whose sides are not as those of data.size, of the first record."""
+        (_, panels), (height, width) = self._first(), self.config.size
+        photographs = {n: image.size for n, image in panels.items() if not n.endswith("_map")}
+        lines = (squeezed(size, f"{n} images", height, width) for n, size in photographs.items())
+        return [line for line in lines if line]
+
+    def _first(self) -> tuple[Record, dict[str, Image.Image]]:
+        """The first record that can be read, and its panels. Raises InputError for none of all."""
+        for record in self.records:
+            try:
+                return record, self._panels(record)
+            except BadSample as error:  # the loaders name it
+                bad = error
+        raise InputError(f"{self.config.root}: none of {len(self)} pairs can be read: {bad}")
+
+    def _some_photographs(self) -> list[Path]:
+        some = [self.records[i] for i in evenly_spaced(len(self), LOOKED_AT)]
+        return [p for record in some for n, p in record.files.items() if not n.endswith("_map")]
+
     def _palette(self) -> Palette:
         if not self.maps:
             return Palette((NO_MAP,), np.zeros((1, 3), np.uint8))
         if self.config.layout == "cvusa":
-            return open_palette(self.config.palette or "cvusa")
-        return open_palette(self.config.palette, Path(self.config.root).expanduser())
+            palette = open_palette(self.config.palette or "cvusa")
+        else:
+            palette = open_palette(self.config.palette, Path(self.config.root).expanduser())
+        return palette.with_void() if self.config.void >= 0 else palette
 
     def _look_at_first(self) -> None:
         """Say at once, and not in a loader, what is wrong with all files; drop a black panel."""
-        record = self.records[0]
-        panels = self._panels(record)
+        record, panels = self._first()
         for name, image in panels.items():
             pixels = np.asarray(image)
             if name == "aerial_map" and pixels.mean() < BLACK:
@@ -95,27 +128,25 @@ class Pairs(Dataset):
 
     def _open(self, record: Record) -> dict[str, Image.Image]:
         """Photographs as RGB, maps as ids in an 8-bit image. Raises BadSample for a bad file."""
-        path = next(iter(record.files.values()))
-        try:
-            panels = self._panels(record)
-        except InputError as error:  # a width that does not fit
-            raise BadSample(str(path), first_line(error)) from error
-        except Exception as error:  # decoders raise many kinds
-            raise BadSample(str(path), f"cannot be read ({first_line(error)})") from error
-        maps = {name: self._ids(panels[name], name, path) for name in self.maps}
+        panels = self._panels(record)
+        file_of = {name: record.files.get("panels") or record.files[name] for name in panels}
+        maps = {name: self._ids(panels[name], name, file_of[name]) for name in self.maps}
         return {n: i for n, i in panels.items() if not n.endswith("_map")} | maps
 
     def _panels(self, record: Record) -> dict[str, Image.Image]:
         if "panels" not in record.files:
-            return {name: _read(path, name, self.config) for name, path in record.files.items()}
-        image = decode(str(record.files["panels"]))
-        boxes = panel_boxes(image.size, self.config.order, str(record.files["panels"]))
+            names = record.files.items()
+            return {name: _or_bad(path, _read, path, name, self.config) for name, path in names}
+        path = record.files["panels"]
+        image = _or_bad(path, read_photograph, path, self.config.bits)
+        boxes = _or_bad(path, panel_boxes, image.size, self.config.order, str(path))
         return {name: image.crop(box) for name, box in boxes.items()}
 
     def _ids(self, image: Image.Image, name: str, path: Path) -> Image.Image:
         uniform = name == "aerial_map"  # a wood is of one class from above
         try:
-            return Image.fromarray(class_ids(np.asarray(image), self.palette, uniform))
+            ids = class_ids(np.asarray(image), self.palette, uniform, self.config.void)
+            return Image.fromarray(ids)
         except ValueError as error:
             raise BadSample(str(path), f"{name} {error}") from error
 
@@ -133,43 +164,34 @@ class Pairs(Dataset):
 def some_pairs(pairs: Pairs, count: int) -> dict:
     """A batch of at most so many items, evenly over the set, without what cannot be read.
 
-    Raises InputError where nothing of them can be.
+    Raises InputError where nothing of them can be, with what is wrong with the first.
     """
-    items = []
+    items, bad = [], None
     for index in evenly_spaced(len(pairs), count):
         try:
             items.append(pairs[index])
-        except BadSample:  # the loaders name it
-            continue
+        except BadSample as error:  # the loaders name it
+            bad = bad or error
     if not items:
-        raise InputError(f"{pairs}: none of {count} pairs can be read")
+        raise InputError(f"{pairs}: none of {min(count, len(pairs))} pairs can be read: {bad}")
     return default_collate(items)
 
 
-def class_ids(pixels: np.ndarray, palette: Palette, uniform: bool = False) -> np.ndarray:
-    """A map's pixels, colours (H, W, 3) or ids (H, W), as ids, uint8 (H, W).
-
-    ValueError, whose words go on from a name, for a blank map (unless `uniform`), ids beyond the
-    palette's, or too many colours that are none of it.
-    """
-    if pixels.ndim == 2:
-        ids, unknown = pixels, 0.0
-        if ids.max() >= len(palette):
-            raise ValueError(f"has class {ids.max()}, and the palette {len(palette)} classes")
-    else:
-        ids, unknown = palette.ids(pixels)
-    if unknown > MOST_UNKNOWN:
-        raise ValueError(
-            f"is no map of this palette: {100 * unknown:.0f} % is in none of its colours"
-        )
-    if ids.min() == ids.max() and not uniform:
-        raise ValueError("is blank: all of it is one class")
-    return ids.astype(np.uint8)
+def _or_bad(path: Path, action: Callable[..., Any], *values: Any) -> Any:
+    """What the action gives; BadSample of the file for whatever it raises."""
+    try:
+        return action(*values)
+    except InputError as error:  # a width that does not fit
+        raise BadSample(str(path), first_line(error)) from error
+    except Exception as error:  # decoders raise many kinds
+        raise BadSample(str(path), f"cannot be read ({first_line(error)})") from error
 
 
 def _check(config: DataConfig) -> None:
     if min(config.size) < 16:
         raise InputError(f"data.size is {config.size}: at least 16 pixels high and wide")
+    if not 8 <= config.bits <= DEEP:
+        raise InputError(f"data.bits is {config.bits}: 8 to {DEEP}")
     if config.enlarge < 1:
         raise InputError(f"data.enlarge is {config.enlarge}: at least 1")
     if (config.split == "panorama" or config.lists) and config.layout != "panels":
@@ -197,7 +219,5 @@ def _official(config: DataConfig, split: str) -> list[Record]:
 def _read(path: Path, name: str, config: DataConfig) -> Image.Image:
     """A file of its own: RGB, or a map of ids as it is."""
     if name.endswith("_map"):
-        with Image.open(path) as image:
-            if image.mode == "L" or (image.mode == "P" and config.layout == "cvusa"):
-                return Image.fromarray(np.asarray(image))
-    return decode(str(path))
+        return read_map(path, palette_ids=config.layout == "cvusa")
+    return read_photograph(path, config.bits)

@@ -6,8 +6,9 @@
               <one of streetview, panorama, ground>/NAME<_suffix>; no maps
     folders   <root>/[<split>/]aerial, ground and perhaps ground_map, aerial_map, of equal names
 
-A test split may be called test or val. Pairs in folders without folders of splits are dealt: one in
-ten, by a fixed draw, validates. A record is a name and the panels' files.
+Images may lie in further folders, which are part of their names; folders of splits and views may
+have capitals. A test split may be called test or val. Pairs in folders without folders of splits
+are dealt: one in ten, by a fixed draw, validates. A record is a name and the panels' files.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from __future__ import annotations
 import csv
 import itertools
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +37,7 @@ FOLDERS = {
     "ground_map": ("ground_map",),
     "aerial_map": ("aerial_map",),
 }
+HIDDEN = ("@eaDir", "__MACOSX")
 SHOWN = 4  # names in a message
 HELD = 10  # one in so many pairs validates, where a set has no splits
 
@@ -63,18 +67,32 @@ def _names_of(split: str) -> tuple[str, ...]:
 
 
 def _split_folder(root: Path, split: str) -> Path | None:
-    return next((root / name for name in _names_of(split) if (root / name).is_dir()), None)
+    return _folder(root, _names_of(split))
 
 
-def _images(folder: Path) -> list[Path]:
-    return [p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES]
+def _folder(root: Path, names: Iterable[str]) -> Path | None:
+    """The first folder of one of these names, in small letters or others."""
+    there = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
+    return next((there[name] for name in names if name in there), None)
+
+
+def images_below(folder: Path) -> list[Path]:
+    """The images of a folder and of those in it, by path; none that a system hides (._a.png)."""
+    paths = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    return sorted(p for p in paths if not _is_hidden(p.relative_to(folder)))
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether macOS, a NAS or a notebook put it there: its thumbnails, its second halves."""
+    return any(part.startswith(".") or part in HIDDEN for part in path.parts)
 
 
 def _panels(root: Path, split: str) -> list[Record]:
     folder = _split_folder(root, split)
     if folder is None:
         raise InputError(f"{root} has no folder {' or '.join(_names_of(split))}")
-    return [Record(path.name, {"panels": path}) for path in _images(folder)]
+    images = images_below(folder)
+    return [Record(p.relative_to(folder).as_posix(), {"panels": p}) for p in images]
 
 
 def listed_records(root: str, lists: str, split: str) -> list[Record]:
@@ -91,7 +109,7 @@ def listed_records(root: str, lists: str, split: str) -> list[Record]:
             f"{lists} needs one list *{'*.txt or *'.join(sides)}*.txt, and has {present}: a folder "
             "with one list a side"
         )
-    images = (p for p in Path(root).expanduser().rglob("*") if p.suffix.lower() in SUFFIXES)
+    images = images_below(Path(root).expanduser())
     files, names = _one_each(images, lambda path: _key(path.name)), read_list(texts[0])[0]
     if absent := [name for name in names if _key(name) not in files]:
         count = f"{len(absent)} of {len(names)}"
@@ -140,12 +158,12 @@ def _folders(root: Path, split: str) -> list[Record]:
     base = _split_folder(root, split) or root
     files: dict[str, dict[str, Path]] = {}  # by panel and place
     for panel, names in FOLDERS.items():
-        folder = next((base / name for name in names if (base / name).is_dir()), None)
+        folder = _folder(base, names)
         if folder is not None:
-            files[panel] = _one_each(_images(folder), lambda path: _place(path.stem))
+            files[panel] = _one_each(images_below(folder), partial(_place_in, folder))
     for panel, names in (("aerial", ABOVE), ("ground", STREET)):
         if panel not in files:
-            raise InputError(f"{base} has no folder {' or '.join(names)}")
+            raise InputError(f"{base} has no folder {' or '.join(names)}{_instead(base)}")
     _check_pairs(base, files)
     places = sorted(files["aerial"])
     chosen = _dealt(root, places, split) if base == root else places
@@ -161,9 +179,21 @@ def _dealt(root: Path, names: list[str], split: str) -> list[str]:
     return [name for name in names if (name in held) == (split == "val")]
 
 
-def _place(stem: str) -> str:
-    """A file's name without what CVACT adds for the view."""
-    return re.sub(r"_(grdView|satView_polish|satView)$", "", stem)
+def _place_in(folder: Path, path: Path) -> str:
+    """A file's folders and name, without its ending and what CVACT adds for the view."""
+    place = unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
+    return re.sub(r"_(grdView|satView_polish|satView)$", "", place)
+
+
+def _instead(base: Path) -> str:
+    """What there is, of which some may be meant."""
+    folders = [path.name for path in sorted(base.iterdir()) if path.is_dir()]
+    if not folders:
+        return ""
+    return (
+        f", but {some_of(folders, SHOWN)}: if these are parts of a set, such as cities, give one "
+        "as --data.root; if they are the views, rename them"
+    )
 
 
 def _check_pairs(base: Path, files: dict[str, dict[str, Path]]) -> None:

@@ -21,7 +21,7 @@ class PairData:
     """
 
     def __init__(self, config: CrossViewConfig, session: Session):
-        self.data = found_data(config, session)
+        self.data, self.report = found_data(config, session), session.print
         self._val = Pairs(self.data, "val")
         target, maps = SIDES[config.direction][1], self._val.maps
         if maps and f"{target}_map" not in maps:
@@ -31,7 +31,10 @@ class PairData:
             )
 
     def train(self, augmented: bool = True) -> Pairs:
-        return Pairs(self.data, "train", training=augmented)
+        pairs = Pairs(self.data, "train", training=augmented)
+        for line in pairs.stretched():
+            self.report(line)
+        return pairs
 
     def val(self) -> Pairs:
         return self._val

@@ -6,6 +6,9 @@ draw, both of the network's size; where there are no maps all classes are 0.
 
 from __future__ import annotations
 
+import itertools
+import sys
+import unicodedata
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,17 +18,26 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from apps.crossview.config import Direction
-from apps.crossview.data.pairs import Pairs, class_ids
-from apps.crossview.data.records import SUFFIXES
+from apps.crossview.config import DataConfig, Direction
+from apps.crossview.data.pairs import Pairs
+from apps.crossview.data.pictures import (
+    DEEP,
+    check_bits,
+    class_ids,
+    read_map,
+    read_photograph,
+    squeezed,
+)
+from apps.crossview.data.records import SUFFIXES, images_below
 from apps.crossview.data.views import SIDES
 from apps.crossview.models.network import Generator
 from core.app.predicting import Item
-from core.data.images.files import decode, find_images
+from core.data.images.files import find_images
 from core.data.samples import evenly_spaced
 from core.errors import InputError
 
 MAPLESS = ("xfork", "xseq")  # generators that draw without a map
+SOME = 8  # images that are looked at for their bits
 Content = tuple[Tensor, Tensor]
 
 
@@ -33,11 +45,16 @@ def needs_map(network: Generator) -> bool:
     return network.config.generator not in MAPLESS and len(network.palette) > 1
 
 
-def own_images(network: Generator, inputs: Sequence[str], maps: Path | None) -> list[Item]:
-    """Images, or folders of them, with a map or a folder of maps. InputError where maps lack."""
-    paths = find_images(inputs, SUFFIXES)
+def own_images(
+    network: Generator, inputs: Sequence[str], maps: Path | None, config: DataConfig
+) -> list[Item]:
+    """Images, or folders of them, with a map or a folder of maps, of the bits and with the void of
+    ``config``. InputError where maps lack, and for pictures of fewer bits."""
+    paths = [path for path in find_images(inputs, SUFFIXES) if not path.name.startswith("._")]
     _check_maps(network, len(paths), maps)
-    return [Item(str(path), partial(read_image, network, path, maps)) for path in paths]
+    check_bits(paths[:SOME], config.bits)
+    read = partial(read_image, network, maps=maps, bits=config.bits, void=config.void)
+    return [Item(str(path), partial(read, path)) for path in paths]
 
 
 def validation_pairs(val: Pairs, direction: Direction, count: int) -> list[Item]:
@@ -50,7 +67,7 @@ def map_files(maps: Path | None) -> list[Path]:
     """What --map names: no prediction may overwrite it."""
     if maps is None:
         return []
-    return sorted(maps.iterdir()) if maps.is_dir() else [maps]
+    return images_below(maps) if maps.is_dir() else [maps]
 
 
 def pair_files(val: Pairs) -> list[Path]:
@@ -71,32 +88,53 @@ def _check_maps(network: Generator, count: int, maps: Path | None) -> None:
         raise InputError(f"one map for {count} images: give a folder of maps as --map")
 
 
-def read_image(network: Generator, path: Path, maps: Path | None) -> Content:
-    """An image, and its map where `maps` is a file or a folder of them."""
+def read_image(
+    network: Generator, path: Path, maps: Path | None, bits: int = DEEP, void: int = -1
+) -> Content:
+    """An image, and its map where `maps` is a file or a folder of them; says if it is stretched."""
     height, width = network.size
-    image = decode(str(path)).resize((width, height), Image.BICUBIC)
+    image = read_photograph(path, bits)
+    if line := squeezed(image.size, str(path), height, width):
+        print(line, file=sys.stderr)
+    image = image.resize((width, height), Image.BICUBIC)
     pixels = torch.from_numpy(np.array(image)).movedim(-1, 0) / 127.5 - 1  # (3, H, W)
     if maps is None:
         return pixels, torch.zeros(height, width, dtype=torch.int64)
-    return pixels, _read_map(network, _map_of(path, maps))
+    return pixels, _read_map(network, _map_of(path, maps), void)
 
 
 def _map_of(path: Path, maps: Path) -> Path:
+    """The map of an image's name, whatever its ending; of several that in the folders most alike.
+
+    Raises ValueError where there is none, and where two are as near.
+    """
     if maps.is_file():
         return maps
-    candidates = [maps / f"{path.stem}{suffix}" for suffix in SUFFIXES]
-    file = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if file is None:
+    same = [file for file in images_below(maps) if _stem(file) == _stem(path)]
+    near = [_shared_folders(file, path) for file in same]
+    best = [file for file, count in zip(same, near, strict=True) if count == max(near)]
+    if not best:
         raise ValueError(f"no map of its name in {maps}")
-    return file
+    if len(best) > 1:
+        raise ValueError(f"both {best[0]} and {best[1]} could be its map: give its folder as --map")
+    return best[0]
 
 
-def _read_map(network: Generator, path: Path) -> Tensor:
+def _stem(path: Path) -> str:
+    return unicodedata.normalize("NFC", path.stem)
+
+
+def _shared_folders(one: Path, other: Path) -> int:
+    """How many folders above two files have one name, counted from the files."""
+    parents = zip(reversed(one.parts[:-1]), reversed(other.parts[:-1]), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], parents))
+
+
+def _read_map(network: Generator, path: Path, void: int) -> Tensor:
     """Class ids (H, W), from colours of the network's palette or from ids."""
-    with Image.open(path) as image:
-        pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    pixels = np.asarray(read_map(path))
     try:
-        ids = class_ids(pixels, network.palette)
+        ids = class_ids(pixels, network.palette, void=void)
     except ValueError as error:
         raise ValueError(f"the map {path} {error}") from error
     height, width = network.size

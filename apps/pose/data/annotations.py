@@ -2,61 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from apps.pose.data.files import fit_to_files
 from apps.pose.data.keypoints import read_json
+from apps.pose.data.mending import Mender, is_finite
 from core.errors import InputError
 
-# Of a box, the share that its person covers, where no segment says (xtcocotools' factor)
-COVERED = 0.53
-_IMAGE_FIELDS = ("id", "file_name", "width", "height")
+Report = Callable[[str], object]  # takes a line for a person
 
 
-def read_coco(path: str | Path, count: int) -> dict:
-    """A COCO json whose structure has been checked; ``count`` is the number of keypoints.
+def read_coco(
+    path: str | Path, count: int, folder: str | Path | None = None, report: Report | None = None
+) -> dict:
+    """A COCO json with every field in order (`Mender`); ``count`` is the number of keypoints.
 
-    Single annotations are checked where they are used (`keypoint_array`). Raises InputError.
+    With the ``folder`` of its images, names and sizes are also held against the files
+    (`fit_to_files`). ``report`` takes lines on what was mended. Raises InputError.
     """
     content = _with_lists(path, ("images", "annotations", "categories"))
-    _check_fields(content["images"], _IMAGE_FIELDS, path, "image")
-    _check_fields(content["annotations"], ("id", "image_id", "category_id"), path, "annotation")
-    images = {image["id"] for image in content["images"]}
-    for annotation in content["annotations"]:
-        if annotation["image_id"] not in images:
-            raise InputError(
-                f"{path}: annotation {annotation['id']} is of image {annotation['image_id']}, "
-                "which the json does not list: add the image or remove the annotation"
-            )
-    if not any(annotation.get("keypoints") for annotation in content["annotations"]):
+    mender = Mender(path, count)
+    content = mender.content(content)
+    if not any(annotation["keypoints"] for annotation in content["annotations"]):
         raise InputError(f"{path}: no annotation has keypoints: give person_keypoints_*.json")
-    _check_count(content["categories"], count, path)
+    lines = mender.lines()
+    if folder is not None:
+        content, more = fit_to_files(content, Path(folder), path)
+        lines += more
+    for line in lines if report else ():
+        report(line)
     return content
 
 
 def read_images(path: str | Path) -> dict:
     """A json that lists images and nobody in them, such as COCO's image_info_test-dev2017.json."""
     content = _with_lists(path, ("images",))
-    _check_fields(content["images"], _IMAGE_FIELDS, path, "image")
-    return {"annotations": [], "categories": [], **content}
+    images = Mender(path, 0).images(content["images"])
+    return {"annotations": [], "categories": [], **content, "images": images}
 
 
-def read_truth(path: str | Path, count: int, outside: str = "error") -> dict:
+def read_truth(
+    path: str | Path, count: int, outside: str = "error", folder: str | Path | None = None
+) -> dict:
     """The content of a COCO json as an evaluation takes it: every person through `keypoint_array`.
 
     A point that ``outside="ignore"`` leaves out of training does not count in evaluation either.
+    ``folder`` as in `read_coco`.
     """
-    content = read_coco(path, count)
+    content = read_coco(path, count, folder)
     images = {image["id"]: image for image in content["images"]}
     people = []
     for annotation in content["annotations"]:
-        if annotation.get("keypoints"):
+        if annotation["keypoints"]:
             image = images[annotation["image_id"]]
             values, wrong = keypoint_array(annotation, count, image, path, outside)
-            if wrong:  # else the annotation is taken as it is, with its own num_keypoints
+            if wrong:  # else the annotation is taken as it is, with its own digits
                 labelled = int((values[:, 2] > 0).sum())
                 points = values.astype(float).ravel().tolist()
                 annotation = {**annotation, "keypoints": points, "num_keypoints": labelled}
@@ -74,29 +78,6 @@ def _with_lists(path: str | Path, names: tuple[str, ...]) -> dict:
     return content
 
 
-def _check_fields(records: list, fields: tuple[str, ...], path: str | Path, kind: str) -> None:
-    seen = set()
-    for number, record in enumerate(records):
-        missing = [f for f in fields if not isinstance(record, dict) or f not in record]
-        if missing:
-            raise InputError(f"{path}: {kind} number {number} has no {', '.join(missing)}: add it")
-        if not isinstance(record["id"], int):
-            raise InputError(f"{path}: {kind} ids must be integers, got {record['id']!r}")
-        if record["id"] in seen:
-            raise InputError(f"{path}: two {kind}s have the id {record['id']}: make ids unique")
-        seen.add(record["id"])
-
-
-def _check_count(categories: list[dict], count: int, path: str | Path) -> None:
-    for category in categories:
-        names = category.get("keypoints") or []
-        if names and len(names) != count:
-            raise InputError(
-                f"{path}: category {category.get('name', '')!r} has {len(names)} keypoints, but "
-                f"this run is about {count}: train and validation data must have the same ones"
-            )
-
-
 def keypoint_array(
     annotation: dict, count: int, image: dict, path: str | Path, outside: str = "error"
 ) -> tuple[np.ndarray, int]:
@@ -107,12 +88,7 @@ def keypoint_array(
     which COCO has a few of) count as inside. What is not labelled (v = 0) is given as 0, 0, 0.
     """
     where = f"{path}: annotation {annotation['id']}"
-    try:
-        values = np.array(annotation["keypoints"], dtype=np.float32).reshape(count, 3)
-    except (ValueError, TypeError):
-        raise InputError(
-            f"{where} has {len(annotation['keypoints'])} keypoint values, not 3 x {count} numbers"
-        ) from None
+    values = np.array(annotation["keypoints"], dtype=np.float32).reshape(count, 3)
     if not np.isin(values[:, 2], (0, 1, 2)).all():
         raise InputError(f"{where}: visibility must be 0, 1 or 2, got {values[:, 2].tolist()}")
     size = np.array([image["width"], image["height"]], dtype=np.float32)
@@ -140,12 +116,9 @@ def _misplaced(values: np.ndarray, wrong: np.ndarray, size: np.ndarray) -> str:
 def check_box(annotation: dict, image: dict, path: str | Path) -> bool:
     """Whether the annotation's bbox has an area once it is cut to the image, as COCO cuts boxes.
 
-    InputError where it is not four finite numbers, or where that of a labelled person
-    (``num_keypoints`` is set) lies wholly outside the image.
+    InputError where that of a labelled person lies wholly outside the image.
     """
     box, where = annotation["bbox"], f"{path}: annotation {annotation['id']}"
-    if not _is_box(box):
-        raise InputError(f"{where} has bbox {box!r}, not [x, y, width, height]")
     person = annotation["num_keypoints"] and not annotation.get("iscrowd")
     if person and box[2] > 0 and box[3] > 0 and not _overlap(box, image):
         raise InputError(
@@ -153,13 +126,6 @@ def check_box(annotation: dict, image: dict, path: str | Path) -> bool:
             "correct the box or the image's size, or remove the annotation"
         )
     return _overlap(box, image, border=1)
-
-
-def _is_box(box: Any) -> bool:
-    try:
-        return bool(np.isfinite(np.array(box, dtype=np.float64).reshape(4)).all())
-    except (ValueError, TypeError):
-        return False
 
 
 def _overlap(box: list[float], image: dict, border: int = 0) -> bool:
@@ -194,13 +160,14 @@ def _check_detection(detection: Any, known: dict, where: str) -> None:
     missing = [f for f in fields if not isinstance(detection, dict) or f not in detection]
     if missing:
         raise InputError(f"{where} has no {', '.join(missing)}")
-    image, box = known.get(detection["image_id"]), detection["bbox"]
+    number, box, score = (detection[name] for name in ("image_id", "bbox", "score"))
+    image = known.get(number) if isinstance(number, int | float) else None
     if image is None:
         raise InputError(
-            f"{where} is of image {detection['image_id']}, which the annotations do not list: "
+            f"{where} is of image {number!r}, which the annotations do not list: "
             "give the detections of this split"
         )
-    if not _is_box(box[:4] if isinstance(box, list) else box):
+    if not (isinstance(box, list) and len(box) > 3 and all(map(is_finite, box[:4]))):
         raise InputError(f"{where} has bbox {box!r}, not [x, y, width, height]")
     if box[2] <= 0 or box[3] <= 0:
         raise InputError(f"{where}: bbox {box} has no area: remove it")
@@ -208,8 +175,8 @@ def _check_detection(detection: Any, known: dict, where: str) -> None:
         raise InputError(
             f"{where}: bbox {box} lies outside its {image['width']} x {image['height']} image"
         )
-    if not isinstance(detection["score"], int | float) or not np.isfinite(detection["score"]):
-        raise InputError(f"{where}: score {detection['score']!r} is no number")
+    if not is_finite(score):
+        raise InputError(f"{where}: score {score!r} is no number")
 
 
 def ground_truth(

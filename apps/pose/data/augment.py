@@ -26,9 +26,10 @@ def before_cropping(keypoints: KeypointSet, augment: AugmentConfig) -> list:
     boxes = _RandomBBoxTransform(
         shift_factor=augment.shift, scale_factor=augment.scale, rotate_factor=augment.rotation
     )
+    flip = [RandomFlip(prob=float(augment.flip))] if keypoints.can_mirror else []
     half_body = [RandomHalfBody(prob=augment.half_body)] if halves else []
     turn = [Turn(augment.turn)] if augment.turn else []
-    return [RandomFlip(prob=float(augment.flip)), *half_body, _at_least_a_pixel, boxes, *turn]
+    return [*flip, *half_body, _at_least_a_pixel, boxes, *turn]
 
 
 def after_cropping(augment: AugmentConfig) -> list:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections import Counter
-from dataclasses import dataclass
+import os
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from apps.pose.data.annotations import (
+    Report,
     check_box,
     check_detections,
     keypoint_array,
     read_coco,
     read_images,
 )
+from apps.pose.data.files import check_folder
 from apps.pose.data.joining import Shared
 from apps.pose.data.keypoints import read_json
 from apps.pose.data.mmpose_compat import BaseDataset, CocoDataset
@@ -35,12 +38,14 @@ class OpenedPeople:
 
     people       mmpose's data set: its get_data_info(index) is one person
     counts       what became of the json's images and annotations
-    category_id  of the people, for `coco_results`
+    category_id  of detected people: the json's first with keypoints
+    categories   of annotated people: the category by the id of the annotation
     """
 
     people: BaseDataset
     counts: dict[str, int]
     category_id: int = 1
+    categories: dict[int, int] = field(default_factory=dict)
 
 
 def open_coco(
@@ -49,32 +54,41 @@ def open_coco(
     shared: Shared,
     boxes: str | Path | None = None,
     outside: str = "error",
+    report: Report | None = None,
 ) -> OpenedPeople:
     """The annotated people of a COCO json, or the detections ``boxes`` in its images.
 
     People have the network's keypoints (``shared``); those that the json lacks are not labelled.
     With boxes, the json may list nothing but images (image_info_test-dev2017.json). ``outside`` as
-    in `keypoint_array`. Raises InputError for everything that cannot be used.
+    in `keypoint_array`; ``report`` takes lines on what was mended or left out. Raises InputError
+    for everything that cannot be used.
     """
     if boxes and "annotations" not in read_json(json_path):
         content = read_images(json_path)
+        check_folder(content["images"], Path(images), json_path)
     else:
-        content = read_coco(json_path, len(shared.json))
-    _check_images(content["images"], Path(images), json_path)
+        content = read_coco(json_path, len(shared.json), images, report)
     if boxes:
         check_detections(boxes, content["images"])
-    people = _load(json_path, images, shared, boxes, outside)
-    categories = [c["id"] for c in content["categories"] if c.get("keypoints")]
-    return OpenedPeople(people, _counts(content, people), categories[0] if categories else 1)
+    people = _load(json_path, images, content, shared, boxes, outside)
+    if report and (count := people.ignored["boxes_without_area"]):
+        report(f"{json_path}: left out: {count} people whose bbox has no area in its image")
+    return OpenedPeople(
+        people, _counts(content, people), _first_category(content), _categories(content)
+    )
 
 
 class CocoPeople(CocoDataset):
-    """mmpose's COCO data set, which also checks each annotation, and copies less."""
+    """mmpose's COCO data set of a content that has been read, which also checks its places.
 
-    def __init__(self, outside: str, shared: Shared, **options):
-        self.outside, self.shared, self.ignored = outside, shared, Counter()
+    ``content`` as `read_coco` gives it: mmpose would read the file again, by pycocotools.
+    """
+
+    def __init__(self, content: dict, outside: str, shared: Shared, **options):
+        self.content, self.outside, self.shared, self.ignored = content, outside, shared, Counter()
         super().__init__(metainfo=shared.network.metainfo(), **options)
         self._same_for_all = shared_metainfo(self)
+        del self.content  # every worker would get it
 
     def load_data_list(self) -> list[dict]:
         people = super().load_data_list()
@@ -85,10 +99,44 @@ class CocoPeople(CocoDataset):
             )
         return people
 
+    def _load_annotations(self) -> tuple[list[dict], list[dict]]:
+        """People and images, in the order of the images and of their annotations."""
+        of_image = defaultdict(list)
+        for annotation in self.content["annotations"]:
+            of_image[annotation["image_id"]].append(annotation)
+        images = [self._with_path(image) for image in self.content["images"]]
+        pairs = ((annotation, i) for i in images for annotation in of_image[i["id"]])
+        people = (self.parse_data_info({"raw_ann_info": a, "raw_img_info": i}) for a, i in pairs)
+        return [person for person in people if person], images
+
+    def _load_detection_results(self) -> list[dict]:
+        """The detections of people, which have no keypoints."""
+        images = {image["id"]: self._with_path(image) for image in self.content["images"]}
+        people = [d for d in read_json(self.bbox_file) if d["category_id"] == 1]
+        return [self._detected(d, images[d["image_id"]], id) for id, d in enumerate(people)]
+
+    def _detected(self, detection: dict, image: dict, number: int) -> dict:
+        count = len(self.shared.network)
+        x, y, width, height = detection["bbox"][:4]
+        return {
+            "img_id": image["id"],
+            "img_path": image["img_path"],
+            "img_shape": (image["height"], image["width"]),
+            "bbox": np.array([[x, y, x + width, y + height]], dtype=np.float32),
+            "bbox_score": np.array([detection["score"]], dtype=np.float32),
+            "keypoints": np.zeros((1, count, 2), dtype=np.float32),
+            "keypoints_visible": np.ones((1, count), dtype=np.float32),
+            "id": number,
+        }
+
+    def _with_path(self, image: dict) -> dict:
+        path = os.path.join(self.data_prefix["img"], image["file_name"])
+        return {**image, "img_id": image["id"], "img_path": path}
+
     def parse_data_info(self, raw_data_info: dict) -> dict | None:
         annotation, image = raw_data_info["raw_ann_info"], raw_data_info["raw_img_info"]
-        if not annotation.get("keypoints") or "bbox" not in annotation:
-            self.ignored["no_keypoints_or_box"] += 1
+        if not annotation["keypoints"]:
+            self.ignored["no_keypoints"] += 1
             return None
         count = len(self.shared.json)
         values, wrong = keypoint_array(annotation, count, image, self.ann_file, self.outside)
@@ -115,18 +163,27 @@ def shared_metainfo(people: BaseDataset) -> dict:
 
 
 def _load(
-    json_path: str | Path, images: str | Path, shared: Shared, boxes, outside: str
+    json_path: str | Path, images: str | Path, content: dict, shared: Shared, boxes, outside: str
 ) -> CocoPeople:
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress
-        return CocoPeople(
-            outside,
-            shared,
-            ann_file=str(json_path),
-            data_prefix={"img": str(images)},
-            bbox_file=str(boxes) if boxes else None,
-            data_mode="topdown",
-            test_mode=bool(boxes),  # mmpose takes detection boxes only so
-        )
+    return CocoPeople(
+        content,
+        outside,
+        shared,
+        ann_file=str(json_path),
+        data_prefix={"img": str(images)},
+        bbox_file=str(boxes) if boxes else None,
+        data_mode="topdown",
+        test_mode=bool(boxes),  # mmpose takes detection boxes only so
+    )
+
+
+def _categories(content: dict) -> dict[int, int]:
+    return {a["id"]: a["category_id"] for a in content["annotations"] if a["keypoints"]}
+
+
+def _first_category(content: dict) -> int:
+    named = (c["id"] for c in content["categories"] if c.get("keypoints"))
+    return next(named, next(iter(_categories(content).values()), 1))
 
 
 def _counts(content: dict, people: CocoPeople) -> dict[str, int]:
@@ -134,28 +191,8 @@ def _counts(content: dict, people: CocoPeople) -> dict[str, int]:
     return {
         "images": len(content["images"]),
         "annotations": len(annotations),
-        "crowds": sum(bool(a.get("iscrowd")) for a in annotations),
-        "unlabelled": sum(not any((a.get("keypoints") or [])[2::3]) for a in annotations),
+        "crowds": sum(a["iscrowd"] for a in annotations),
+        "unlabelled": sum(not a["num_keypoints"] for a in annotations),
         "people": len(people),
         **people.ignored,
     }
-
-
-def _check_images(images: list[dict], folder: Path, json_path: str | Path) -> None:
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder: check data.root and the image folder's name")
-    # Single missing files are found when they are read; here only whether this is the right folder.
-    names = [image["file_name"] for image in images[:20]]
-    if not any((folder / name).is_file() for name in names):
-        raise InputError(
-            f"{folder} has none of the first {len(names)} images of {json_path} "
-            f"({names[0]}, ...): give the folder that the json's file names are relative to"
-        )
-    seen: set[str] = set()
-    for image in images:
-        if image["file_name"] in seen:
-            raise InputError(
-                f"{json_path}: the image {image['file_name']} is listed twice (again with the id "
-                f"{image['id']}): its people would count twice, remove one of the two"
-            )
-        seen.add(image["file_name"])

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from torch.utils.data import Dataset
 
 from apps.pose.config import AugmentConfig, ModelConfig
+from apps.pose.data.annotations import Report
 from apps.pose.data.augment import after_cropping, before_cropping
 from apps.pose.data.coco_people import open_coco
 from apps.pose.data.codec import codec_config, uses_udp
@@ -28,6 +29,7 @@ from apps.pose.data.mmpose_compat import (
     TopdownAffine,
 )
 from apps.pose.data.mpii import open_mpii
+from core.data.images.files import to_rgb
 from core.data.loading import BadSample
 from core.errors import InputError
 
@@ -54,9 +56,9 @@ class PoseDataset(Dataset):
     K counts the keypoints of ``network``; ``keypoints`` are those of them that the json has, and
     all others have weight 0: see `Shared`, which says which are which.
 
-    ``counts`` says what became of the json's annotations, ``category_id`` is that of its people
-    (for `coco_results`). Raises InputError for unusable files at once, BadSample for a missing or
-    damaged image when it is read.
+    ``counts`` says what became of the json's annotations; ``category_id`` and ``categories`` are
+    those of its people (`OpenedPeople`). Raises InputError for unusable files at once, BadSample
+    for a missing or damaged image when it is read.
     """
 
     def __init__(
@@ -71,22 +73,24 @@ class PoseDataset(Dataset):
         outside: str = "error",
         format: str = "coco",
         shared: Shared | None = None,
+        report: Report | None = None,
     ):
         """``images`` is the folder below which the json's file names lie; ``boxes`` a detection
         json to evaluate on in place of the annotated boxes; ``outside`` as in `keypoint_array`;
         ``format`` is "mpii" for MPII's json, all others (`DataConfig.format`) are COCO's.
-        ``keypoints`` are the json's, ``shared`` says which of them the network has (None: all)."""
+        ``keypoints`` are the json's, ``shared`` says which of them the network has (None: all),
+        ``report`` takes lines on what was mended or left out."""
         if train and boxes:
             raise InputError(f"detection boxes ({boxes}) have no keypoints to train on")
         self.shared = shared or Shared.all(keypoints)
         if format == "mpii":
             opened = open_mpii(json_path, images, self.shared, boxes)
         else:
-            opened = open_coco(json_path, images, self.shared, boxes, outside)
+            opened = open_coco(json_path, images, self.shared, boxes, outside, report)
         self.train, self.boxes, self.model = train, boxes, model
         self.keypoints, self.network = self.shared.keypoints, self.shared.network
         self.people, self.counts = opened.people, opened.counts
-        self.category_id = opened.category_id
+        self.category_id, self.categories = opened.category_id, opened.categories
         self.transforms = _transforms(self.network, model, augment if train else None, train)
 
     def __len__(self) -> int:
@@ -167,7 +171,7 @@ def read_image(path: str | Path) -> np.ndarray:
 
     OpenCV (mmpose's default) is the faster reader of JPEG, but it decodes a truncated one without a
     word and leaves the rest grey. So it gets those that have their end; all else Pillow reads,
-    which raises. Raises BadSample.
+    which raises. What is not 8-bit RGB becomes so by `to_rgb`. Raises BadSample.
     """
     try:
         content = Path(path).read_bytes()
@@ -179,7 +183,7 @@ def read_image(path: str | Path) -> np.ndarray:
             image.load()
             if image.getexif().get(0x0112, 1) != 1:  # orientation
                 image = ImageOps.exif_transpose(image)
-            return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+            return np.array(to_rgb(image))
     except FileNotFoundError:
         raise BadSample(str(path), "no such file") from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files

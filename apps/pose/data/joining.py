@@ -95,13 +95,16 @@ def subset(keypoints: KeypointSet, order: Sequence[int]) -> KeypointSet:
     """The keypoints with these indices, in this order; pairs and bones of others are left out."""
     number = {old: new for new, old in enumerate(order)}
     bones = [bone for bone in keypoints.skeleton if number.keys() >= set(bone)]
-    return KeypointSet(
+    # one whose partner is not among them has no place in a mirrored picture
+    mirrored = keypoints.can_mirror and all(keypoints.swap[i] in number for i in order)
+    chosen = KeypointSet(
         tuple(keypoints.names[i] for i in order),
         tuple((number[a], number[b]) for a, b in bones),
         tuple(number.get(keypoints.swap[i], number[i]) for i in order),
         keypoints.sigmas and tuple(keypoints.sigmas[i] for i in order),
         tuple(keypoints.upper[i] for i in order),
     )
+    return chosen if chosen.can_mirror == mirrored else replace(chosen, mirrored=mirrored)
 
 
 def join(sets: Mapping[str, KeypointSet]) -> KeypointSet:
@@ -127,7 +130,9 @@ def join(sets: Mapping[str, KeypointSet]) -> KeypointSet:
             bones.setdefault(frozenset((own[a], own[b])), (own[a], own[b]))
     names, upper = zip(*found, strict=True)
     swaps = tuple(swap.get(i, i) for i in range(len(names)))
-    return KeypointSet(names, tuple(bones.values()), swaps, _sigmas(sets, names), upper)
+    # without any pair: whether a set says that each is its own mirror image
+    mirrored = None if swap else any(k.can_mirror for k in sets.values()) or None
+    return KeypointSet(names, tuple(bones.values()), swaps, _sigmas(sets, names), upper, mirrored)
 
 
 def _sigmas(sets: Mapping[str, KeypointSet], names: Sequence[str]) -> tuple[float, ...] | None:

@@ -27,6 +27,10 @@ COCO_NAMES = ("nose", *(f"{side}_{part}" for part in _COCO_PAIRS for side in ("l
 COCO_SIGMAS = (0.026, *(sigma for sigma in _COCO_PAIRS.values() for _ in range(2)))
 SIDE_COLORS = {"left": (0, 255, 0), "right": (255, 128, 0), "centre": (51, 153, 255)}  # RGB
 
+NO_MIRROR = (
+    "no keypoint has a left and a right by its name; name the pairs in data.keypoints, or say that "
+    "each is its own mirror image (flip_pairs: [])"
+)
 _SIDE_FIELDS = ("names", "skeleton", "flip_pairs", "sigmas")
 
 
@@ -39,6 +43,7 @@ class KeypointSet:
     swap      (K,)  index of the mirrored keypoint, its own where it has no partner
     sigmas    (K,)  of the object keypoint similarity, or None where nobody measured them
     upper     (K,)  whether RandomHalfBody counts it to the upper body
+    mirrored  whether `swap` is known to be right; None: where any keypoint has a partner
     """
 
     names: tuple[str, ...]
@@ -46,6 +51,17 @@ class KeypointSet:
     swap: tuple[int, ...]
     sigmas: tuple[float, ...] | None
     upper: tuple[bool, ...]
+    mirrored: bool | None = None
+
+    @property
+    def can_mirror(self) -> bool:
+        """Whether it is known what the keypoints of a mirrored picture are.
+
+        Not where names say no side (0 to 16, as annotation tools number them) and nobody gave
+        pairs: the left eye of a mirrored picture is what the other pictures call the right one.
+        """
+        paired = any(partner != i for i, partner in enumerate(self.swap))
+        return paired if self.mirrored is None else self.mirrored
 
     def __len__(self) -> int:
         return len(self.names)
@@ -73,18 +89,13 @@ class KeypointSet:
         Raises InputError for a file that is missing, unreadable or contradicts itself or another.
         """
         side = read_side_file(side_file) if side_file else {}
-        theirs, skeleton = _category(json_path)
-        names = check_names(side["names"], side_file) if "names" in side else theirs
-        if len(names) != len(theirs):
-            raise InputError(
-                f"{side_file}: {len(names)} names, but the people of {json_path} have "
-                f"{len(theirs)} keypoints: name each of them"
-            )
-        for other in others:
-            _same(theirs, _category(other)[0], f"{other}, unlike {json_path},")
-        return cls.of(names, _pairs(skeleton, names, f"{json_path}: skeleton")).changed_by(
-            side, side_file
-        )
+        named = check_names(side["names"], side_file) if "names" in side else None
+        theirs, skeleton = _category(json_path, named, side_file)
+        names = named or theirs
+        for other in others:  # names that the yaml replaces need not agree
+            _same(names, _category(other, named, side_file)[0], f"{other}, unlike {json_path},")
+        pairs = [] if "skeleton" in side else _pairs(skeleton, names, f"{json_path}: skeleton")
+        return cls.of(names, pairs).changed_by(side, side_file)
 
     def check_same(self, names: Sequence[str], source: str | Path) -> None:
         """InputError unless these are the names of the keypoints, in the same order."""
@@ -98,6 +109,7 @@ class KeypointSet:
             changes["skeleton"] = tuple(pairs)
         if "flip_pairs" in side:
             changes["swap"] = _swap_from_pairs(side["flip_pairs"], self.names, source)
+            changes["mirrored"] = True  # without pairs: each is its own mirror image
         if "sigmas" in side:
             changes["sigmas"] = _sigmas(side["sigmas"], self.names, source)
         return replace(self, **changes)
@@ -145,29 +157,49 @@ def read_json(path: str | Path) -> Any:
             return json.load(file)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}: check the path") from None
-    except ValueError as error:  # not json, or not text
+    except (ValueError, RecursionError) as error:  # not json, not text, or lists without end
         raise InputError(f"{path} is not a json file ({error})") from None
 
 
-def _category(path: str | Path) -> tuple[tuple[str, ...], list]:
-    """Names and skeleton of a json's people. Several categories must have the same keypoints."""
+def _category(
+    path: str | Path, named: Sequence[str] | None, side_file: str | Path
+) -> tuple[tuple[str, ...], Any]:
+    """Names and skeleton of a json's people. Several categories must have the same keypoints.
+
+    ``named``: names that a yaml puts in the place of the json's, which are then only counted.
+    """
     content = read_json(path)
     categories = content.get("categories") if isinstance(content, dict) else None
     categories = categories if isinstance(categories, list) else []
-    categories = [c for c in categories if isinstance(c, dict) and c.get("keypoints")]
+    categories = [c for c in categories if isinstance(c, dict)]
+    with_names = [c for c in categories if c.get("keypoints")]
+    if named and categories and not with_names:
+        return tuple(named), []  # the people's own numbers are counted where they are read
+    categories = with_names
     if not categories:
         raise InputError(
             f"{path}: no category with `keypoints`: give a COCO keypoint json "
             "(person_keypoints_*.json, not instances_*.json)"
         )
-    names = check_names(categories[0]["keypoints"], path)
-    for category in categories[1:]:
-        where = f"{path}: category {category.get('name', '')!r}"
-        _same(names, check_names(category["keypoints"], path), where)
-    skeleton = categories[0].get("skeleton") or []
-    if not isinstance(skeleton, list):
-        raise InputError(f"{path}: skeleton must be a list of pairs, got {skeleton!r}")
-    return names, skeleton
+    if named:
+        for category in categories:
+            _check_count(category["keypoints"], named, path, side_file)
+        names = tuple(named)
+    else:
+        names = check_names(categories[0]["keypoints"], path)
+        for category in categories[1:]:
+            where = f"{path}: category {category.get('name', '')!r}"
+            _same(names, check_names(category["keypoints"], path), where)
+    return names, categories[0].get("skeleton") or []
+
+
+def _check_count(values: Any, named: Sequence[str], path: str | Path, side_file) -> None:
+    count = len(values) if isinstance(values, list) else 0
+    if count != len(named):
+        raise InputError(
+            f"{side_file}: {len(named)} names, but the people of {path} have {count} keypoints: "
+            "name each of them"
+        )
 
 
 def check_names(values: Any, source: str | Path) -> tuple[str, ...]:
@@ -197,7 +229,7 @@ def read_side_file(path: str | Path) -> dict:
         side = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}: check data.keypoints") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a yaml file ({' '.join(str(error).split())})") from None
     if not isinstance(side, dict) or set(side) - set(_SIDE_FIELDS):
         raise InputError(f"{path}: only the fields {', '.join(_SIDE_FIELDS)} are known")
@@ -215,7 +247,9 @@ def _index(key: Any, names: tuple[str, ...], where: str) -> int:
     raise InputError(f"{where} has {key!r}: use a name, or a number of 1 to {len(names)}: {names}")
 
 
-def _pairs(pairs: list, names: tuple[str, ...], where: str) -> list[tuple[int, int]]:
+def _pairs(pairs: Any, names: tuple[str, ...], where: str) -> list[tuple[int, int]]:
+    if not isinstance(pairs, list):
+        raise InputError(f"{where} must be a list of pairs, got {pairs!r}")
     indices = []
     for pair in pairs:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:

@@ -24,8 +24,8 @@ from torch.utils.data import ConcatDataset, Dataset
 from apps.pose.config import DataConfig, PoseConfig, SetConfig
 from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.joining import choose
-from apps.pose.data.keypoints import KeypointSet
-from apps.pose.data.source import PoseData
+from apps.pose.data.keypoints import NO_MIRROR, KeypointSet
+from apps.pose.data.source import PoseData, side_path
 from core.config import build, did_you_mean
 from core.data.concatenated import Concatenated
 from core.errors import InputError
@@ -61,7 +61,7 @@ class PoseSets:
         self.sets = open_sets(config, session)
         theirs = {name: data.keypoints for name, data in self.sets.items()}
         if config.data.sets:
-            network = network or choose(theirs, config.data.keypoints)
+            network = network or choose(theirs, side_path(config.data))
         self.keypoints = network or theirs[""]
         if network:
             for name, data in self.sets.items():
@@ -84,7 +84,7 @@ class PoseSets:
         return {name: data.val(boxes) for name, data in self.sets.items()}
 
     def describe(self) -> list[str]:
-        """Lines on what is learnt from where; none for the one set of data.root."""
+        """Lines on what is learnt from where (none for the one set of data.root), and what not."""
         names = self.keypoints.names
         lines = [f"{len(names)} keypoints: {', '.join(names)}"]
         for number, (name, data) in enumerate(self.sets.items()):
@@ -92,7 +92,10 @@ class PoseSets:
             share = f"share {self.shares[number]:g}" if self.shares else "share by size"
             labels = f"does not label {', '.join(lacking)}" if lacking else "labels all"
             lines.append(f"{name}, {data.root}: {share}, {labels}")
-        return lines if "" not in self.sets else []
+        lines = lines if "" not in self.sets else []
+        if not self.keypoints.can_mirror:
+            lines.append(f"mirrored pictures and the flip test are off: {NO_MIRROR}")
+        return lines
 
 
 def open_sets(config: PoseConfig, session: Session) -> dict[str, PoseData]:
@@ -136,7 +139,7 @@ def read_set(path: Path) -> SetConfig:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"data.sets: {path}: {error.strerror or error}: check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a yaml file ({' '.join(str(error).split())})") from None
     files = build(SetConfig, values, str(path))
     keypoints = str(path.parent / files.keypoints) if files.keypoints else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.pose.data.annotations import COVERED, read_truth
+from apps.pose.data.annotations import read_truth
 from apps.pose.data.keypoints import KeypointSet
 from core.config import entry_point
 from core.errors import InputError
@@ -41,10 +41,9 @@ def _people(path: str | Path, count: int) -> dict[int, tuple[np.ndarray, float]]
     """Keypoints (K, 3) and area by annotation id."""
     people = {}
     for annotation in read_truth(path, count)["annotations"]:
-        if annotation.get("keypoints"):
-            _, _, width, height = annotation.get("bbox") or [0, 0, 0, 0]
+        if annotation["keypoints"]:
             points = np.array(annotation["keypoints"], dtype=np.float64).reshape(count, 3)
-            people[annotation["id"]] = points, annotation.get("area") or COVERED * width * height
+            people[annotation["id"]] = points, annotation["area"]
     return people
 
 

@@ -33,6 +33,12 @@ def embedded_people(config: PoseConfig, session: Session) -> DataConfig:
     return replace(config.data, root=str(root), **names, **folders)
 
 
+def side_path(data: DataConfig) -> str:
+    """The yaml of ``data.keypoints``: below the root as all other files, or as the shell has it."""
+    below = Path(data.root, data.keypoints)
+    return str(below) if data.keypoints and below.is_file() else data.keypoints
+
+
 class PoseData:
     """The training and validation data of one set. Raises InputError where files do not fit.
 
@@ -43,12 +49,13 @@ class PoseData:
         """``keypoints`` where no json tells them (images without annotations)."""
         data = config.data if config.data.root else embedded_people(config, session)
         self.config, self.files, self.root = config, data, Path(data.root)
+        self.report = session.print
         if not self.root.is_dir():
             raise InputError(f"data.root {self.root} is no folder: give the one of your data set")
         self.val_json = self.root / data.val_json
         jsons = [p for p in (self.root / data.train_json, self.val_json) if p.is_file()]
         known, *others = jsons or [self.val_json]
-        theirs = keypoints or keypoint_set(data.format, known, data.keypoints, others)
+        theirs = keypoints or keypoint_set(data.format, known, side_path(data), others)
         self.shared = Shared.all(theirs)
         self.head_boxes = self.root / data.head_boxes
         if data.format == "mpii" and not self.head_boxes.is_file():
@@ -85,6 +92,7 @@ class PoseData:
             outside=self.files.outside,
             format=self.files.format,
             shared=self.shared,
+            report=self.report,
         )
 
     def val(self, boxes: str | Path | None = None) -> PoseDataset:
@@ -98,12 +106,14 @@ class PoseData:
             outside=self.files.outside,
             format=self.files.format,
             shared=self.shared,
+            report=self.report,
         )
 
     @cached_property
     def truth(self) -> dict:
         """The validation json as evaluations take it (`read_truth`), read once; not for MPII."""
-        content = read_truth(self.val_json, len(self.shared.json), self.files.outside)
+        folder = self.root / self.files.val_images
+        content = read_truth(self.val_json, len(self.shared.json), self.files.outside, folder)
         return self.shared.select(content)
 
     @cached_property

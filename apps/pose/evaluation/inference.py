@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from apps.pose.config import DataConfig, EvalConfig, ModelConfig
 from apps.pose.data.dataset import PoseDataset
-from apps.pose.data.keypoints import KeypointSet
+from apps.pose.data.keypoints import NO_MIRROR, KeypointSet
 from apps.pose.evaluation.metrics import coco_results
 from apps.pose.models.decoding import create_decoder, to_image
 from apps.pose.models.flip_test import flip_average
@@ -46,8 +46,9 @@ def predictor(
 ) -> Predictor:
     """batch with image, center, scale -> keypoints (B, K, 2) in image pixels, scores (B, K).
 
-    Both float32, on the batch's device.
+    Both float32, on the batch's device. The flip test is for keypoints that `can_mirror`.
     """
+    flip_test = flip_test and keypoints.can_mirror
     decode = create_decoder(model)
 
     @torch.no_grad()
@@ -99,6 +100,8 @@ def numpy_predictor(
 ) -> Callable[[dict], tuple[np.ndarray, np.ndarray]]:
     """`predictor` of a run's network for batches on the CPU: arrays, in the session's precision."""
     predict = predictor(network, network.config, network.keypoints, flip_test)
+    if flip_test and not network.keypoints.can_mirror:
+        session.print(f"the flip test is off: {NO_MIRROR}")
 
     def on_device(batch: dict) -> tuple[np.ndarray, np.ndarray]:
         with session.accelerator.autocast():
@@ -150,5 +153,7 @@ def to_results(people: People, dataset: PoseDataset) -> list[dict]:
         people.scale,
         sigmas,
         nms=dataset.boxes is not None and sigmas is not None,
-        category_id=dataset.category_id,
+        category_id=[
+            dataset.categories.get(i, dataset.category_id) for i in people.annotation.tolist()
+        ],
     )

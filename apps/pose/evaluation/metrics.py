@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from apps.pose.data.annotations import COVERED
 from apps.pose.data.keypoints import read_json
+from apps.pose.data.mending import COVERED
 from core.errors import InputError
 
 AP_NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
@@ -34,12 +34,13 @@ def coco_results(
     scales: np.ndarray | None = None,
     sigmas: tuple[float, ...] | None = None,
     nms: bool = False,
-    category_id: int = 1,
+    category_id: int | Sequence[int] = 1,
 ) -> list[dict]:
     """The COCO results list: {image_id, category_id, keypoints (3K), score} of each person.
 
     keypoints (N, K, 2), scores (N, K), image_ids (N,), box_scores (N,), scales (N, 2).
-    Third value of a keypoint: its score. A person's: `person_scores`.
+    Third value of a keypoint: its score. A person's: `person_scores`. ``category_id``: of all
+    people, or (N,) of each.
 
     ``nms`` removes all but the best of the people of an image who agree to an object keypoint
     similarity above 0.9, taking width x height of the crop (``scales``) for their area, as
@@ -53,7 +54,7 @@ def coco_results(
     """
     of_people = person_scores(scores, box_scores)
     triples = np.concatenate([keypoints, scores[..., None]], -1)  # (N, K, 3), as COCO writes it
-    keep = range(len(triples))
+    keep, categories = range(len(triples)), np.broadcast_to(category_id, len(triples)).tolist()
     if nms:
         if sigmas is None:
             raise InputError("OKS-NMS needs sigmas: give them in data.keypoints")
@@ -61,7 +62,7 @@ def coco_results(
     return [
         {
             "image_id": int(image_ids[i]),
-            "category_id": category_id,
+            "category_id": categories[i],
             "keypoints": triples[i].ravel().tolist(),
             "score": float(of_people[i]),
         }
@@ -116,12 +117,20 @@ def coco_ap(
     matches them is neither right nor wrong). ``sigmas`` (K,): with others than COCO's 17 the number
     is no COCO AP but the same formula. Missing num_keypoints and iscrowd are filled in, a missing
     area by 0.53 x box area; with ``use_area=False`` that is every person's area, as xtcocotools has
-    it for CrowdPose and AIC, where nobody has a segment. Raises InputError.
+    it for CrowdPose and AIC, where nobody has a segment. Of several categories AP is the mean, as
+    pycocotools has it. Raises InputError.
     """
     content = truth if isinstance(truth, dict) else read_json(truth)
     run = coco_eval(content, results, sigmas, use_area)
     quietly(run.run)
     return {name: float(value) for name, value in zip(AP_NAMES, run.stats, strict=True)}
+
+
+def one_category(content: dict, category_id: int) -> dict:
+    """The content with everybody in one category, for detections that do not say which."""
+    people = [{**a, "category_id": category_id} for a in content["annotations"]]
+    categories = [c for c in content["categories"] if c["id"] == category_id]
+    return {**content, "annotations": people, "categories": categories}
 
 
 def crowd_ap(

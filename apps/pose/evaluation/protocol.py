@@ -13,14 +13,20 @@ from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.sets import PoseSets
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import People, Predictor, predict_people, to_results
-from apps.pose.evaluation.metrics import by_crowding, coco_ap, complete_people, crowd_ap
+from apps.pose.evaluation.metrics import (
+    coco_ap,
+    crowd_ap,
+    one_category,
+)
 from apps.pose.evaluation.pck import PARTS, TORSO, box_size, find_parts, pck, pckh, torso_length
 from apps.pose.evaluation.report import coco_report, pck_report
+from core.errors import InputError
 from core.tables import Table
 from core.training.session import Session
 
 # What a set is measured by first; AP of some of its people, for example, is no such metric
 MAIN = ("AP", "PCK@0.2 torso", "PCK@0.2 box", "PCKh@0.5")
+REHEARSED = 8  # people of `rehearse`
 
 
 def evaluate_sets(
@@ -44,10 +50,30 @@ def of_set(name: str, metrics: dict[str, float]) -> dict[str, float]:
     return {f"{name} {metric}".strip(): value for metric, value in metrics.items()}
 
 
-def check_sets(data: PoseSets) -> None:
-    """`check_truth` of each set."""
-    for one in data.sets.values():
-        check_truth(one)
+def check_sets(data: PoseSets, datasets: dict[str, PoseDataset], best: str = "") -> None:
+    """`rehearse` on each set: what an evaluation would want is read and computed once, now.
+
+    Raises InputError where one would, and where none will have the metric ``best``.
+    """
+    names: list[str] = []
+    for name, dataset in datasets.items():
+        names += of_set(name, rehearse(data.sets[name], dataset))
+    if best and best not in names:
+        raise InputError(
+            f"run.best is {best}, and these data are measured by {', '.join(names)} (AP needs "
+            f'sigmas: data.keypoints): say --run.best "{names[0]}"'
+        )
+
+
+def rehearse(data: PoseData, dataset: PoseDataset) -> dict[str, float]:
+    """The metrics of a few people whose keypoints are in the middle of their boxes."""
+    some = [dataset.people.get_data_info(i) for i in range(min(len(dataset), REHEARSED))]
+    middles = np.concatenate([person["bbox"].reshape(1, 2, 2).mean(1) for person in some])
+    count, keypoints = len(some), len(dataset.keypoints)
+    ids = (np.array([person[name] for person in some]) for name in ("img_id", "id"))
+    places = np.repeat(middles[:, None], keypoints, 1), np.ones((count, keypoints))
+    people = People(*places, *ids, np.ones(count), middles, np.ones((count, 2)))
+    return compute_metrics(data, people, to_results(people, dataset))
 
 
 def evaluate(
@@ -80,7 +106,7 @@ def compute_metrics(data: PoseData, people: People, results: list[dict]) -> dict
         return crowd_ap(data.truth, results, sigmas)
     if sigmas:
         # nobody in AIC has a segment, whose area COCO's similarity takes
-        return coco_ap(data.truth, results, sigmas, use_area=format != "aic")
+        return coco_ap(_truth(data, people, results), results, sigmas, use_area=format != "aic")
     return pck_metrics(data, people)
 
 
@@ -97,14 +123,10 @@ def pck_metrics(data: PoseData, people: People, columns: Sequence[int] = ()) -> 
     }
 
 
-def check_truth(data: PoseData) -> None:
-    """Read what the metrics will want. Raises InputError where `compute_metrics` would, later."""
-    if data.files.format == "mpii":
-        _ = data.mpii_truth
-        return
-    if data.files.format == "crowdpose":
-        by_crowding(data.truth["images"])
-    complete_people(data.truth["annotations"], len(data.keypoints), use_area=True)
+def _truth(data: PoseData, people: People, results: list[dict]) -> dict:
+    """The truth, with all people in one category where detections do not say which they are of."""
+    detected = len(people.annotation) > 0 and people.annotation[0] < 0
+    return one_category(data.truth, results[0]["category_id"]) if detected else data.truth
 
 
 def report_tables(data: PoseData, people: People, results: list[dict]) -> list[Table]:
@@ -113,7 +135,7 @@ def report_tables(data: PoseData, people: People, results: list[dict]) -> list[T
         return [_part_table(data, people)]
     if data.keypoints.sigmas:
         use_area = data.files.format not in ("aic", "crowdpose")
-        return coco_report(data.truth, results, data.keypoints, use_area)
+        return coco_report(_truth(data, people, results), results, data.keypoints, use_area)
     truth, references = _pck_references(data, people)
     reference = next(iter(references.values()))  # the torso where there is one
     return pck_report(people.keypoints, truth, reference, data.keypoints)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,23 +46,38 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def records(frame: Frame) -> list[dict]:
-    """COCO results of a frame's people, with the file's name and the frame's number beside the id.
+def image_ids(paths: list[Path]) -> dict[Path, int]:
+    """The number in each image's name, or its place among the images; places, where two would have
+    the same."""
+    numbers = [(image_id(path), place) for place, path in enumerate(paths)]
+    ids = [place if number is None else number for number, place in numbers]
+    return dict(zip(paths, ids if len({*ids}) == len(ids) else range(len(ids)), strict=True))
 
-    The id is that in the image's name, or its place in the list of images; in a video the frame's
-    number, and `track_id` is that of the person in all frames. Positions are rounded to a hundredth
-    of a pixel, scores to four digits.
+
+def relative_names(paths: list[Path]) -> dict[Path, str]:
+    """The name of each image below the folder that holds all of them."""
+    folders = {str(path.absolute().parent) for path in paths}
+    root = os.path.commonpath(folders) if folders else ""
+    return {path: path.absolute().relative_to(root).as_posix() for path in paths}
+
+
+def records(frame: Frame, number: int, name: str) -> list[dict]:
+    """COCO results of a frame's people, with the file's ``name`` and the frame's number.
+
+    ``number`` is the image's id where the frame has none of a json; the frame's number in a video,
+    where `track_id` is that of the person in all frames. Positions are rounded to a hundredth of a
+    pixel, scores to four digits.
     """
     if frame.points is None:
         return []
-    number = frame.number if frame.video else image_id(frame.path)
-    ids = np.full(len(frame.boxes), frame.number if number is None else number)
+    number = number if frame.image_id is None else frame.image_id
+    ids, categories = np.full(len(frame.boxes), number), frame.categories or 1
     box_scores = np.array([score for _, score in frame.boxes])
     points, scores = frame.points.astype(np.float64).round(2), frame.scores.astype(np.float64)
-    source = {"file_name": frame.path.name}
+    source = {"file_name": name}
     if frame.video:
-        source["frame"] = frame.number
-    results = coco_results(points, scores.round(4), ids, box_scores)
+        source |= {"frame": frame.number, "time": round(frame.seconds, 4)}
+    results = coco_results(points, scores.round(4), ids, box_scores, category_id=categories)
     if frame.ids is not None:
         results = [{**r, "track_id": i} for r, i in zip(results, frame.ids, strict=True)]
     return [{**result, **source} for result in results]
@@ -93,6 +109,8 @@ class Pictures:
 
     def __init__(self, folder: Path, names: dict[Path, str]):
         self.folder, self.names = folder, names
+        images = [path for path in names if not is_video(path)]
+        self.ids, self.files = image_ids(images), relative_names(images)
         self.results: list[dict] = []
         self.thumbnails: list[np.ndarray] = []
 
@@ -106,7 +124,7 @@ class Pictures:
         """Note one picture; in order."""
         # of each person, as of each input of the other apps; COCO's readers look at neither
         source = {"input": str(frame.path), "output": self._output(frame)}
-        self.results += [{**source, **record} for record in records(frame)]
+        self.results += [{**source, **record} for record in self._records(frame)]
         if len(self.thumbnails) < ON_SHEET:
             small = Image.fromarray(picture)
             small.thumbnail((THUMBNAIL, THUMBNAIL))
@@ -119,6 +137,9 @@ class Pictures:
         with json_list(self.folder / f"{RECORDS}.json") as results:
             results.add(self.results)
         save_image(self.folder / f"{SHEET}.png", sheet(in_rows(self.thumbnails, columns=4)))
+
+    def _records(self, frame: Frame) -> list[dict]:
+        return records(frame, self.ids[frame.path], self.files[frame.path])
 
     def _output(self, frame: Frame) -> str:
         return f"{self.names[frame.path]}.png"
@@ -136,7 +157,7 @@ class Film:
 
     def add(self, frame: Frame, picture: np.ndarray) -> None:
         """Write one frame; in order."""
-        self.results.add(records(frame))
+        self.results.add(records(frame, frame.number, frame.path.name))
         self.writer.write(frame.number, picture)
 
 

@@ -39,16 +39,19 @@ class Frame:
     image: np.ndarray  # (h, w, 3) uint8 RGB
     video: bool = False
     fps: float = 25.0  # of the video
+    time: float | None = None  # seconds from the video's start, where it says; else by fps
     boxes: Boxes = field(default_factory=list)
     points: np.ndarray | None = None  # (N, K, 2) pixels; None where nobody is
     scores: np.ndarray | None = None  # (N, K)
     areas: np.ndarray | None = None  # (N,) of their crops, square pixels
     ids: list[int] | None = None  # of the people of a video, from 1
+    image_id: int | None = None  # of an image of a json
+    categories: list[int] | None = None  # of its people, there
 
     @property
     def seconds(self) -> float:
-        """When a frame of a video is seen."""
-        return self.number / self.fps
+        """When a frame of a video is seen: with a varying frame rate not its number by the rate."""
+        return self.number / self.fps if self.time is None else self.time
 
     def __str__(self) -> str:
         return f"{self.path} frame {self.number}" if self.video else str(self.path)

@@ -165,4 +165,4 @@ def _read(clock: Clock, numbered: tuple[int, Path]) -> Frame | BadSample:
 def video_frames(path: Path, source: VideoReader | Camera, clock: Clock) -> Iterator[Frame]:
     """Frames of a video or a camera."""
     for number, image in clock.timed("decode", source):
-        yield Frame(path, number, image, video=True, fps=source.fps)
+        yield Frame(path, number, image, video=True, fps=source.fps, time=source.time)

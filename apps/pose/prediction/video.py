@@ -34,9 +34,12 @@ SUFFIX = ".mp4"
 class VideoReader:
     """The frames of a video file, once: (number from 0, (h, w, 3) uint8 RGB).
 
-    fps; count: frames by the file's header, 0 where it does not say; decoded: frames so far. Raises
-    BadSample where the file is no video that FFmpeg can open, or holds no frame.
+    fps: the mean; count: frames by the file's header, 0 where it does not say; decoded: frames so
+    far; time: seconds of the last one by its time stamp, None where it has none. Raises BadSample
+    where the file is no video that FFmpeg can open, or holds no frame.
     """
+
+    time: float | None = None
 
     def __init__(self, path: Path):
         self.path, self.decoded = path, 0
@@ -54,11 +57,22 @@ class VideoReader:
                 if not there:
                     break
                 self.decoded += 1
+                self.time = self._time()
                 yield self.decoded - 1, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         finally:
             self.capture.release()
         if not self.decoded:
             raise BadSample(self.path, "holds no frame that can be decoded")
+
+    def _time(self) -> float | None:
+        """Of the frame that was read last; None where the file's times do not go forward."""
+        seconds = self._stamp() / 1e3
+        first = self.decoded == 1
+        later = math.isfinite(seconds) and (first or seconds > (self.time or 0.0))
+        return seconds if later else None
+
+    def _stamp(self) -> float:
+        return self.capture.get(cv2.CAP_PROP_POS_MSEC)
 
     def missing(self) -> int:
         """Frames that the header promised and nobody could decode.
@@ -77,6 +91,7 @@ class Camera:
     """
 
     count = 0  # of frames: nobody knows
+    time = None  # a frame's number says when it was
 
     def __init__(self, index: int, stop: threading.Event):
         self.capture, self.stop = cv2.VideoCapture(index), stop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -20,18 +21,40 @@ CORRUPT = (
 
 def check_folders(root: str, paths: Sequence[str], lists: str) -> None:
     """Raises InputError where a folder of the root holds images and none of them is listed."""
-    listed = {path.partition("/")[0] for path in paths}
+    listed = {unicodedata.normalize("NFC", path.partition("/")[0]) for path in paths}
     place = Path(root).expanduser()
     if not place.is_dir():
         raise InputError(f"{root or 'data.root'} is no folder: the paintings of {lists} lie there")
     for entry in sorted(os.scandir(place), key=lambda entry: entry.name):
-        if entry.name in listed or entry.name.startswith(".") or not entry.is_dir():
+        if (
+            unicodedata.normalize("NFC", entry.name) in listed
+            or entry.name.startswith(".")
+            or not entry.is_dir()
+        ):
             continue
         if any(name.lower().endswith(SUFFIXES) for name in os.listdir(entry)):
             raise InputError(
                 f"{entry.path} holds images and is in no list of {lists}: move it away, or list "
                 "its images"
             )
+
+
+def as_on_disk(paths: Sequence[str]) -> list[str]:
+    """The paths with accents as the disk has them: in one code point (NFC), or two (NFD, macOS).
+
+    Lists and copies of them differ; the names look the same.
+    """
+    other = [path for path in paths if not path.isascii()]
+    spelt = {path: next(filter(os.path.exists, _spellings(path)), path) for path in other}
+    return [spelt.get(path, path) for path in paths]
+
+
+def _spellings(path: str) -> list[str]:
+    """The path itself first, since a folder may have both."""
+    folder, name = os.path.split(path)
+    forms = ("NFC", "NFD")
+    names = [os.path.join(folder, unicodedata.normalize(form, name)) for form in forms]
+    return [path, *names, *(unicodedata.normalize(form, path) for form in forms)]
 
 
 def present_files(paths: Mapping[int, str], allowed: int, report: Reporter) -> list[int]:

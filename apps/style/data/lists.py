@@ -9,8 +9,12 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import os
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +24,14 @@ from core.config import did_you_mean
 from core.errors import InputError
 
 SIDES = ("train", "val")
-CLASS_COLUMNS = ("class", "style")
+COLUMNS = {  # ours -> what files call it
+    "path": ("path", "file", "file_name", "filename", "image", "image_path"),
+    "class": ("class", "style", "label"),
+    "split": ("split", "subset", "set"),
+}
+SEPARATORS = (",", ";", "\t")
+SAME_SIDE = {"train": "train", "training": "train"}
+SAME_SIDE |= dict.fromkeys(("val", "valid", "validation"), "val")
 
 
 @dataclass(frozen=True)
@@ -62,10 +73,20 @@ def _lines(path: Path) -> list[str]:
             f"{path} is missing: a folder of ArtGAN's lists holds style_class.txt, style_train.csv "
             "and style_val.csv"
         )
+    # not splitlines: a name may hold U+2028 and other ends of lines that are none in a file
+    lines = _text(path).split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def _text(path: Path) -> str:
+    """A text file, its ends of lines as \n; the marks that spreadsheets write first are read."""
+    content = path.read_bytes()
+    utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        text = content.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no text in UTF-8") from error
+        raise InputError(f"{path} is no text in UTF-8: save it as such") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _read_classes(path: Path) -> list[str]:
@@ -91,46 +112,74 @@ def _read_rows(path: Path, classes: int) -> list[tuple[str, int]]:
 
 
 def read_csv(file: str | Path) -> Listing:
-    """A csv file with the columns path, class (or style), and split (train or val) if it likes.
+    """A csv file with the columns path, class and, if it likes, split (train or val).
 
-    Other columns are ignored; classes are sorted by name. Raises InputError for a missing column,
-    an empty field, an unknown split, and a path that is there twice.
+    Columns may have the names of COLUMNS, in capitals or not, and commas, semicolons or tabs
+    between; other columns are ignored, classes are sorted by name. Raises InputError for a missing
+    column, an empty field, an unknown split, and a path that is there twice.
     """
     file = Path(file).expanduser()
-    rows = csv.DictReader(_lines_of_csv(file))
-    columns = rows.fieldnames or []
-    label = next((name for name in CLASS_COLUMNS if name in columns), "class")
-    if missing := [name for name in ("path", label) if name not in columns]:
-        raise InputError(
-            f"{file} has no column {missing[0]!r}, but {', '.join(columns)}: its first line names "
-            "the columns path, class and, if it likes, split"
-        )
-    names = ["path", label, *(["split"] if "split" in columns else [])]
-    values = [_checked_row(row, names, f"{file}, line {rows.line_num}") for row in rows]
+    if not file.is_file():
+        raise InputError(f"{file} is missing: data.csv is a file with the columns path and class")
+    text = _text(file)
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=_separator(text))
+    columns = _columns(rows.fieldnames or [], file)
+    values = [_checked_row(row, columns, f"{file}, line {rows.line_num}") for row in rows]
+    if not values:
+        raise InputError(f"{file} lists no painting: a line for each, below that of the columns")
     _check_twice([path for path, *_ in values], str(file))
     classes = sorted({name for _, name, *_ in values})
+    _check_spelling(classes, str(file))
     index = {name: i for i, name in enumerate(classes)}
     labels = [index[name] for _, name, *_ in values]
     sides = [side for row in values for side in row[2:]]
     return Listing([path for path, *_ in values], labels, classes, sides)
 
 
-def _lines_of_csv(file: Path) -> list[str]:
-    if not file.is_file():
-        raise InputError(f"{file} is missing: data.csv is a file with the columns path and class")
-    try:
-        return file.read_text(encoding="utf-8-sig").splitlines()  # spreadsheets write a mark first
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is no text in UTF-8") from error
+def _separator(text: str) -> str:
+    """What is between the columns: the one of them that the first line has most of."""
+    first = text.partition("\n")[0]
+    return max(SEPARATORS, key=first.count)
 
 
-def _checked_row(row: dict, columns: Sequence[str], where: str) -> list[str]:
-    values = [(row[name] or "").strip() for name in columns]
+def _columns(fields: Sequence[str], file: Path) -> dict[str, str]:
+    """The file's own name of path, class and, where it has it, split."""
+    there = {(name or "").strip().lower(): name for name in reversed(fields)}
+    found = {
+        ours: next((there[name] for name in names if name in there), None)
+        for ours, names in COLUMNS.items()
+    }
+    if missing := [name for name in ("path", "class") if found[name] is None]:
+        raise InputError(
+            f"{file} has no column {missing[0]!r} ({', '.join(COLUMNS[missing[0]])}), but "
+            f"{', '.join(map(repr, fields))}: its first line names the columns path, class and, if "
+            "it likes, split"
+        )
+    return {ours: theirs for ours, theirs in found.items() if theirs is not None}
+
+
+def _checked_row(row: dict, columns: dict[str, str], where: str) -> list[str]:
+    values = [(row[name] or "").strip() for name in columns.values()]
     if empty := [name for name, value in zip(columns, values, strict=True) if not value]:
         raise InputError(f"{where}: {empty[0]} is empty")
-    if "split" in columns and values[-1] not in SIDES:
-        raise InputError(f"{where}: unknown split {values[-1]!r}.{did_you_mean(values[-1], SIDES)}")
+    if "split" in columns:
+        values[-1] = SAME_SIDE.get(values[-1].lower(), values[-1])
+        if values[-1] not in SIDES:
+            known = did_you_mean(values[-1], SIDES)
+            raise InputError(f"{where}: unknown split {values[-1]!r}.{known}")
     return values
+
+
+def _check_spelling(classes: Sequence[str], where: str) -> None:
+    """InputError for names that differ in capitals, spaces and signs alone."""
+    seen: dict[str, str] = {}
+    for name in classes:
+        key = re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name).casefold()).strip() or name
+        if (other := seen.setdefault(key, name)) != name:
+            raise InputError(
+                f"{where}: {other!r} and {name!r} are two classes that differ in spelling alone: "
+                "write one of them for both"
+            )
 
 
 def _check_twice(names: Sequence[str], where: str) -> None:

@@ -15,6 +15,7 @@ from apps.style.data.sampling import SquareRoot
 from apps.style.data.stream_split import InTurn
 from core.app.embedded import embedded_folder
 from core.data.augment import train_transform
+from core.data.images.labelled import LabelledImages
 from core.data.samples import with_transform
 from core.data.streams.labelled import LabelledStream
 from core.data.transforms import eval_transform
@@ -67,11 +68,18 @@ class StyleData:
         return prepared(images, self.config.protocol, network)
 
     def val(self, network: Classifier) -> Dataset:
-        """The validation paintings as the network takes them.
+        """The validation paintings as the network takes them; their classes may be some of its.
 
-        Raises InputError where their classes are not the network's.
+        Raises InputError where one is not among the network's.
         """
-        return prepared(self.open("val"), self.config.protocol, network)
+        images, names = self.open("val"), network.classes or []
+        absent = [name for name in names if name not in set(images.classes)]
+        if absent and set(images.classes) <= set(names) and isinstance(images, LabelledImages):
+            images = images.relabelled(names)
+            self.session.print(
+                f"no painting of {', '.join(absent)}: these classes are not measured"
+            )
+        return prepared(images, self.config.protocol, network)
 
     def counts(self, images) -> torch.Tensor | None:
         """Training paintings of each class (K,), for the losses that need them."""

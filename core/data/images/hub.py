@@ -11,24 +11,31 @@ from typing import Any
 from core.data.images.labelled import LabelledImages
 from core.errors import InputError, first_line
 
+LABELS = ("label", "style", "class")  # names of columns of words or numbers that are labels
+
 
 def open_hub(root: str, split: str, transform: Callable | None = None) -> LabelledImages:
     """hub:<name>[@config][#columns] as LabelledImages; the columns are found by their types.
 
     `columns` (one name, or two with a comma) chooses where several are images or class labels, as
-    in hub:<cifar100>#fine_label. Raises InputError where it cannot be loaded or has no such
-    columns.
+    in hub:<cifar100>#fine_label. Labels may also be words or whole numbers, whose classes are the
+    different ones in order, and images structs or bytes. Raises InputError where it cannot be
+    loaded or has no such columns.
     """
     name, _, chosen = root.removeprefix("hub:").partition("#")
     dataset = _load(name, split)
     image, label = find_columns(dataset.features, root, [c for c in chosen.split(",") if c])
-    classes = dataset.features[label].names
+    names_of = getattr(dataset.features[label], "names", None)
     dataset = still_encoded(dataset.select_columns([image, label]), image)
     table = dataset.with_format("arrow")[:]
     names = _base_names(table[image])
     labels = table[label].to_pylist()
     if None in labels:
         raise InputError(f"{root}: {labels.count(None)} rows have no {label}")
+    if names_of is None:
+        classes, labels = _numbered(labels, f"{root}: {label}")
+    else:
+        classes = names_of
     source = f"hub:{name} {dataset.split or split}".strip()
     return LabelledImages(source, classes, labels, names, partial(_row, dataset, image), transform)
 
@@ -66,24 +73,60 @@ def _load(name: str, split: str) -> Any:
 def find_columns(features: Any, root: str, chosen: list[str]) -> tuple[str, str]:
     """The names of the image column and the label column.
 
-    Raises InputError where there is none, or several and `chosen` names none of them.
+    Labels: a ClassLabel, or what `chosen` names or is called label, style or class, of words or
+    whole numbers. Raises InputError where there is none, or several and `chosen` names none.
     """
     if unknown := [name for name in chosen if name not in features]:
         raise InputError(f"{root}: no column {unknown[0]!r}, but {', '.join(features)}")
-    return _column(features, root, chosen, "Image"), _column(features, root, chosen, "ClassLabel")
+    images = [name for name in features if _is_image(features[name])]
+    labels = [name for name in features if type(features[name]).__name__ == "ClassLabel"]
+    plain = [name for name in features if _is_plain(features[name])]
+    labels = [n for n in labels + plain if n in chosen] or labels
+    labels = labels or [name for name in plain if name.lower() in LABELS]
+    return _one(images, "image", features, root, chosen), _one(
+        labels, "label", features, root, chosen
+    )
 
 
-def _column(features: Any, root: str, chosen: list[str], kind: str) -> str:
-    names = [name for name, feature in features.items() if type(feature).__name__ == kind]
+def _one(names: list[str], kind: str, features: Any, root: str, chosen: list[str]) -> str:
     columns = [name for name in names if name in chosen] or names
+    place = root.partition("#")[0]
     if not columns:
-        raise InputError(f"{root} has no {kind} column; its columns: {', '.join(features)}")
+        hint = f": choose one, as in {place}#COLUMN" if kind == "label" else ""
+        raise InputError(f"{root} has no {kind} column; its columns: {', '.join(features)}{hint}")
     if len(columns) > 1:
         raise InputError(
             f"{root} has several {kind} columns: {', '.join(columns)}. Choose one, as in "
-            f"{root.partition('#')[0]}#{columns[0]}"
+            f"{place}#{columns[0]}"
         )
     return columns[0]
+
+
+def _is_image(feature: Any) -> bool:
+    """Whether it is an image, or what one is stored as: bytes, or a struct that has them."""
+    fields = feature if isinstance(feature, dict) else {}
+    binary = ("binary", "large_binary")
+    return type(feature).__name__ == "Image" or any(
+        getattr(value, "dtype", None) in binary for value in (feature, fields.get("bytes"))
+    )
+
+
+def _is_plain(feature: Any) -> bool:
+    """Whether it is a column of words or of whole numbers."""
+    dtype = getattr(feature, "dtype", None) if type(feature).__name__ == "Value" else None
+    return isinstance(dtype, str) and dtype.startswith(("string", "large_string", "int", "uint"))
+
+
+def _numbered(labels: list[Any], source: str) -> tuple[list[str], list[int]]:
+    """Names of the classes of words or numbers, in order, and the class of each label.
+
+    Raises InputError, which names ``source``, for -1: what has it is not labelled.
+    """
+    values = sorted(set(labels))
+    if values and values[0] == -1:
+        raise InputError(f"{source} has labels from -1: a split without labels?")
+    index = {value: i for i, value in enumerate(values)}
+    return [str(value) for value in values], [index[value] for value in labels]
 
 
 def still_encoded(dataset: Any, image: str) -> Any:

@@ -32,7 +32,12 @@ def open_hub_stream(
     if dataset.features is None:
         raise InputError(f"{root}: its files do not say what their columns are: use parquet")
     columns = find_columns(dataset.features, root, [c for c in chosen.split(",") if c])
-    classes = dataset.features[columns[1]].names
+    classes = getattr(dataset.features[columns[1]], "names", None)
+    if classes is None:
+        raise InputError(
+            f"{root}: {columns[1]} is a column of words or numbers, whose classes are known only "
+            "when all is read: do without streaming, or store it as a ClassLabel"
+        )
     dataset = still_encoded(dataset.select_columns(list(columns)), columns[0])
     files = (builder.config.data_files or {}).get(split, [])
     lengths = _lengths(name, builder, files, dataset)

@@ -11,8 +11,9 @@ from PIL import Image
 
 from apps.crossview.config import DataConfig
 from apps.crossview.data.maps import CITYSCAPES, CVUSA, Palette, one_hot, open_palette
-from apps.crossview.data.pairs import Pairs, class_ids
+from apps.crossview.data.pairs import Pairs
 from apps.crossview.data.panels import panel_boxes
+from apps.crossview.data.pictures import class_ids
 from apps.crossview.data.splits import panorama_of
 from apps.crossview.data.views import map_ids, map_input, views_of
 from core import InputError

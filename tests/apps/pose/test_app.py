@@ -19,7 +19,7 @@ from apps.pose.config import EmbeddedConfig, EvalConfig, ModelConfig, PoseConfig
 from apps.pose.data.keypoints import COCO_NAMES, KeypointSet
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import predict_people
-from apps.pose.evaluation.protocol import check_truth, evaluate
+from apps.pose.evaluation.protocol import evaluate, rehearse
 from apps.pose.models.losses import pose_losses
 from apps.pose.models.network import PoseNet
 from apps.pose.people import make_people
@@ -324,11 +324,25 @@ def test_validation_data_are_opened_before_the_first_step(data, tmp_path, spoil,
 def test_a_truth_that_no_metric_can_read_is_said_before_the_first_step(data, tmp_path):
     """What only the metric looks at: CrowdPose's crowdIndex, MPII's heads."""
     source = data_of(data)
-    check_truth(source)
+    dataset = source.val()
+    assert "AP" in rehearse(source, dataset)
     for format, message in (("crowdpose", "no crowdIndex"), ("mpii", "holds no list of people")):
         source.files = replace(source.files, format=format)
         with pytest.raises(InputError, match=message):
-            check_truth(source)
+            rehearse(source, dataset)
+
+
+def test_a_metric_that_these_data_do_not_have_is_said_before_the_first_step(data, tmp_path):
+    """Names that are not COCO's have no sigmas, hence no AP: no checkpoint would be the best."""
+    for split in ("train", "val"):
+        path = data / f"annotations/{split}.json"
+        content = json.loads(path.read_text())
+        content["categories"][0]["keypoints"] = [str(i) for i in range(17)]
+        path.write_text(json.dumps(content))
+    done = train(data, tmp_path / "run", "--run.best", "AP")
+    assert 'say --run.best "PCK@0.2 box"' in complaint(done)
+    assert "mirrored pictures and the flip test are off: no keypoint has" in done.output
+    assert not list((tmp_path / "run").rglob("checkpoints/*"))
 
 
 def test_a_json_without_keypoints(data, tmp_path):

@@ -37,8 +37,9 @@ def folder(tmp_path):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         pixels = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / name)
-    for x in (2, 40):
-        boxes.append({"file_name": "a.jpg", "bbox": [x, 5, 30, 50], "score": 0.9})
+    for name in ("a.jpg", "more/a.jpg"):
+        for x in (2, 40):
+            boxes.append({"file_name": name, "bbox": [x, 5, 30, 50], "score": 0.9})
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     return folder
 
@@ -46,7 +47,9 @@ def folder(tmp_path):
 def data_of(root, path):
     """The app's training data of this json."""
     files = DataConfig(str(root), train_json=str(path), train_images="", val_json=str(path))
-    return PoseData(replace(debug(), data=files, model=SIMCC), SimpleNamespace(is_main=True))
+    return PoseData(
+        replace(debug(), data=files, model=SIMCC), SimpleNamespace(is_main=True, print=print)
+    )
 
 
 def test_round_trip(predict, run, folder, tmp_path):

@@ -466,7 +466,7 @@ def _drop(content, name):
     ("change", "message"),
     [
         (lambda c: _drop(c, "annotations"), "`annotations` is missing"),
-        (lambda c: _drop(c["images"][1], "width"), "image number 1 has no width"),
+        (lambda c: _drop(c["images"][1], "width"), r"image 1 \(1.jpg\) has no width"),
         (lambda c: _drop(c["annotations"][1], "category_id"), "has no category_id"),
         (lambda c: c["annotations"][1].update(image_id=99), "annotation 11 is of image 99"),
         (lambda c: c["annotations"][1].update(id=10), "two annotations have the id 10"),
@@ -530,7 +530,7 @@ def test_counts_and_who_is_left_out(people):
         "crowds": 1,
         "unlabelled": 2,
         "people": 2,
-        "no_keypoints_or_box": 1,
+        "no_keypoints": 1,
         "outside_points": 0,
         "boxes_without_area": 1,
     }

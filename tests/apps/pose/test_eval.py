@@ -134,7 +134,8 @@ def test_the_flip_test_is_told_by_either_name_and_not_by_the_run(run, evaluate, 
         assert status == 0, printed
         record = json.loads((tmp_path / "out/eval.json").read_text())
         assert record["flip_test"] == bool(option)
-        (results,) = (tmp_path / "out").glob("results-*.json")
+        ending = "boxes-flip-test.json" if option else "boxes.json"
+        (results,) = (tmp_path / "out").glob(f"results-*{ending}")
         figures[option] = results.read_text()
     assert figures[()] != figures[("--flip-test",)] == figures[("--eval.flip-test",)]
     assert not list(run.glob("*.json"))

@@ -19,6 +19,7 @@ from apps.pose.data.dataset import crop_box
 from apps.pose.data.formats import keypoint_set
 from apps.pose.data.joining import join
 from apps.pose.data.keypoints import COCO_NAMES, COCO_SIGMAS, KeypointSet
+from apps.pose.data.mending import COVERED
 from apps.pose.data.mpii import head_sizes, mpii_truth, read_mpii
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import People
@@ -127,7 +128,8 @@ def test_coco_like_people(tmp_path, format):
     item = data.train()[0]
     assert item["weight"].sum() == len(data.keypoints)
     assert item["target_x"].shape == (len(data.keypoints), 96)
-    assert data.truth["annotations"] == content["annotations"]
+    area = COVERED * 124 * 124  # of those who have none
+    assert data.truth["annotations"] == [{"area": area, **a} for a in content["annotations"]]
 
 
 @COCO_LIKE

@@ -71,7 +71,7 @@ def test_infinite_and_worded_keypoints(people):
     content["annotations"][2]["keypoints"][3] = float("inf")
     assert "labelled at (inf, " in complaint(folder, content)
     content["annotations"][2]["keypoints"][3] = "left"
-    assert "annotation 12 has 21 keypoint values, not 3 x 7 numbers" in complaint(folder, content)
+    assert "annotation 12: keypoints has 'left', which is no number" in complaint(folder, content)
     content["annotations"][2]["keypoints"][3] = None
     assert "annotation 12: keypoint 1 is labelled at (nan" in complaint(folder, content)
 
@@ -103,7 +103,7 @@ def test_a_box_wholly_outside(people, box):
     assert open_people(folder).counts["people"] == 5
 
 
-@pytest.mark.parametrize("box", [[1, 2, 3], [1, 2, 3, NAN], [1, 2, 3, None], "box", None])
+@pytest.mark.parametrize("box", [[1, 2, 3], [1, 2, 3, NAN], [1, 2, 3, None], "box", ["1", 2, 3, 4]])
 def test_what_is_no_box(people, box):
     folder, content = people
     content["annotations"][1]["bbox"] = box

@@ -21,8 +21,8 @@ from apps.pose.prediction import video
 from apps.pose.prediction.boxes import BoxFile, usable, whole_image
 from apps.pose.prediction.detector import Detector, open_detector
 from apps.pose.prediction.drawing import draw_people
-from apps.pose.prediction.outputs import film, place_outputs
-from apps.pose.prediction.pipeline import Frame
+from apps.pose.prediction.outputs import film, image_ids, place_outputs, relative_names
+from apps.pose.prediction.pipeline import Clock, Frame
 from apps.pose.prediction.refining import Refining
 from apps.pose.prediction.stages import Stages, video_frames
 from apps.pose.prediction.video import Camera, VideoReader, VideoWriter
@@ -332,11 +332,38 @@ def test_whose_box_is_it(tmp_path):
         ([{"file_name": "a.mp4", "bbox": [1, 2, 3, 4]}], "must be a whole number"),
         ([{"file_name": "other.mp4", "frame": 1, "bbox": [1, 2, 3, 4]}], "no box for any"),
         ([], "no box for any"),
+        (
+            [{"frame": 1, "bbox": [1, 2, 3, 4], "score": 0.2}] * 2,
+            "all 2 boxes have",
+        ),
+        ([{"frame": 1, "bbox": [1, 2, 3, 4], "score": float("nan")}], "score nan"),
+        ([{"file_name": 7, "bbox": [1, 2, 3, 4]}], "file_name is 7, no name"),
     ],
 )
 def test_wrong_box_files(tmp_path, records, message):
     with pytest.raises(InputError, match=message):
         box_file(tmp_path, records, "a.mp4")
+
+
+def test_folders_of_a_name_count(tmp_path):
+    inputs = [f"{folder}/{name}.jpg" for folder in "ab" for name in ("1", "caf\u00e9")]
+    names = {"a/1.jpg": 1, "b\\cafe\u0301.jpg": 2}
+    records = [{"file_name": n, "bbox": [x, 0, 5, 5]} for n, x in names.items()]
+    source = box_file(tmp_path, records, *inputs)
+    found = [ask(source, tmp_path, name, 0, False) for name in inputs]
+    assert found == [[1], [], [], [2]]
+    for record in ({"file_name": "1.jpg"}, {"image_id": 1}):
+        with pytest.raises(InputError, match=r"could be of .*a/1\.jpg or of .*b/1\.jpg: write"):
+            box_file(tmp_path, [{**record, "bbox": [1, 0, 5, 5]}], *inputs)
+    exact = [*records, {"file_name": "1.jpg", "bbox": [3, 0, 5, 5]}]
+    assert ask(box_file(tmp_path, exact, *inputs), tmp_path, "b/1.jpg", 0, False) == [3]
+
+
+def test_ids_and_names_of_images():
+    paths = [Path(name) for name in ("x/a/5.jpg", "x/a/c.jpg", "x/b/7.jpg")]
+    assert list(image_ids(paths).values()) == [5, 1, 7]
+    assert list(image_ids([*paths, Path("x/b/5.jpg")]).values()) == [0, 1, 2, 3]
+    assert list(relative_names(paths).values()) == ["a/5.jpg", "a/c.jpg", "b/7.jpg"]
 
 
 def test_frames_counted_from_one_are_noticed(predict, run, films, tmp_path):
@@ -520,6 +547,16 @@ def test_whose_the_records_are(predict, run, films, tmp_path):
     assert not any("frame" in r for r in records)
     of_video = json.loads((tmp_path / "out/walk.json").read_text())
     assert [(r["image_id"], r["frame"]) for r in of_video] == [(n, n) for n in range(12)]
+    assert [r["time"] for r in of_video] == pytest.approx([n / 25 for n in range(12)])
+
+
+def test_frames_of_a_varying_rate_keep_their_times(films, monkeypatch):
+    """10 frames a second, then one; where a file gives no time, the number by the mean rate."""
+    stamps = iter([0.0, 100.0, 200.0, 1200.0, 1200.0, float("nan")])
+    reader = VideoReader(films / "walk.mp4")
+    monkeypatch.setattr(VideoReader, "_stamp", lambda _: next(stamps))
+    frames = zip(range(6), video_frames(films / "walk.mp4", reader, Clock()), strict=False)
+    assert [f.seconds for _, f in frames] == pytest.approx([0, 0.1, 0.2, 1.2, 4 / 25, 5 / 25])
 
 
 def test_predictions_lie_in_the_run_and_are_spread_over_the_data(predict, tmp_path):
@@ -530,6 +567,12 @@ def test_predictions_lie_in_the_run_and_are_spread_over_the_data(predict, tmp_pa
     crowd = {**content["annotations"][0], "id": 999, "iscrowd": 1}
     everybody = len(content["annotations"])
     content["annotations"].append(crowd)  # nobody can be cut out of a crowd
+    content["categories"] = [{**content["categories"][0], "id": i} for i in (3, 4)]
+    for annotation in content["annotations"]:
+        annotation["category_id"] = 3 + annotation["id"] % 2
+        annotation["image_id"] += 500
+    for image in content["images"]:
+        image["id"] += 500
     (people / "annotations/val.json").write_text(json.dumps(content))
     settings = (run / "config.yaml").read_text()
     files = {
@@ -547,3 +590,9 @@ def test_predictions_lie_in_the_run_and_are_spread_over_the_data(predict, tmp_pa
     assert pictures == ["000000", "000002", "000004", "sheet"]
     done = predict(run, "--count", 5)
     assert f"5 frames, {everybody} people" in done.output
+    records = json.loads((run / "predictions/predictions.json").read_text())
+    said = [(r["file_name"], r["image_id"], r["category_id"]) for r in records]
+    names = {i["id"]: i["file_name"] for i in content["images"]}
+    own = [a for a in content["annotations"] if not a["iscrowd"]]
+    right = [(names[a["image_id"]], a["image_id"], a["category_id"]) for a in own]
+    assert sorted(said) == sorted(right)

@@ -2,13 +2,14 @@
 
 import os
 import pickle
+import unicodedata
 
 import numpy as np
 import pytest
 
 from apps.style.data.dataset import class_counts
 from apps.style.data.files import CORRUPT
-from apps.style.data.lists import artist_of
+from apps.style.data.lists import artist_of, read_csv
 from apps.style.data.protocols import SMALL, STYLES, protocol
 from core import InputError
 from tests.apps.style.helpers import opened, painting, paths, write_artgan
@@ -120,15 +121,22 @@ def test_csv_files(tmp_path):
     ("text", "words"),
     [
         ("path,class,split\na.jpg,Realism,holdout\n", r"line 2: unknown split 'holdout'"),
-        ("path,kind\na.jpg,Realism\n", "no column 'class', but path, kind"),
-        ("file,class\na.jpg,Realism\n", "no column 'path', but file, class"),
+        (
+            "path,kind\na.jpg,Realism\n",
+            r"no column 'class' \(class, style.*'kind'",
+        ),
+        (
+            "picture,class\na.jpg,Realism\n",
+            r"no column 'path' \(path, file.*'picture'",
+        ),
+        ("path,class\na.jpg,Pop_Art\nb.jpg,pop art\n", "'Pop_Art' and 'pop art' are two classes"),
         ("path,class\na.jpg,\n", "line 2: class is empty"),
         ("path,class,split\na.jpg,Realism\n", "line 2: split is empty"),
         ("path,class\na.jpg,Realism\na.jpg,Rococo\n", "a.jpg is listed twice"),
         ("path,class\na.jpg,Realism\n", "no column split: --data.split stratified"),
         ("path,class,split\na.jpg,Realsm,train\n", r"'Realsm' is none of .* Did you mean Realism"),
         ("", "no column 'path'"),
-        ("path,class,split\n", "holds no images"),
+        ("path,class,split\n", "lists no painting"),
     ],
 )
 def test_bad_csv_files(tmp_path, text, words):
@@ -201,3 +209,44 @@ def test_what_is_opened_can_go_to_loader_processes(tmp_path):
         images = opened(**source)
         other = pickle.loads(pickle.dumps(images))
         assert np.array_equal(np.asarray(other[3]["image"]), np.asarray(images[3]["image"]))
+
+
+@pytest.mark.parametrize(
+    ("head", "between", "mark"),
+    [
+        ("path,class,split", ",", "utf-8"),
+        ("Path;Style;Split", ";", "utf-8-sig"),
+        ("file_name\tlabel\tsubset", "\t", "utf-16"),
+        (" image , class , set ", ",", "utf-8"),
+    ],
+)
+def test_csv_files_as_spreadsheets_write_them(tmp_path, head, between, mark):
+    rows = [("a.jpg", "Realism", "Train"), ("b.jpg", "Baroque", "training")]
+    rows += [("c.jpg", "Realism", "validation"), ("d.jpg", "Baroque", "val")]
+    text = "\r\n".join([head, *map(between.join, rows)]) + "\r\n"
+    (tmp_path / "list.csv").write_bytes(text.encode(mark))
+    listing = read_csv(tmp_path / "list.csv")
+    assert listing.paths == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    assert (listing.classes, listing.labels) == (["Baroque", "Realism"], [1, 0, 1, 0])
+    assert listing.sides == ["train", "train", "val", "val"]
+
+
+def test_names_that_other_systems_spell_or_cut_differently(tmp_path):
+    """Accents in one code point in the list and two on the disk, or the reverse; U+2028, U+0085."""
+    names = ["caf\u00e9_a.jpg", "cafe\u0301_b.jpg", "a\u2028b_c.jpg", "a\u0085b_d.jpg"]
+    forms = dict(zip(names, ("NFD", "NFC", "NFC", "NFC"), strict=True))
+    for name, form in forms.items():
+        (tmp_path / unicodedata.normalize(form, name)).write_bytes(painting(1))
+    rows = [f"{name},Realism,{side}" for name in names for side in ("train",)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,class,split", *rows]), encoding="utf-8")
+    images = opened(csv=f"{tmp_path}/list.csv")
+    assert [images[i]["label"] for i in range(4)] == [0] * 4
+
+
+def test_an_artgan_copy_of_another_system(tmp_path):
+    root = write_artgan(tmp_path)
+    text = (root / "Style/style_train.csv").read_text().replace("artist-0", "andre\u0301")
+    (root / "Style/style_train.csv").write_text(unicodedata.normalize("NFC", text))
+    for path in [*root.glob("*/artist-0_train*")]:
+        path.rename(path.with_name(path.name.replace("artist-0", "andre\u0301")))
+    assert class_counts(opened(root=str(root))).tolist() == [6, 6]

@@ -229,17 +229,36 @@ def test_hub_columns_are_found_by_type_or_chosen(tmp_path):
     rows = {"image": [noise(8, 8)], "label_fine": [1], "label_coarse": [0]}
     hub_set(**rows).save_to_disk(tmp_path / "two")
     root = f"hub:{tmp_path}/two"
-    with pytest.raises(
-        InputError, match=r"several ClassLabel columns: label_fine, label_coarse.*#"
-    ):
+    with pytest.raises(InputError, match=r"several label columns: label_fine, label_coarse.*#"):
         open_images(root, "")
     assert open_images(f"{root}#label_fine", "").labels == [1]
     assert open_images(f"{root}#label_coarse,image", "").labels == [0]
     with pytest.raises(InputError, match="no column 'lable', but image"):
         open_images(f"{root}#lable", "")
     hub_set(image=[noise(8, 8)], number=[3]).save_to_disk(tmp_path / "none")
-    with pytest.raises(InputError, match="no ClassLabel column; its columns: image, number"):
+    with pytest.raises(InputError, match="no label column; its columns: image, number: choose one"):
         open_images(f"hub:{tmp_path}/none", "")
+
+
+@pytest.mark.parametrize("kind", ["struct", "bytes", "image"])
+def test_hub_sets_of_words_and_numbers_as_most_copies_have_them(tmp_path, kind):
+    """Labels that are no ClassLabel, images that are no Image."""
+    import datasets
+
+    content = {"bytes": encoded(noise(8, 9)), "path": "a.png"}
+    struct = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+    feature = {"struct": struct, "bytes": datasets.Value("binary"), "image": datasets.Image()}[kind]
+    stored = content["bytes"] if kind == "bytes" else content
+    rows = {"image": [stored] * 3, "style": ["Rococo", "Baroque", "Rococo"], "genre": [7, 10, 7]}
+    kinds = {"image": feature, "style": datasets.Value("string"), "genre": datasets.Value("int64")}
+    (tmp_path / "set").mkdir()
+    saved = datasets.Dataset.from_dict(rows, features=datasets.Features(kinds))
+    saved.to_parquet(tmp_path / "set/train.parquet")
+    images = open_images(f"hub:{tmp_path}/set", "train")  # style: by its name
+    assert (images.classes, images.labels) == (["Baroque", "Rococo"], [1, 0, 1])
+    np.testing.assert_array_equal(images[0]["image"], noise(8, 9))
+    images = open_images(f"hub:{tmp_path}/set#genre", "train")
+    assert (images.classes, images.labels) == (["7", "10"], [0, 1, 0])
 
 
 def test_hub_sets_without_labels(tmp_path):

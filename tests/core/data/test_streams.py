@@ -297,7 +297,7 @@ def test_hub_sets_that_cannot_be_streamed(tmp_path):
     import datasets
 
     root = write_parquet(tmp_path / "plain", [3], column=datasets.Value("int64"))
-    with pytest.raises(InputError, match="no ClassLabel column; its columns: image, label"):
+    with pytest.raises(InputError, match="label is a column of words or numbers, whose classes"):
         opened(root)
     with pytest.raises(InputError, match=r"\(val\) cannot be opened"):
         opened(write_parquet(tmp_path / "set", [3]), "val")

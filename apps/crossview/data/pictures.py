@@ -1,0 +1,105 @@
+"""One file as a photograph in 8-bit RGB or as a map: colours, or numbers of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from apps.crossview.data.maps import MOST_UNKNOWN, Palette
+from core.data.images.files import decode
+from core.errors import InputError
+
+DEEP = 16  # bits of a grey picture whose numbers go all the way
+DARK = 2**12  # levels: what has none above is no picture of 16 bits
+GREY = ("L", "I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's modes of one number a pixel
+
+
+def read_photograph(path: str | Path, bits: int = DEEP) -> Image.Image:
+    """8-bit RGB. Grey of more than 8 bits is divided by the largest number of ``bits``.
+
+    Raises ValueError for numbers that are larger.
+    """
+    with Image.open(path) as image:
+        if bits == DEEP or not image.mode.startswith("I"):
+            return decode(str(path))
+        levels = np.asarray(image).astype(np.int64)
+    largest = 2**bits - 1
+    if levels.max() > largest:
+        raise ValueError(f"has numbers up to {levels.max()}, and {bits} bits end at {largest}")
+    grey = np.round(levels.clip(0) * (255 / largest)).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def read_map(path: str | Path, palette_ids: bool = False) -> Image.Image:
+    """Grey of 8 or 16 bits as it is, ids; all else RGB, colours.
+
+    ``palette_ids``: the numbers of a picture with a palette of its own are ids, too (CVUSA).
+    """
+    with Image.open(path) as image:
+        if image.mode in GREY or (image.mode == "P" and palette_ids):
+            return Image.fromarray(np.asarray(image))
+    return decode(str(path))
+
+
+def check_bits(paths: Sequence[Path], bits: int) -> None:
+    """InputError where all 16-bit pictures among these are too dark to be of 16 bits.
+
+    Satellites' pictures have 11 or 12 bits in files of 16: read as 16, they are night.
+    """
+    largest, example = 0, None
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                if image.mode.startswith("I"):
+                    largest, example = max(largest, int(np.asarray(image).max())), path
+        except Exception:  # damaged files are named when they are read
+            continue
+    if example is not None and bits == DEEP and largest < DARK:
+        used = max(8, largest.bit_length())
+        raise InputError(
+            f"{example}: a 16-bit picture, and no number of {len(paths)} such pictures is above "
+            f"{largest}, which would be night: say how many bits are in use, --data.bits {used}"
+        )
+
+
+def class_ids(
+    pixels: np.ndarray, palette: Palette, uniform: bool = False, void: int = -1
+) -> np.ndarray:
+    """A map's pixels, colours (H, W, 3) or ids (H, W), as ids, uint8 (H, W).
+
+    ``void``: the id of what is not labelled, which becomes the palette's last class; -1: none.
+    ValueError, whose words go on from a name, for a blank map (unless `uniform`), ids beyond the
+    palette's, or too many colours that are none of it.
+    """
+    if pixels.ndim == 2:
+        ids, unknown = _numbers(pixels, len(palette), void), 0.0
+    else:
+        ids, unknown = palette.ids(pixels)
+    if unknown > MOST_UNKNOWN:
+        raise ValueError(
+            f"is no map of this palette: {100 * unknown:.0f} % is in none of its colours"
+        )
+    if ids.min() == ids.max() and not uniform:
+        raise ValueError("is blank: all of it is one class")
+    return ids.astype(np.uint8)
+
+
+def _numbers(ids: np.ndarray, classes: int, void: int) -> np.ndarray:
+    known = classes - (void >= 0)  # those that maps can name
+    nobodys = ids == void if void >= 0 else np.zeros(ids.shape, bool)
+    wrong = ids[~nobodys & ((ids < 0) | (ids >= known))]
+    if wrong.size:
+        hint = f": if it is what nobody labelled, --data.void {wrong[0]}" if void < 0 else ""
+        raise ValueError(f"has class {wrong[0]}, and the palette {known} classes{hint}")
+    return np.where(nobodys, classes - 1, ids)
+
+
+def squeezed(size: tuple[int, int], name: str, height: int, width: int) -> str:
+    """What is said of a picture (width, height) whose sides are not as those it is brought to."""
+    wide, tall = size
+    if abs(wide * height / (tall * width) - 1) < 0.1:
+        return ""
+    return f"{name}: {wide}x{tall} pixels are stretched to {width}x{height}"
