@@ -41,12 +41,14 @@ def reopen(
 ) -> TrainedRun[Config]:
     """The run of a folder, or of one of its checkpoints; of a run the best one.
 
-    config: the dataclass of its config.yaml. network: the class. On the session's device. Raises
-    InputError where the path holds nothing of this app.
+    config: the dataclass of its config.yaml. network: the class. On the session's device and in its
+    precision. Raises InputError where the path holds nothing of this app.
     """
     checkpoint = find_checkpoint(path)
     settings = load_config(config, checkpoint.parents[1] / "config.yaml")
-    return TrainedRun(settings, open_network(checkpoint, network).to(session.device), checkpoint)
+    opened = open_network(checkpoint, network).to(session.device)
+    session.in_precision(opened)
+    return TrainedRun(settings, opened, checkpoint)
 
 
 def open_network(checkpoint: Path, network: Any) -> nn.Module:

@@ -301,11 +301,14 @@ class Run:
 
     @contextmanager
     def evaluating(self, name: str = "model") -> Iterator[nn.Module]:
-        """The network, or its moving average if it has one, in eval mode without gradients."""
+        """The network, or its moving average if it has one, in eval mode without gradients.
+
+        It computes in the run's precision; metrics of what it gives are in full precision.
+        """
         network = (self._parts if self.session.sharding else self._plain)[name]
         network = self._ema.get(name, network)
         was_training = network.training
-        with self.meter.pause(), torch.no_grad(), self.accelerator.autocast():
+        with self.meter.pause(), torch.no_grad(), self.session.in_precision(network):
             network.eval()  # DeepSpeed's engine returns None
             yield network
         network.train(was_training)

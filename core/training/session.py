@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Literal
 
 import torch
@@ -13,8 +14,10 @@ from accelerate.utils import (
     DistributedType,
     GradientAccumulationPlugin,
     ProjectConfiguration,
+    convert_to_fp32,
     send_to_device,
 )
+from torch import nn
 from torch.utils.data import Dataset, default_collate
 
 from core.data.batched.held import HeldImages, HeldLoader
@@ -98,6 +101,29 @@ class Session:
         return EvalLoader(
             dataset, batch_size, rank=self.rank, world=self.world, collate=collate, **options
         )
+
+    def in_precision(self, network: nn.Module) -> ExitStack:
+        """From now on ``network(...)`` runs in the session's precision and gives float32.
+
+        It alone: what is computed from its outputs, a metric for example, stays in full precision.
+        Closing what is returned ends it.
+        """
+        until = ExitStack()
+        if self.accelerator.mixed_precision == "no":
+            return until
+        calls: list[Any] = []  # the autocasts of the calls that are running
+
+        def enter(*_: Any) -> None:
+            calls.append(self.accelerator.autocast())
+            calls[-1].__enter__()
+
+        def leave(_module: nn.Module, _inputs: Any, outputs: Any) -> Any:
+            calls.pop().__exit__(None, None, None)
+            return convert_to_fp32(outputs)
+
+        until.callback(network.register_forward_pre_hook(enter).remove)
+        until.callback(network.register_forward_hook(leave, always_call=True).remove)
+        return until
 
     def to_device(self, batch: Any) -> Any:
         return send_to_device(batch, self.device, non_blocking=True)
