@@ -84,8 +84,8 @@ def load_config(kind: type[Config], path: str | os.PathLike) -> Config:
     if not path.is_file():
         raise InputError(f"{path} is missing: is {path.parent} the folder of a run?")
     try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8
         raise InputError(f"{path} is not yaml: {' '.join(str(error).split())}") from error
     return build(kind, values, str(path))
 

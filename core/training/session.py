@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from accelerate.utils import (
     DistributedType,
     GradientAccumulationPlugin,
     ProjectConfiguration,
+    broadcast_object_list,
     convert_to_fp32,
     send_to_device,
 )
@@ -25,6 +26,7 @@ from core.data.loading import EvalLoader, TrainLoader
 from core.data.streams.labelled import LabelledStream
 from core.data.streams.loading import StreamLoader
 from core.errors import InputError
+from core.training.together import together
 
 Precision = Literal["launch", "no", "bf16", "fp16"]
 
@@ -96,11 +98,15 @@ class Session:
 
     def eval_loader(
         self, dataset: Dataset, batch_size: int, collate: Callable = default_collate, **options
-    ) -> EvalLoader:
-        """This process's share of every sample once, with ``mask``; batch_size is per process."""
-        return EvalLoader(
+    ) -> Iterator[dict]:
+        """This process's share of every sample once, with ``mask``; batch_size is per process.
+
+        What one process cannot read ends the evaluation in all of them (`EndedEverywhere`).
+        """
+        loader = EvalLoader(
             dataset, batch_size, rank=self.rank, world=self.world, collate=collate, **options
         )
+        return together(iter(loader), self.world)
 
     def in_precision(self, network: nn.Module) -> ExitStack:
         """From now on ``network(...)`` runs in the session's precision and gives float32.
@@ -133,6 +139,23 @@ class Session:
         gathered = self.accelerator.gather({"mask": mask.to(self.device), **values})
         keep = gathered.pop("mask").cpu()
         return {name: value.cpu()[keep] for name, value in gathered.items()}
+
+    def on_main(self, work: Callable[[], Any]) -> Any:
+        """What ``work()`` gives on the main process, on all of them; its InputError ends them all.
+
+        One message is enough: the other processes leave with its status.
+        """
+        outcome: list[Any] = [None, ""]
+        if self.is_main:
+            try:
+                outcome[0] = work()
+            except InputError as error:
+                outcome[1] = str(error)
+        if self.world > 1:
+            broadcast_object_list(outcome)
+        if outcome[1]:
+            raise InputError(outcome[1]) if self.is_main else SystemExit(2)
+        return outcome[0]
 
     def sum(self, value: torch.Tensor) -> torch.Tensor:
         """Elementwise sum over all processes."""

@@ -18,7 +18,7 @@ from torch import nn
 
 from core.checkpoints import weights_file
 from core.config import to_plain
-from core.errors import InputError
+from core.errors import InputError, first_line
 from core.training.checkpoint import save_weights
 from core.training.feed import RECORD
 from core.training.session import Session
@@ -137,3 +137,5 @@ def _read(path: Path) -> dict:
         raise InputError(
             f"{path} is missing: this checkpoint cannot be resumed with these optimizers"
         ) from error
+    except Exception as error:  # a damaged pickle raises many kinds
+        raise InputError(f"{path} cannot be read: {first_line(error)}") from error
