@@ -40,8 +40,9 @@ from core.config import flatten
 from core.data.batched.held import HeldImages, HeldLoader
 from core.data.loading import TrainLoader, seed_everything
 from core.data.streams.loading import StreamLoader
-from core.errors import InputError
+from core.errors import InputError, did_you_mean
 from core.progress import Display
+from core.ranges import check_ranges
 from core.training import checkpoint, folder, lock, state
 from core.training.feed import describe_order, follow_order
 from core.training.gradients import Gradients, Losses
@@ -61,6 +62,7 @@ class Run:
     """
 
     def __init__(self, config: RunConfig, app_config: Any = None):
+        check_ranges(app_config or config)
         self.config, self.folder = config, Path(config.folder)
         self.accelerator = build_accelerator(
             config.precision, config.accumulate, config.trackers, config.folder
@@ -112,7 +114,7 @@ class Run:
     def _micro_batch(self) -> int:
         size, world = self.config.batch_size, self.session.world
         parts = world * self.config.accumulate
-        if size < 1 or size % parts:
+        if size % parts:
             raise InputError(
                 f"batch_size {size} cannot be shared by {world} process(es) x "
                 f"{self.config.accumulate} accumulation step(s): choose a multiple of {parts}"
@@ -202,9 +204,16 @@ class Run:
         """Optimizer steps of the whole run."""
         if (self.config.steps > 0) == (self.config.epochs > 0):
             raise InputError("give either --run.steps or --run.epochs, above 0")
-        if self.config.steps:
-            return self.config.steps
-        return max(1, round(self.config.epochs * len(loader.dataset) / self.config.batch_size))
+        epochs = self.config.epochs * len(loader.dataset) / self.config.batch_size
+        return self.config.steps or max(1, round(epochs))
+
+    def _say_warmup(self) -> None:
+        warmup = self.config.schedule.warmup
+        if warmup >= max(1, self.total):  # a preset's, in a short trial, or a mistake
+            self.session.print(
+                f"note: run.schedule.warmup is {warmup:g} steps, and the run has {self.total}: it "
+                "does not reach its learning rate"
+            )
 
     def steps(self, loader: TrainLoader | StreamLoader) -> Iterator[Any]:
         """Micro-batches on the device until the run is done, from where it stopped before.
@@ -213,6 +222,7 @@ class Run:
         finished step: the InputError names it.
         """
         self.total, self._loader = self.total_steps(loader), loader
+        self._say_warmup()
         accumulate, networks = self.config.accumulate, self._trained_networks()
         follow_order(loader, self.resumed, self.done, accumulate)
         batches = together(loader.batches(self.done * accumulate), self.session.world)
@@ -353,6 +363,11 @@ class Run:
     def log(self, metrics: dict[str, float]) -> None:
         """Record an evaluation in metrics.jsonl and the trackers, and show it."""
         self._open()
+        if self.config.best and self.config.best not in metrics:
+            known = did_you_mean(self.config.best, metrics)
+            raise InputError(
+                f"run.best is {self.config.best}: the evaluation has none such.{known}"
+            )
         self._metrics, self._metrics_step = dict(metrics), self.done
         self._record({f"eval/{name}": value for name, value in metrics.items()})
         words = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import (
     DistributedType,
     GradientAccumulationPlugin,
+    LoggerType,
     ProjectConfiguration,
     broadcast_object_list,
     convert_to_fp32,
@@ -25,7 +26,7 @@ from core.data.batched.held import HeldImages, HeldLoader
 from core.data.loading import EvalLoader, TrainLoader
 from core.data.streams.labelled import LabelledStream
 from core.data.streams.loading import StreamLoader
-from core.errors import InputError
+from core.errors import InputError, did_you_mean
 from core.training.together import together
 
 Precision = Literal["launch", "no", "bf16", "fp16"]
@@ -46,7 +47,8 @@ def build_accelerator(
             f"accelerate is configured for {launched} gradient accumulation steps, this run for "
             f"{accumulate}: leave it out of accelerate's configuration, --run.accumulate decides"
         )
-    return Accelerator(
+    _check_trackers(trackers)
+    accelerator = Accelerator(
         mixed_precision=None if precision == "launch" else precision,
         gradient_accumulation_plugin=GradientAccumulationPlugin(
             num_steps=accumulate, sync_with_dataloader=False
@@ -55,6 +57,17 @@ def build_accelerator(
         project_config=ProjectConfiguration(project_dir=folder, logging_dir=folder),
         step_scheduler_with_optimizer=False,
     )
+    if accelerator.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        # accelerate would scale losses, and compute in float32 without a word
+        raise InputError("fp16 needs a GPU: choose --run.precision bf16 or no on a CPU")
+    return accelerator
+
+
+def _check_trackers(trackers: Iterable[str]) -> None:
+    known = [str(kind) for kind in LoggerType]
+    for name in trackers:
+        if name not in known:
+            raise InputError(f"run.trackers: there is no {name!r}.{did_you_mean(name, known)}")
 
 
 def _import_before_group() -> None:

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from core.data.images.files import decode
 from core.data.loading import BadSample
 from core.errors import InputError, first_line
+from core.ranges import Count, Whole, Workers
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,11 @@ class ImagesConfig:
     # a folder of class folders or of tar shards; hub:<name>[@config][#columns]; a packed .npz
     root: str = ""
     split: str = "val"  # ignored where the root has none
-    skip_bad: int = 0  # unreadable images to leave out before stopping; each one is named
+    skip_bad: Whole = 0  # unreadable images to leave out before stopping; each one is named
     stream: bool = False  # read a hub: set in turn, without downloading it; tar shards always are
-    buffer: int = 10_000  # streams: images that a process holds, encoded, to shuffle them
-    retries: int = 5  # streams: how often reading is tried again, at growing intervals
-    workers: int = 2  # loader processes for each process that reads these images
+    buffer: Count = 10_000  # streams: images that a process holds, encoded, to shuffle them
+    retries: Whole = 5  # streams: how often reading is tried again, at growing intervals
+    workers: Workers = 2  # loader processes for each process that reads these images
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class TrainImagesConfig(ImagesConfig):
     split: str = "train"
     # hold all of them decoded at this side in the device's memory, and augment them there a batch
     # at a time (core/data/batched); `workers` then have nothing to do. 0: read them as they come
-    on_device: int = 0
+    on_device: Whole = 0
 
 
 class LabelledImages(Dataset):

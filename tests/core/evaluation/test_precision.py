@@ -42,6 +42,12 @@ class Watched(ToyNet):
         return super().forward(x)
 
 
+@pytest.fixture
+def trained(tmp_path):
+    """A run, made before the session that opens it."""
+    train(toy_config(tmp_path / "run", steps=1))
+
+
 @pytest.fixture(params=PRECISIONS)
 def session(request, monkeypatch):
     """A session of each precision; fp16 too, which a run on a CPU is refused."""
@@ -104,11 +110,12 @@ def test_a_run_evaluates_in_its_precision_and_measures_in_full(tmp_path, precisi
         torch.testing.assert_close(metric(x).double(), metric(x.double()), rtol=1e-6, atol=0)
 
 
-def test_a_run_that_is_opened_again_is_in_the_sessions_precision(tmp_path, session, monkeypatch):
+def test_a_run_that_is_opened_again_is_in_the_sessions_precision(
+    trained, tmp_path, session, monkeypatch
+):
     monkeypatch.setattr(
         Watched, "from_description", classmethod(lambda cls, *_: Watched()), raising=False
     )
-    train(toy_config(tmp_path / "run", steps=1))
     network = reopen(tmp_path / "run", ToyConfig, Watched, session).network
     assert network(torch.zeros(1, 6)).dtype == torch.float32
     assert network.dtype == session.dtype
