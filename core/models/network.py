@@ -38,7 +38,7 @@ def build_classifier(config: ClassifierConfig, classes: Sequence[str]) -> Classi
     if len(classes) < 2:
         raise InputError(f"there is one class, {', '.join(classes)}: nothing to tell apart")
     head = {"new_head": config.new_head, "head_bias": config.head_bias}
-    options = head | _options(config)
+    options = head | _options(config) | {"classes": classes}
     network = create_classifier(config.backbone, config.image_size, len(classes), **options)
     if config.grad_checkpointing and _of_timm(config):
         network.backbone.model.set_grad_checkpointing()

@@ -180,6 +180,7 @@ class Run:
     def _begin_module(self, name: str, module: nn.Module) -> None:
         """Weights and moving average, while the module is still plain."""
         if self.resumed:
+            state.check_classes(name, module, self.resumed)
             checkpoint.load_weights(module, self.resumed / weights_file(name))
         if self.config.ema and name in self.config.ema_of:
             average = copy.deepcopy(module).requires_grad_(False).to(self.session.device)

@@ -8,6 +8,10 @@ still encoded. What is stored of one sample has the same order: image, label, na
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +85,8 @@ class LabelledImages(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         data = self.read(index)
+        if not data:
+            raise BadSample(f"{self.source} [{self.names[index]}]", "holds no image")
         try:
             image = decode(data, self.max_pixels)
         except Exception as error:  # decoders raise many kinds
@@ -103,6 +109,22 @@ class LabelledImages(Dataset):
 
     def __str__(self) -> str:
         return self.source
+
+
+def say(words: str) -> None:
+    """Print once on stderr, however many processes open the same data."""
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(words, file=sys.stderr, flush=True)
+
+
+def say_alike(source: str, classes: Sequence[str]) -> None:
+    """Name classes whose names differ by capitals, marks for a space or accents' encoding alone."""
+    seen: dict[str, str] = {}
+    for name in classes:
+        plain = unicodedata.normalize("NFC", name).casefold()
+        first = seen.setdefault(re.sub(r"[\s_-]+", " ", plain), name)
+        if first != name:
+            say(f"note: {source} has classes {first!r} and {name!r}: if they are one, name them so")
 
 
 def some_of(names: Sequence[str], limit: int = 5) -> str:

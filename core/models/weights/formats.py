@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from core.errors import InputError, first_line
+from core.files import check_archive
 from core.models.networks.convmlp import ConvMLPConfig
 from core.models.networks.mixer_config import MixerConfig
 from core.models.shapes import as_pair, times
@@ -70,8 +71,11 @@ def read_npz(path: str | Path, image_size=None) -> StoredModel:
 def _npz_state(path: str | Path) -> dict[str, Tensor]:
     """The arrays of an official checkpoint, in either layout, under our names and in our shapes."""
     try:
+        check_archive(path)
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
             f"{path} cannot be read as .npz ({first_line(error)}); give {FORMATS}"
