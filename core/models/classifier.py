@@ -83,15 +83,13 @@ def create_classifier(
     """A backbone by name (`create_backbone`; options are passed on) with a classification head.
 
     The head is the one that the weights hold. A zero head takes its place with `new_head`, or
-    where the weights have none; that is printed, and needs `num_classes`. Its rows follow the names
-    of `classes` where the weights name theirs. Raises InputError where `num_classes` is not that of
-    the stored head, or a class is not among its own.
+    where the weights have none; that is printed, and needs `num_classes`. Raises InputError where
+    `num_classes` is not that of the stored head.
     """
     stored = open_weights(name, weights, image_size, **options) if weights else None
     head = stored.head if stored and not new_head else None
     if head:
         _check_count(head, num_classes, stored.origin)
-        head = _by_name(head, stored.classes, classes, stored.origin)
     elif num_classes is None:
         what = (
             f"{stored.origin} holds no classification head" if stored else f"{name} has no weights"
@@ -129,12 +127,8 @@ def _with_head(backbone: nn.Module, head: Head, classes, source) -> Classifier:
     return classifier
 
 
-def _by_name(
-    head: Head, theirs: Sequence[str] | None, ours: Sequence[str] | None, source: str
-) -> Head:
-    """The head with its rows in the order of our classes; unchanged where either has no names."""
-    if theirs is None or ours is None or list(theirs) == list(ours):
-        return head
+def head_by_name(head: Head, theirs: Sequence[str], ours: Sequence[str], source: str) -> Head:
+    """The head with its rows in the order of our classes. Raises InputError for one it lacks."""
     row = {name: i for i, name in enumerate(theirs)}
     if unknown := [name for name in ours if name not in row]:
         gone = sorted(set(theirs) - set(ours))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from core.errors import InputError
-from core.models.classifier import Classifier, create_classifier
+from core.models.classifier import Classifier, create_classifier, head_by_name
 from core.ranges import Decay, Range
 
 
@@ -33,15 +33,20 @@ class ClassifierConfig:
 def build_classifier(config: ClassifierConfig, classes: Sequence[str]) -> Classifier:
     """The classifier for `classes`, from the configuration's weights if it names some.
 
-    Raises InputError for fewer than two classes.
+    Rows of a head that the weights hold go to its classes by their names, where it has names.
+    Raises InputError for a class that it does not know, and for fewer than two classes.
     """
     if len(classes) < 2:
         raise InputError(f"there is one class, {', '.join(classes)}: nothing to tell apart")
     head = {"new_head": config.new_head, "head_bias": config.head_bias}
-    options = head | _options(config) | {"classes": classes}
+    options = head | _options(config)
     network = create_classifier(config.backbone, config.image_size, len(classes), **options)
     if config.grad_checkpointing and _of_timm(config):
         network.backbone.model.set_grad_checkpointing()
+    if network.classes:  # those of the head that the weights hold
+        head = network.head.state_dict()
+        head = head_by_name(head, network.classes, classes, config.weights)
+        network.head.load_state_dict(head)
     network.classes = list(classes)
     return network
 

@@ -31,7 +31,8 @@ FORMATS = (
 TORCH_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pth.tar", ".ckpt")
 # what trainers put before the names of a network that they hold: DDP, torch.compile, Lightning, ...
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.")
-HEADS = ("head.", "fc.", "classifier.", "criterion.", "loss.")  # what may stand beside it
+HEADS = ("head.", "fc.", "classifier.")  # what may stand beside it
+LOSSES = ("criterion.", "loss.")  # what may too, and is no part of a network
 
 # The older names of the official parameters, brought to those of flax linen ...
 OLD_TO_LINEN = [
@@ -153,8 +154,12 @@ def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for prefix in PREFIXES:
         inside = [name for name in state if name.startswith(prefix)]
         rest = (name for name in state if not name.startswith(prefix))
-        if inside and all(name.startswith(HEADS) for name in rest):
-            bare = {name.removeprefix(prefix): value for name, value in state.items()}
+        if inside and all(name.startswith(HEADS + LOSSES) for name in rest):
+            bare = {
+                name.removeprefix(prefix): value
+                for name, value in state.items()
+                if not name.startswith(LOSSES)
+            }
             return _without_prefixes(bare)
     return state
 
