@@ -27,12 +27,16 @@ def claim(folder: Path, resume: bool) -> None:
     Raises InputError if the folder is in use and ``resume`` is False (nothing is overwritten), if
     another process holds it, and if it is somebody's own.
     """
-    of_run = any((folder / name).exists() for name in ("config.yaml", "checkpoints", lock.NAME))
+    of_run = _is_run(folder)
     if of_run:
         lock.hold(folder)
     if reason := _unfit(folder, resume, of_run):
         lock.release(folder)
         raise InputError(f"{folder} {reason}")
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("config.yaml", "checkpoints", lock.NAME))
 
 
 def _unfit(folder: Path, resume: bool, of_run: bool) -> str:
@@ -47,9 +51,11 @@ def _unfit(folder: Path, resume: bool, of_run: bool) -> str:
 def open_folder(folder: Path, resume: bool, config: Any, step: int) -> None:
     """Create the folder of a run, or take up the one of a run that goes on from ``step``.
 
-    Raises InputError as `claim` does: another run may have come since.
+    Raises InputError as `claim` does, where another run has come since. What an app has written
+    there meanwhile is the run's own.
     """
-    claim(folder, resume)
+    if _is_run(folder):
+        claim(folder, resume)
     for name in ("checkpoints", "pictures"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     lock.hold(folder)

@@ -228,6 +228,18 @@ def test_a_start_that_fails_leaves_no_folder(tmp_path, fresh):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_an_app_writes_before_the_first_step_is_the_runs_own(tmp_path, fresh):
+    config = toy_config(tmp_path / "run", steps=1)
+    run = Run(config.run, config)
+    run.folder.mkdir()
+    (run.folder / "probe.json").write_text("{}")
+    run.log({"score": 1.0})
+    run.finish()
+    fresh()
+    with pytest.raises(InputError, match="exists already"):
+        Run(config.run, config)
+
+
 @pytest.mark.parametrize("where", ["training", "evaluation"])
 def test_a_bad_sample_costs_no_step(tmp_path, where):
     """The seventh micro-batch cannot be read; or what is evaluated at step 6."""
