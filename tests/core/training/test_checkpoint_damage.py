@@ -231,6 +231,7 @@ def test_a_start_that_fails_leaves_no_folder(tmp_path, fresh):
 def test_what_an_app_writes_before_the_first_step_is_the_runs_own(tmp_path, fresh):
     config = toy_config(tmp_path / "run", steps=1)
     run = Run(config.run, config)
+    run.prepare(model=ToyNet())
     run.folder.mkdir()
     (run.folder / "probe.json").write_text("{}")
     run.log({"score": 1.0})
