@@ -24,6 +24,7 @@ import yaml
 from core.errors import InputError
 from core.errors import did_you_mean as did_you_mean
 from core.files import write_text
+from core.ranges import check_ranges, show_ranges
 
 Config = TypeVar("Config")
 ABSENT = object()  # where a file does not have a value, not even None
@@ -44,9 +45,12 @@ def cli(presets: Mapping[str, Callable[[], Config]], argv: list[str] | None = No
     default = presets[name]()
     refuse_old_names(type(default), argv)
     words = "\n".join(f"  {key}: {_first_line(make)}" for key, make in presets.items())
-    return tyro.cli(
+    show_ranges(type(default))
+    config = tyro.cli(
         type(default), default=default, args=argv, description=f"Presets (first word):\n{words}"
     )
+    check_ranges(config, "--")
+    return config
 
 
 def _first_line(make: Callable) -> str:
@@ -84,8 +88,8 @@ def load_config(kind: type[Config], path: str | os.PathLike) -> Config:
     if not path.is_file():
         raise InputError(f"{path} is missing: is {path.parent} the folder of a run?")
     try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8
         raise InputError(f"{path} is not yaml: {' '.join(str(error).split())}") from error
     return build(kind, values, str(path))
 
@@ -120,7 +124,9 @@ def build(kind: type[Config], values: Any, where: str) -> Config:
     for name in values:
         if name not in fields:
             raise InputError(f"{where}: unknown field {name!r}.{did_you_mean(str(name), fields)}")
-    return kind(**{n: _convert(hints[n], v, f"{where}: {n}") for n, v in values.items()})
+    config = kind(**{n: _convert(hints[n], v, f"{where}: {n}") for n, v in values.items()})
+    check_ranges(config, f"{where}: ")
+    return config
 
 
 def _with_new_names(kind: type, values: Mapping) -> Mapping:

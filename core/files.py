@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import uuid
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,6 +78,21 @@ def _plain(value: Any) -> dict:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} does not go into json: {value!r}")
+
+
+def check_archive(path: str | os.PathLike) -> None:
+    """Raise InputError for a zip file (.npz is one) that would fill the memory.
+
+    By its directory alone: a gigabyte and more, out of less than a hundredth of it, is no data.
+    """
+    size = os.path.getsize(path)
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > max(1e9, 100 * size):
+        raise InputError(
+            f"{path} has {size / 1e6:.1f} MB, and {unpacked / 1e9:.1f} GB unpacked: is it damaged, "
+            "or made to fill the memory? Store it without compression"
+        )
 
 
 def distinct_name(name: str, taken: set[str]) -> str:

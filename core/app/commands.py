@@ -34,6 +34,7 @@ from core.app.runs import TrainedRun, reopen
 from core.config import cli, refuse_old_names
 from core.errors import InputError
 from core.files import write_json
+from core.ranges import check_ranges, show_ranges
 from core.training.curves import report_curves
 from core.training.folder import about
 from core.training.run import Run
@@ -145,8 +146,13 @@ def _parse(description: str, config: Any, options: Any, argv: Sequence[str]) -> 
         ("config", Annotated[type(config), bare], config),
     ]
     command = make_dataclass("Command", parts, frozen=True)
+    for kind in (type(options), type(config)):
+        show_ranges(kind)
     first_lines = f"{description.strip()}\n\nRUN, the folder of a run, comes before all of these."
-    return tyro.cli(command, args=argv, description=first_lines)
+    parsed = tyro.cli(command, args=argv, description=first_lines)
+    for part in (parsed.options, parsed.config):
+        check_ranges(part, "--")
+    return parsed
 
 
 def write_report(output: Path, run: TrainedRun, report: Report) -> Path:

@@ -8,32 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from core.errors import InputError
+from core.ranges import Decay, NonNegative, Range, Share, check_ranges
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
     """Random crops, flips and colours of a picture, and mixtures of two."""
 
-    crop_area: tuple[float, float] = (0.05, 1.0)  # Inception crop; (1, 1): none
-    margin: float = 1.0  # resize to this times the size, squashing, and crop at random; 1: none
-    shift: float = 0.0  # crop of the image padded by this fraction of the size, for small images
-    flip: float = 0.5  # probability
-    vertical_flip: float = 0.0  # probability; for pictures without an up, such as fractals
-    randaugment: float = 0.0  # magnitude of its 2 layers; the Mixer's: 10, 15 or 20; 0: none
+    crop_area: Annotated[tuple[float, float], Range(0, 1, above=True)] = (
+        0.05,
+        1.0,
+    )  # Inception crop; (1, 1): none
+    margin: Annotated[float, Range(1, 4)] = (
+        1.0  # resize to this times the size, squashing, and crop at random; 1: none
+    )
+    shift: Decay = 0.0  # crop of the image padded by this fraction of the size, for small images
+    flip: Share = 0.5  # probability
+    vertical_flip: Share = 0.0  # probability; for pictures without an up, such as fractals
+    randaugment: Annotated[float, Range(0, 30)] = (
+        0.0  # magnitude of its 2 layers; the Mixer's: 10, 15 or 20; 0: none
+    )
     # TrivialAugment (arXiv 2103.10158), or AutoAugment's policy for CIFAR-10 (arXiv 1805.09501)
     policy: Literal["none", "trivialaugment", "autoaugment"] = "none"
-    erasing: float = 0.0  # probability of a random rectangle of noise
-    mixup: float = 0.0  # Beta(a, a) of the mixing weight, one a batch; the Mixer's: 0.2, 0.5, 0.8
-    cutmix: float = 0.0  # the same for a rectangle's area; beside mixup: half the batches each
-    mixed: float = 1.0  # probability that a batch is mixed at all, where mixup or cutmix is set
-    label_smoothing: float = 0.0
+    erasing: Share = 0.0  # probability of a random rectangle of noise
+    mixup: NonNegative = (
+        0.0  # Beta(a, a) of the mixing weight, one a batch; the Mixer's: 0.2, 0.5, 0.8
+    )
+    cutmix: NonNegative = (
+        0.0  # the same for a rectangle's area; beside mixup: half the batches each
+    )
+    mixed: Share = 1.0  # probability that a batch is mixed at all, where mixup or cutmix is set
+    label_smoothing: Decay = 0.0
 
 
 def train_transform(config: AugmentConfig, image_size: tuple[int, int], normalization) -> Callable:
@@ -143,20 +155,15 @@ def mix(
 
 
 def check_augment(config: AugmentConfig) -> None:
+    check_ranges(config, "augment.")
     low, high = config.crop_area
     if not 0 < low <= high <= 1:
         raise InputError(
             f"augment.crop_area is {config.crop_area}: two shares, 0 < low <= high <= 1"
         )
-    if config.margin < 1 or (config.margin > 1 and low < 1):
-        raise InputError(f"augment.margin is {config.margin}: 1 or more, and crop_area (1, 1)")
-    for name in ("flip", "vertical_flip", "erasing", "mixed", "label_smoothing"):
-        if not 0 <= getattr(config, name) <= 1:
-            raise InputError(f"augment.{name} is {getattr(config, name)}; choose one in [0, 1]")
+    if config.margin > 1 and low < 1:
+        raise InputError(f"augment.margin is {config.margin}: it needs crop_area (1, 1)")
     if config.mixed < 1 and not (config.mixup or config.cutmix):
         raise InputError(f"augment.mixed is {config.mixed}, but neither mixup nor cutmix is set")
-    for name in ("shift", "randaugment", "mixup", "cutmix"):
-        if not getattr(config, name) >= 0:
-            raise InputError(f"augment.{name} is {getattr(config, name)}; choose 0 or more")
     if 0 < config.randaugment < 2.5:  # timm's Posterize would keep 0 bits, which Pillow refuses
         raise InputError(f"augment.randaugment is {config.randaugment}; choose 2.5 or more, or 0")

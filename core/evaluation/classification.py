@@ -120,7 +120,8 @@ def top_predictions(
         top = logits.topk(min(k, logits.shape[1])).indices  # (B, k)
         return {"top": top, "label": batch["label"], "finite": logits.isfinite().all(1)}
 
-    predictions = collect(session, dataset, predict, batch_size, workers, skip_bad)
+    with session.in_precision(classifier):
+        predictions = collect(session, dataset, predict, batch_size, workers, skip_bad)
     if not predictions.pop("finite").all():
         raise InputError("the classifier gives logits that are not finite: are the weights whole?")
     return predictions

@@ -25,9 +25,10 @@ def collect(
 ) -> dict[str, Tensor]:
     """`predict` of every sample that can be read, and its "index": name -> (N, ...).
 
-    On the CPU of every process, in the data set's order. `predict` is called without gradients, in
-    the session's precision; `batch_size` is per process. Raises InputError where nothing can be
-    read, or more than `skip_bad` cannot.
+    On the CPU of every process, in the data set's order. `predict` is called without gradients and
+    in full precision, since it may hold metrics: `Session.in_precision` is for the network in it.
+    `batch_size` is per process. Raises InputError where nothing can be read, or more than
+    `skip_bad` cannot.
     """
     options = {"workers": workers, "skip_bad": skip_bad, "on_bad": report_bad}
     loader = session.eval_loader(dataset, batch_size, **options)
@@ -41,7 +42,7 @@ def collect(
 
 @torch.inference_mode()
 def _gathered(session: Session, batch: dict, predict: Predict) -> dict[str, Tensor]:
-    with session.accelerator.autocast():
+    with torch.autocast(session.device.type, enabled=False):
         values = predict(batch)
     # The mask leaves out what fills up the last batch, and samples that could not be read.
     return session.gather(batch["mask"], index=batch["index"], **values)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import nn
 
 from core.data.loading import seed_everything
 from core.models.backbone import create_backbone
 from core.models.building import load_backbone
+from core.ranges import Count, Range
 from core.sizes import times
 
 DEFAULT_BACKBONE = "mixer_s16"  # where neither a name nor weights are given
@@ -25,7 +26,7 @@ class BackboneConfig:
     # mixer_b16, s2mlp_wide, convmlp_s, timm:<model>, ...; empty: what the weights hold
     backbone: str = ""
     # height and width in pixels; empty: 224, or without a name what the weights were trained at
-    image_size: tuple[int, ...] = ()
+    image_size: Annotated[tuple[int, ...], Range(1)] = ()
     # a file, folder or run; a name (`python -m core.models.weights` lists them); "timm";
     # empty: random weights
     weights: str = ""
@@ -42,7 +43,7 @@ class EvalConfig:
     """How an evaluation goes through its images."""
 
     # images at a time, of each process
-    batch_size: int = 64
+    batch_size: Count = 64
 
 
 def open_backbone(config: BackboneConfig) -> nn.Module:

@@ -27,6 +27,7 @@ from core.errors import InputError
 from core.evaluation.common import DEFAULT_BACKBONE, BackboneConfig, open_backbone
 from core.evaluation.exporters import check_new, export_int8, export_onnx, export_program, noise
 from core.files import write_json
+from core.ranges import Count, Share
 from core.sizes import times
 from core.training.session import Session
 
@@ -45,12 +46,12 @@ class Config:
     # images on which int8 must agree with float32; no root: unit normal noise
     data: ImagesConfig = ImagesConfig(split="")
     # at most this many images are compared
-    images: int = 64
+    images: Count = 64
     # images at a time
-    batch_size: int = 8
+    batch_size: Count = 8
     # int8 is kept if the mean cosine of its pooled features with those of float32, both less the
     # mean of float32 over the images, is at least this
-    min_agreement: float = 0.99
+    min_agreement: Share = 0.99
     # folder for <model>.pt2, .onnx, .int8.onnx and .json; what is there is never overwritten
     out: str = "exports"
 

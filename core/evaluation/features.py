@@ -40,7 +40,8 @@ def pooled_features(
         features = backbone(images).float().mean(1)  # of (B, S, C)
         return {"features": features, "label": batch["label"]}
 
-    outputs = collect(session, dataset, predict, batch_size, workers, skip_bad)
+    with session.in_precision(backbone):
+        outputs = collect(session, dataset, predict, batch_size, workers, skip_bad)
     return outputs["features"], outputs["label"]
 
 
@@ -63,7 +64,9 @@ def head_features(
     def predict(batch: dict) -> dict[str, Tensor]:
         images = batch["image"]  # (B, 3, H, W)
         views = [images, images.flip(-1)] if mirrored else [images]
-        features = torch.stack([classifier.features(view).float() for view in views], 1)
+        with session.accelerator.autocast():  # `features` is no call of a module
+            features = [classifier.features(view).float() for view in views]
+        features = torch.stack(features, 1)
         return {"features": features, "label": batch["label"]}
 
     outputs = collect(session, dataset, predict, batch_size, workers, skip_bad)

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from core.evaluation.common import BackboneConfig, EvalConfig, open_backbone
 from core.evaluation.features import pooled_features
 from core.evaluation.ridge import fit_ridge
 from core.files import write_json
+from core.ranges import Count, Range
 from core.tables import Table
 from core.training.session import Session
 
@@ -57,13 +58,13 @@ class Config:
     # what the accuracy is measured on
     test: ImagesConfig = ImagesConfig(split="val")
     # examples of each class; 0: every training image, l2 chosen by leave-one-out
-    shots: tuple[int, ...] = (1, 5, 10, 25)
+    shots: Annotated[tuple[int, ...], Range(0)] = (1, 5, 10, 25)
     # how often the examples are drawn: seeds 0, 1, ...
-    seeds: int = 3
+    seeds: Count = 3
     # regularisation; several values share one decomposition
-    l2: tuple[float, ...] = (1024.0,)
+    l2: Annotated[tuple[float, ...], Range(0)] = (1024.0,)
     # training images of each class that features are computed of (65,000 of ImageNet's there)
-    pool: int = 65
+    pool: Count = 65
     # squash: both sides to 256, crop 224, in proportion at other sizes; see core/data/transforms.py
     protocol: str = "squash"
     eval: EvalConfig = EvalConfig()

@@ -12,7 +12,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ from core.models.classifier import Classifier, load_classifier
 from core.models.networks.mixer import Mixer
 from core.models.weights.reading import read_stored
 from core.pictures.figures import new_figure, plain_axes, save_figure
+from core.ranges import Range, Whole
 from core.sizes import times
 from core.tables import Table, scaled
 from core.training.session import Session
@@ -49,13 +50,13 @@ class Config:
     data: ImagesConfig = ImagesConfig()
     eval: EvalConfig = EvalConfig()
     # image sides in pixels
-    sizes: tuple[int, ...] = (128, 160, 192, 224, 256, 320, 384, 448)
+    sizes: Annotated[tuple[int, ...], Range(1)] = (128, 160, 192, 224, 256, 320, 384, 448)
     # exact is left out where the grid does not grow by an integer
     methods: tuple[str, ...] = ("exact", "pi", "area", "bilinear")
     # how a picture becomes an input, core/data/transforms.py
     protocol: str = "squash"
     # evenly spaced images of the data; 0: all
-    limit: int = 0
+    limit: Whole = 0
     # folder for grids.json and grids.png
     out: str = "results"
 

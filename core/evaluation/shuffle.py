@@ -20,7 +20,7 @@ import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ from core.models.networks.mixer import Mixer
 from core.models.weights.names import is_kept
 from core.pictures.figures import new_figure, plain_axes, save_figure
 from core.pictures.sheets import caption, enlarged, save_image, sheet
+from core.ranges import Count, Range, Seed, Whole
 from core.training.session import Session
 
 UNDONE = "patches, weights permuted"
@@ -57,21 +58,21 @@ class Config:
     # a backbone's name, a run or weights folder, NAME=WEIGHTS (mixer_b16=imagenet1k), kept weights
     models: tuple[str, ...] = ("mixer_s16", "timm:resnet50")
     # height and width in pixels; empty: 224, of a folder what its weights were trained at
-    image_size: tuple[int, ...] = ()
+    image_size: Annotated[tuple[int, ...], Range(1)] = ()
     # where the few examples are drawn from
     train: ImagesConfig = ImagesConfig(split="train")
     # what the accuracy is measured on
     test: ImagesConfig = ImagesConfig(split="val")
     # pixels of the square patches that are shuffled; 0: each model's own stride
-    patch: int = 16
+    patch: Count = 16
     # of the permutations
-    seed: int = 0
+    seed: Seed = 0
     # examples of each class; 0: every training image, and no seeds
-    shots: int = 5
+    shots: Whole = 5
     # how often the examples are drawn
-    seeds: int = 3
+    seeds: Count = 3
     # training images of each class that features are computed of
-    pool: int = 65
+    pool: Count = 65
     # squash: both sides to 256, crop 224, in proportion at other sizes; see core/data/transforms.py
     protocol: str = "squash"
     eval: EvalConfig = EvalConfig()

@@ -26,6 +26,7 @@ from core.evaluation.common import EvalConfig
 from core.evaluation.transfer_suites import SUITES, Suite, Task
 from core.files import write_json
 from core.models.classifier import Classifier, load_classifier
+from core.ranges import Whole, Workers
 from core.training.session import Session
 
 
@@ -57,9 +58,9 @@ class Config:
     antialias: bool = True
     eval: EvalConfig = EvalConfig()
     # processes that read images, for each process
-    workers: int = 2
+    workers: Workers = 2
     # unreadable images of a data set to leave out before stopping; each one is named
-    skip_bad: int = 0
+    skip_bad: Whole = 0
     # folder for suite.json
     out: str = "results"
 

@@ -91,10 +91,10 @@ def create_backbone(
         return TimmBackbone(of_timm, size, pretrained=bool(weights), **options)
     if not weights:
         config = _config(name, size or DEFAULT_SIZE, options)
-        return NETWORKS[_kind(name)][0](config)
+        return NETWORKS[kind_of(name)][0](config)
     stored = open_weights(name, weights, size, **options)
     stored = _of_name(name, stored, size, options)
-    return build_backbone(stored, size, **({"resize": resize} if _kind(name) == "mixer" else {}))
+    return build_backbone(stored, size, **({"resize": resize} if kind_of(name) == "mixer" else {}))
 
 
 def open_weights(
@@ -116,11 +116,11 @@ def open_weights(
         return read_timm(timm_name(name, weights), size, options)
     if name.startswith("timm:") and not Path(weights).is_dir():
         return read_timm_file(name, weights, options)
-    if _kind(name) == "mixer" and is_timm(weights):
+    if kind_of(name) == "mixer" and is_timm(weights):
         return read_timm_mixer(timm_name(name, weights))
-    if _kind(name) == "convmlp" and Path(weights).suffix in (".pth", ".pt"):
+    if kind_of(name) == "convmlp" and Path(weights).suffix in (".pth", ".pt"):
         return from_convmlp(read_state_dict(weights), size, source=weights)
-    if _kind(name) in ("s2mlp", "convmlp") and (is_timm(weights) or Path(weights).is_file()):
+    if kind_of(name) in ("s2mlp", "convmlp") and (is_timm(weights) or Path(weights).is_file()):
         also = " or a .pth of ConvMLP's authors" if name in CONVMLPS else ""
         raise InputError(
             f"weights={str(weights)!r} cannot be those of {name}, which timm and the official "
@@ -131,7 +131,7 @@ def open_weights(
 
 def _known(name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Name and options in the words of the network; InputError for what means nothing here."""
-    words = ("in_chans", "in_channels") if _kind(name) == "timm" else ("in_channels", "in_chans")
+    words = ("in_chans", "in_channels") if kind_of(name) == "timm" else ("in_channels", "in_chans")
     options = backbone_options(options, *words)
     if options.pop("pretrained", False):
         raise InputError("pretrained=True: say which weights, e.g. weights='timm'")
@@ -142,8 +142,8 @@ def _known(name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
-def _kind(name: str) -> str:
-    """ "mixer", "s2mlp", "convmlp" or "timm"."""
+def kind_of(name: str) -> str:
+    """ "mixer", "s2mlp", "convmlp" or "timm". Raises InputError for a name of no backbone."""
     if name in MIXERS or FREE_MIXER.fullmatch(name):
         return "mixer"
     if name in S2MLPS or name in CONVMLPS:
@@ -160,7 +160,7 @@ def _of_name(
     name: str, stored: StoredModel, size: tuple[int, int] | None, options: dict[str, Any]
 ) -> StoredModel:
     """The stored model as the network of this name, with the options; InputError if it is none."""
-    kind, theirs = _kind(name), stored.description
+    kind, theirs = kind_of(name), stored.description
     if kind == "timm":
         if str(theirs.get("name")).split(".")[0] != name.split(".")[0]:
             holds = theirs.get("name")
@@ -184,7 +184,7 @@ def _of_name(
 def _refuse_other_network(name: str, weights: str) -> None:
     """InputError where kept weights are of another network than the one of this name."""
     network = kept_network(weights)
-    if _kind(name) != "mixer" or mixer_name(*_mixer_sizes(name)) != network:
+    if kind_of(name) != "mixer" or mixer_name(*_mixer_sizes(name)) != network:
         raise InputError(
             f"weights {weights!r} are those of {network}, and not of {name}: take {network}, "
             f"or ./{weights} for a folder of that name"

@@ -127,6 +127,19 @@ def _with_head(backbone: nn.Module, head: Head, classes, source) -> Classifier:
     return classifier
 
 
+def head_by_name(head: Head, theirs: Sequence[str], ours: Sequence[str], source: str) -> Head:
+    """The head with its rows in the order of our classes. Raises InputError for one it lacks."""
+    row = {name: i for i, name in enumerate(theirs)}
+    if unknown := [name for name in ours if name not in row]:
+        gone = sorted(set(theirs) - set(ours))
+        raise InputError(
+            f"{source} holds a head that knows no class {unknown[0]!r}, but {', '.join(gone[:5])}: "
+            "name the classes as they were, or ask for new_head, which begins at zero"
+        )
+    rows = [row[name] for name in ours]
+    return {name: values[rows] for name, values in head.items()}
+
+
 def _check_count(head: Head, num_classes: int | None, weights) -> None:
     stored = len(head["bias"])
     if num_classes not in (None, stored):

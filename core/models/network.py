@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from core.errors import InputError
-from core.models.classifier import Classifier, create_classifier
+from core.models.classifier import Classifier, create_classifier, head_by_name
+from core.ranges import Decay, Range
 
 
 @dataclass(frozen=True)
@@ -17,25 +18,35 @@ class ClassifierConfig:
     RENAMED: ClassVar[dict[str, str]] = {"name": "backbone"}
 
     backbone: str = "mixer_s16"  # any name of core.create_backbone
-    image_size: tuple[int, ...] = (224,)  # one number, or height and width
+    image_size: Annotated[tuple[int, ...], Range(1)] = (224,)  # one number, or height and width
     weights: str = ""  # a file, folder, run or named set to start from; empty: random
     resize: str = "auto"  # of token mixing, where the weights have another grid
     new_head: bool = False  # replace the head of the weights by a zero one
     head_bias: float = 0.0  # that a new head begins with; -6.9 for sigmoid over 1,000 classes
-    stochastic_depth: float = 0.0  # of the last block, rising linearly; timm: its drop_path_rate
+    stochastic_depth: Decay = 0.0  # of the last block, rising linearly; timm: its drop_path_rate
     grad_checkpointing: bool = False  # recompute blocks in the backward pass to save memory
     # several sizes: each step trains at one of them, drawn at random. Needs a mixer_ name, whose
     # token mixing is resized on the fly, and gives one checkpoint for all sizes between
-    sizes: tuple[int, ...] = ()
+    sizes: Annotated[tuple[int, ...], Range(1)] = ()
 
 
 def build_classifier(config: ClassifierConfig, classes: Sequence[str]) -> Classifier:
-    """The classifier for `classes`, from the configuration's weights if it names some."""
+    """The classifier for `classes`, from the configuration's weights if it names some.
+
+    Rows of a head that the weights hold go to its classes by their names, where it has names.
+    Raises InputError for a class that it does not know, and for fewer than two classes.
+    """
+    if len(classes) < 2:
+        raise InputError(f"there is one class, {', '.join(classes)}: nothing to tell apart")
     head = {"new_head": config.new_head, "head_bias": config.head_bias}
     options = head | _options(config)
     network = create_classifier(config.backbone, config.image_size, len(classes), **options)
     if config.grad_checkpointing and _of_timm(config):
         network.backbone.model.set_grad_checkpointing()
+    if network.classes:  # those of the head that the weights hold
+        head = network.head.state_dict()
+        head = head_by_name(head, network.classes, classes, config.weights)
+        network.head.load_state_dict(head)
     network.classes = list(classes)
     return network
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from core.data.augment import AugmentConfig
 from core.data.fractals import FractalsConfig
@@ -11,6 +11,7 @@ from core.data.images.labelled import ImagesConfig, TrainImagesConfig
 from core.evaluation.common import EvalConfig
 from core.models.network import ClassifierConfig
 from core.pretraining.sizes import GrowthConfig
+from core.ranges import Count, Positive, Range
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
@@ -23,11 +24,16 @@ class TransferConfig:
     train_split: str = "train"
     test_split: str = "test"
     recipe: str = "cifar10"  # the preset that says how to fine-tune
-    image_size: tuple[int, ...] = ()  # empty: that of pretraining
-    epochs: float = 2.0  # of fine-tuning
-    seeds: tuple[int, ...] = (0,)  # fine-tuning runs
+    image_size: Annotated[tuple[int, ...], Range(1)] = ()  # empty: that of pretraining
+    epochs: Positive = 2.0  # of fine-tuning
+    seeds: Annotated[tuple[int, ...], Range(0)] = (0,)  # fine-tuning runs
     scratch: bool = True  # the same runs from random weights, for comparison
-    shots: tuple[int, ...] = (1, 5, 10, 25)  # examples of each class for the probes; 0: all
+    shots: Annotated[tuple[int, ...], Range(0)] = (
+        1,
+        5,
+        10,
+        25,
+    )  # examples of each class for the probes; 0: all
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class PretrainConfig:
     # root `fractals`: other instances of the same formulas
     val: ImagesConfig = ImagesConfig(split="val")
     fractals: FractalsConfig = FractalsConfig()
-    held_out: int = 4  # instances of each formula that val has, where its root is `fractals`
+    held_out: Count = 4  # instances of each formula that val has, where its root is `fractals`
     augment: AugmentConfig = AugmentConfig()
     growth: GrowthConfig = GrowthConfig()  # of the images, where `model.sizes` has several
     loss: Literal["softmax", "sigmoid"] = "softmax"  # core/training/losses.py

@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 
@@ -37,6 +37,7 @@ from core.models.classifier import Classifier, create_classifier
 from core.models.networks.mixer import Mixer
 from core.profiling.activations import peak_bytes
 from core.profiling.cost import parameters
+from core.ranges import Count, Range, check_ranges
 from core.sizes import times
 from core.tables import Table
 from core.training.session import Session
@@ -54,14 +55,14 @@ class Config:
     # mixer_ names of create_backbone
     models: tuple[str, ...] = ("mixer_s16", "mixer_b16", "mixer_l16", "mixer_h14")
     # height and width in pixels
-    image_size: tuple[int, int] = (224, 224)
+    image_size: Annotated[tuple[int, int], Range(1)] = (224, 224)
     # classes of the head
-    classes: int = 1000
+    classes: Count = 1000
     strategies: tuple[Strategy, ...] = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
     # GPUs that share the state
-    gpus: int = 8
+    gpus: Count = 8
     # images of one forward pass on one GPU
-    micro_batch: int = 64
+    micro_batch: Count = 64
     # bf16: as accelerate's --mixed_precision bf16
     precision: Literal["bf16", "fp32"] = "bf16"
     # sgd: with momentum
@@ -71,7 +72,7 @@ class Config:
     # with and without gradient checkpointing
     checkpointing: tuple[bool, ...] = (False, True)
     # GiB of the GPUs that the last columns are for
-    memory: tuple[int, ...] = (24, 40, 80)
+    memory: Annotated[tuple[int, ...], Range(1)] = (24, 40, 80)
     # folder for memory.json
     out: str = "results"
 
@@ -214,10 +215,6 @@ def _title(config: Config) -> str:
 
 
 def _check(config: Config) -> None:
-    for name in ("classes", "gpus", "micro_batch"):
-        if getattr(config, name) < 1:
-            raise InputError(
-                f"--{name.replace('_', '-')} is {getattr(config, name)}; give 1 or more"
-            )
+    check_ranges(config, "--")
     if config.ema and set(config.strategies) != {"ddp"}:
         raise InputError("only ddp has a moving average: give --strategies ddp with --ema")

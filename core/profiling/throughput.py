@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 
 from core.config import did_you_mean
 from core.errors import InputError
 from core.files import write_json
+from core.models.backbone import kind_of
 from core.profiling.rows import Row, add_memory, open_entry, rows_table, save_csv, summary
 from core.profiling.subjects import (
     Compile,
@@ -25,9 +27,11 @@ from core.profiling.subjects import (
     Setting,
     compiled_for_every_shape,
     fp32_products,
+    split_options,
 )
 from core.profiling.timing import device_clock, interleave, machine, products
 from core.profiling.tokens import time_tokens, tokens_table
+from core.ranges import Count, Positive, Range, Whole, check_ranges
 from core.training.session import Session
 
 
@@ -41,9 +45,9 @@ class Config:
     # the model that ratios are taken against; empty: the first
     reference: str = ""
     # height and width in pixels
-    image_size: tuple[int, int] = (224, 224)
+    image_size: Annotated[tuple[int, int], Range(1)] = (224, 224)
     # images in a step; 0: of the powers of two the fastest for each model
-    batch_size: int = 0
+    batch_size: Whole = 0
     # every combination of the next three is measured
     modes: tuple[Mode, ...] = ("inference", "train")
     # compiled: by inductor; compilation is reported apart
@@ -51,15 +55,15 @@ class Config:
     # bf16-autocast: float32 parameters; bf16-pure: bfloat16 parameters and optimizer state
     precisions: tuple[Precision, ...] = ("fp32", "bf16-autocast")
     # rounds in which each model has its turn
-    repeats: int = 7
+    repeats: Count = 7
     # of one turn
-    seconds: float = 1.0
+    seconds: Positive = 1.0
     # images and convolutions with channels last
     channels_last: bool = False
     # float32 products in TF32, on GPUs that have it
     tf32: bool = False
     # sides of square images in pixels, e.g. 112 224 448: also measure the cost as tokens grow
-    tokens: tuple[int, ...] = ()
+    tokens: Annotated[tuple[int, ...], Range(1)] = ()
     # folder for throughput.json, .csv and pictures; those of an earlier measurement are replaced
     out: str = "results/throughput"
 
@@ -150,11 +154,21 @@ def _check(config: Config, session: Session) -> None:
     if config.reference and config.reference not in config.models:
         hint = did_you_mean(config.reference, config.models)
         raise InputError(f"--reference {config.reference!r} is not one of the models.{hint}")
-    for name in ("repeats", "seconds"):
-        if getattr(config, name) <= 0:
-            raise InputError(f"--{name} is {getattr(config, name)}; give a positive number")
+    check_ranges(config, "--")
+    if all(unknown := [_unknown(name) for name in config.models]):
+        # now: the machine's own speed takes a while to measure
+        raise InputError(f"no model could be measured; the first: {config.models[0]}: {unknown[0]}")
     if session.world > 1:
         raise InputError("throughput is measured on one process: leave out --num_processes")
+
+
+def _unknown(name: str) -> str:
+    """Why a model's name cannot be built; empty where it may be."""
+    try:
+        kind_of(split_options(name)[0])
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _check_some(record: dict) -> None:

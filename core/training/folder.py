@@ -18,26 +18,51 @@ import yaml
 from core.config import flatten, load_config, save_config, to_plain
 from core.errors import InputError
 from core.files import write_text
+from core.training import lock
+
+
+def claim(folder: Path, resume: bool) -> None:
+    """Let no other process have a run's folder, where it is there. Nothing is made.
+
+    Raises InputError if the folder is in use and ``resume`` is False (nothing is overwritten), if
+    another process holds it, and if it is somebody's own.
+    """
+    of_run = _is_run(folder)
+    if of_run:
+        lock.hold(folder)
+    if reason := _unfit(folder, resume, of_run):
+        lock.release(folder)
+        raise InputError(f"{folder} {reason}")
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("config.yaml", "checkpoints", lock.NAME))
+
+
+def _unfit(folder: Path, resume: bool, of_run: bool) -> str:
+    """Why a run may not go into a folder; empty where it may."""
+    if not (folder.exists() and any(path.name != lock.NAME for path in folder.iterdir())):
+        return ""
+    if not (resume or _never_began(folder)):
+        return "exists already: choose another --run.folder, or go on with --run.resume"
+    return "" if of_run else "is not the folder of a run: choose another --run.folder"
 
 
 def open_folder(folder: Path, resume: bool, config: Any, step: int) -> None:
     """Create the folder of a run, or take up the one of a run that goes on from ``step``.
 
-    Raises InputError if the folder is in use and ``resume`` is False: nothing is overwritten.
+    Raises InputError as `claim` does, where another run has come since. What an app has written
+    there meanwhile is the run's own.
     """
-    used = folder.exists() and any(folder.iterdir())
-    if used and not (resume or _never_began(folder)):
-        raise InputError(
-            f"{folder} exists already: choose another --run.folder, or go on with --run.resume"
-        )
-    if used and not ((folder / "config.yaml").is_file() or (folder / "checkpoints").is_dir()):
-        raise InputError(f"{folder} is not the folder of a run: choose another --run.folder")
+    if _is_run(folder):
+        claim(folder, resume)
     for name in ("checkpoints", "pictures"):
         (folder / name).mkdir(parents=True, exist_ok=True)
+    lock.hold(folder)
     _report_changes(folder / "config.yaml", config)
     save_config(config, folder / "config.yaml")
     cut_metrics(folder, step)
-    with open(folder / "about.jsonl", "a") as file:
+    with open(folder / "about.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps({"from_step": step, **about()}) + "\n")
 
 
@@ -61,8 +86,12 @@ def _settings(path: Path, kind: type) -> Any:
     """Those of a run's yaml by today's names, or as they stand there where that cannot be."""
     try:
         return load_config(kind, path)
-    except InputError:
-        return yaml.safe_load(path.read_text())
+    except InputError as error:
+        try:
+            return yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, ValueError, RecursionError):
+            print(f"note: {error}; it is written anew", flush=True)
+            return {}
 
 
 def about() -> dict[str, Any]:
@@ -96,14 +125,17 @@ def append_metrics(folder: Path, row: dict[str, Any]) -> None:
 
 
 def read_metrics(folder: str | os.PathLike) -> list[dict[str, Any]]:
-    """All complete lines of metrics.jsonl; a kill may have cut the last one."""
+    """All whole lines of metrics.jsonl: a kill may have cut the last, a disk spoilt others."""
     path = Path(folder, "metrics.jsonl")
     rows = []
-    for line in path.read_text().splitlines() if path.is_file() else []:
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for line in text.split("\n"):
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            rows.append(row)
     return rows
 
 

@@ -39,18 +39,19 @@ from core.checkpoints import latest_checkpoint, step_of, weights_file
 from core.config import flatten
 from core.data.batched.held import HeldImages, HeldLoader
 from core.data.loading import TrainLoader, seed_everything
-from core.data.streams.labelled import StreamEnded
 from core.data.streams.loading import StreamLoader
-from core.errors import InputError
+from core.errors import InputError, did_you_mean
 from core.progress import Display
-from core.training import checkpoint, folder, state
-from core.training.feed import describe_order, feed, follow_order
+from core.ranges import check_ranges
+from core.training import checkpoint, folder, lock, state
+from core.training.feed import describe_order, follow_order
 from core.training.gradients import Gradients, Losses
 from core.training.meter import Meter, NotFinite
 from core.training.optim import is_trained, lr_factor, move_average, set_lr, steps_module
 from core.training.run_config import RunConfig as RunConfig
 from core.training.session import Session, build_accelerator, end_processes
 from core.training.stop import StopSignals
+from core.training.together import EndedEverywhere, together
 
 
 class Run:
@@ -61,18 +62,16 @@ class Run:
     """
 
     def __init__(self, config: RunConfig, app_config: Any = None):
+        check_ranges(app_config or config)
         self.config, self.folder = config, Path(config.folder)
         self.accelerator = build_accelerator(
             config.precision, config.accumulate, config.trackers, config.folder
         )
         self.session = Session(self.accelerator)
-        self.resumed = latest_checkpoint(self.folder) if config.resume else None
+        self.micro_batch = self._micro_batch()
+        self.resumed = self.session.on_main(self._claim)  # the checkpoint to go on from, or None
         self.done = step_of(self.resumed) if self.resumed else 0  # finished optimizer steps
         self.step_number = self.done  # the step that a micro-batch belongs to: done + 1 in the loop
-        self.micro_batch = self._micro_batch()
-        if self.session.is_main:
-            folder.open_folder(self.folder, config.resume, app_config or config, self.done)
-        self.session.wait()
         seed_everything(config.seed)  # for the networks that the app builds next
         self._parts: dict[str, Any] = {}  # as accelerate prepared them
         self._owned: dict[str, list[str]] = {}  # networks that each optimizer steps
@@ -87,12 +86,35 @@ class Run:
         self.gradients = Gradients(
             self.accelerator, config.batch_size, config.clip, self.session.sharding
         )
-        self._start_trackers(app_config or config)
+        self._app_config = app_config or config
+        self._opened = False  # whether the folder is there
+        self._noted: list[tuple[str, str]] = []  # bad samples, until it is
+
+    def _claim(self) -> Path | None:
+        folder.claim(self.folder, self.config.resume)
+        best = self.config.best, self.config.best_is == "max"
+        return checkpoint.newest_whole(self.folder, *best) if self.config.resume else None
+
+    def _open(self) -> None:
+        """Make the folder, and start the trackers: not before there is something to write.
+
+        A start that fails, on a wrong path for example, leaves nothing behind.
+        """
+        if self._opened:
+            return
+        settings = self._app_config
+        self.session.on_main(
+            lambda: folder.open_folder(self.folder, self.config.resume, settings, self.done)
+        )
+        self._opened = True
+        for path, reason in self._noted:
+            folder.note_bad(self.folder, path, reason)
+        self._start_trackers(settings)
 
     def _micro_batch(self) -> int:
         size, world = self.config.batch_size, self.session.world
         parts = world * self.config.accumulate
-        if size < 1 or size % parts:
+        if size % parts:
             raise InputError(
                 f"batch_size {size} cannot be shared by {world} process(es) x "
                 f"{self.config.accumulate} accumulation step(s): choose a multiple of {parts}"
@@ -118,7 +140,10 @@ class Run:
 
     def note_bad(self, path: str, reason: str) -> None:
         """Name a sample that cannot be read in the run's folder."""
-        folder.note_bad(self.folder, path, reason)
+        if self._opened:
+            folder.note_bad(self.folder, path, reason)
+        else:
+            self._noted.append((path, reason))
 
     def prepare(self, **parts: Any) -> tuple:
         """Networks and optimizers by name, made ready for the processes, in the order given.
@@ -155,6 +180,7 @@ class Run:
     def _begin_module(self, name: str, module: nn.Module) -> None:
         """Weights and moving average, while the module is still plain."""
         if self.resumed:
+            state.check_classes(name, module, self.resumed)
             checkpoint.load_weights(module, self.resumed / weights_file(name))
         if self.config.ema and name in self.config.ema_of:
             average = copy.deepcopy(module).requires_grad_(False).to(self.session.device)
@@ -179,19 +205,28 @@ class Run:
         """Optimizer steps of the whole run."""
         if (self.config.steps > 0) == (self.config.epochs > 0):
             raise InputError("give either --run.steps or --run.epochs, above 0")
-        if self.config.steps:
-            return self.config.steps
-        return max(1, round(self.config.epochs * len(loader.dataset) / self.config.batch_size))
+        epochs = self.config.epochs * len(loader.dataset) / self.config.batch_size
+        return self.config.steps or max(1, round(epochs))
+
+    def _say_warmup(self) -> None:
+        warmup = self.config.schedule.warmup
+        if warmup >= max(1, self.total):  # a preset's, in a short trial, or a mistake
+            self.session.print(
+                f"note: run.schedule.warmup is {warmup:g} steps, and the run has {self.total}: it "
+                "does not reach its learning rate"
+            )
 
     def steps(self, loader: TrainLoader | StreamLoader) -> Iterator[Any]:
         """Micro-batches on the device until the run is done, from where it stopped before.
 
-        A stream that ends early leaves a checkpoint of the last finished step, and StreamEnded.
+        Samples that cannot be read, and a stream that ends early, leave a checkpoint of the last
+        finished step: the InputError names it.
         """
         self.total, self._loader = self.total_steps(loader), loader
+        self._say_warmup()
         accumulate, networks = self.config.accumulate, self._trained_networks()
         follow_order(loader, self.resumed, self.done, accumulate)
-        batches = feed(self.session, loader, self.done * accumulate)
+        batches = together(loader.batches(self.done * accumulate), self.session.world)
         self.display = Display(self.total, self.done, self.session.is_main)
         self.meter.restart()  # building the networks was no training time
         with StopSignals(self.session, self.config.log_every) as stop, self.display:
@@ -200,6 +235,7 @@ class Run:
                 self.step_number, self._to_step = self.done + 1, set(self._owned)
                 for micro in range(accumulate):
                     batch = self.session.to_device(self._fetch(batches))
+                    self._open()
                     # dropout and mixing: of this micro-batch of this process alone
                     seed_everything(self.config.seed, self.done, micro, self.session.rank)
                     self._last_micro = micro == accumulate - 1
@@ -213,15 +249,14 @@ class Run:
     def _fetch(self, batches: Iterator[Any]) -> Any:
         try:
             return self.meter.fetch(batches)
-        except StreamEnded as error:
-            way_on = self._save_before_the_end()
-            raise StreamEnded(f"{error}. {way_on}") from error
+        except InputError as error:
+            raise InputError(f"{error}. {self._save_before_the_end()}") from error
 
     def _save_before_the_end(self) -> str:
         """Keep the finished steps, not the micro-batches of one that began; says how to go on."""
         if not self._last_micro:
             self.meter.restart()
-        if self.done:
+        if self._opened and self.done:
             self.save()
         self._close()
         latest = latest_checkpoint(self.folder)
@@ -301,17 +336,39 @@ class Run:
 
     @contextmanager
     def evaluating(self, name: str = "model") -> Iterator[nn.Module]:
-        """The network, or its moving average if it has one, in eval mode without gradients."""
+        """The network, or its moving average if it has one, in eval mode without gradients.
+
+        It computes in the run's precision; metrics of what it gives are in full precision.
+        """
         network = (self._parts if self.session.sharding else self._plain)[name]
         network = self._ema.get(name, network)
         was_training = network.training
-        with self.meter.pause(), torch.no_grad(), self.accelerator.autocast():
+        with self.meter.pause(), torch.no_grad(), self.session.in_precision(network):
             network.eval()  # DeepSpeed's engine returns None
-            yield network
+            try:
+                yield network
+            except Exception as error:
+                self._end_evaluation(error)
+                raise
         network.train(was_training)
+
+    def _end_evaluation(self, error: Exception) -> None:
+        """What an evaluation that fails costs: no step. A loss that was not finite is its cause."""
+        everywhere = self.session.world == 1 or isinstance(error, EndedEverywhere)
+        if not (self._opened and everywhere):
+            return
+        self._flush()
+        if isinstance(error, InputError):
+            raise InputError(f"{error}. {self._save_before_the_end()}") from error
 
     def log(self, metrics: dict[str, float]) -> None:
         """Record an evaluation in metrics.jsonl and the trackers, and show it."""
+        self._open()
+        if self.config.best and self.config.best not in metrics:
+            known = did_you_mean(self.config.best, metrics)
+            raise InputError(
+                f"run.best is {self.config.best}: the evaluation has none such.{known}"
+            )
         self._metrics, self._metrics_step = dict(metrics), self.done
         self._record({f"eval/{name}": value for name, value in metrics.items()})
         words = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
@@ -319,6 +376,7 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint, unless this step has one. Nothing is written of a diverged run."""
+        self._open()
         with self.meter.pause():
             latest = latest_checkpoint(self.folder)
             if latest and step_of(latest) == self.done:
@@ -353,5 +411,7 @@ class Run:
     def _close(self, keep_processes: bool = False) -> None:
         for tracker in self.accelerator.trackers:
             tracker.finish()
+        if self.session.is_main:
+            lock.release(self.folder)
         if not keep_processes:
             end_processes()

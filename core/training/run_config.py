@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from core.ranges import Count, Decay, NonNegative, Seed, Whole
 from core.training.optim import ScheduleConfig
 from core.training.session import Precision
 
@@ -15,21 +16,21 @@ class RunConfig:
 
     folder: str = "runs/unnamed"  # where everything is written
     resume: bool = False  # go on from the folder's last checkpoint, or begin if it has none
-    seed: int = 0
-    steps: int = 0  # optimizer steps; give this or epochs
-    epochs: float = 0.0  # passes over the data; give this or steps
-    batch_size: int = 64  # samples per optimizer step, over all processes and accumulation
-    accumulate: int = 1  # micro-batches per optimizer step
+    seed: Seed = 0
+    steps: Whole = 0  # optimizer steps; give this or epochs
+    epochs: NonNegative = 0.0  # passes over the data; give this or steps
+    batch_size: Count = 64  # samples per optimizer step, over all processes and accumulation
+    accumulate: Count = 1  # micro-batches per optimizer step
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    clip: float = 1.0  # largest global gradient norm of an optimizer; 0: no limit
-    ema: float = 0.0  # decay of the weights' moving average, warmed up; 0: none
+    clip: NonNegative = 1.0  # largest global gradient norm of an optimizer; 0: no limit
+    ema: Decay = 0.0  # decay of the weights' moving average, warmed up; 0: none
     ema_of: tuple[str, ...] = ("model",)  # the networks that have one
     precision: Precision = "launch"  # launch: as `accelerate launch` says
     compile: bool = False  # torch.compile the networks
-    log_every: int = 20  # steps
-    eval_every: int = 500  # steps; also after the last one; 0: only then
-    save_every: int = 500  # steps; also after the last one; 0: only then
+    log_every: Count = 20  # steps
+    eval_every: Whole = 500  # steps; also after the last one; 0: only then
+    save_every: Whole = 500  # steps; also after the last one; 0: only then
     best: str = ""  # the metric that picks the best checkpoint; empty: only the last is kept
     best_is: Literal["max", "min"] = "max"
-    keep_best: int = 1  # best checkpoints to keep beside the last one
+    keep_best: Count = 1  # best checkpoints to keep beside the last one
     trackers: tuple[str, ...] = ("tensorboard",)  # names that accelerate knows

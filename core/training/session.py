@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any, Literal
 
 import torch
@@ -12,16 +13,21 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import (
     DistributedType,
     GradientAccumulationPlugin,
+    LoggerType,
     ProjectConfiguration,
+    broadcast_object_list,
+    convert_to_fp32,
     send_to_device,
 )
+from torch import nn
 from torch.utils.data import Dataset, default_collate
 
 from core.data.batched.held import HeldImages, HeldLoader
 from core.data.loading import EvalLoader, TrainLoader
 from core.data.streams.labelled import LabelledStream
 from core.data.streams.loading import StreamLoader
-from core.errors import InputError
+from core.errors import InputError, did_you_mean
+from core.training.together import together
 
 Precision = Literal["launch", "no", "bf16", "fp16"]
 
@@ -41,7 +47,8 @@ def build_accelerator(
             f"accelerate is configured for {launched} gradient accumulation steps, this run for "
             f"{accumulate}: leave it out of accelerate's configuration, --run.accumulate decides"
         )
-    return Accelerator(
+    _check_trackers(trackers)
+    accelerator = Accelerator(
         mixed_precision=None if precision == "launch" else precision,
         gradient_accumulation_plugin=GradientAccumulationPlugin(
             num_steps=accumulate, sync_with_dataloader=False
@@ -50,6 +57,17 @@ def build_accelerator(
         project_config=ProjectConfiguration(project_dir=folder, logging_dir=folder),
         step_scheduler_with_optimizer=False,
     )
+    if accelerator.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        # accelerate would scale losses, and compute in float32 without a word
+        raise InputError("fp16 needs a GPU: choose --run.precision bf16 or no on a CPU")
+    return accelerator
+
+
+def _check_trackers(trackers: Iterable[str]) -> None:
+    known = [str(kind) for kind in LoggerType]
+    for name in trackers:
+        if name not in known:
+            raise InputError(f"run.trackers: there is no {name!r}.{did_you_mean(name, known)}")
 
 
 def _import_before_group() -> None:
@@ -93,11 +111,38 @@ class Session:
 
     def eval_loader(
         self, dataset: Dataset, batch_size: int, collate: Callable = default_collate, **options
-    ) -> EvalLoader:
-        """This process's share of every sample once, with ``mask``; batch_size is per process."""
-        return EvalLoader(
+    ) -> Iterator[dict]:
+        """This process's share of every sample once, with ``mask``; batch_size is per process.
+
+        What one process cannot read ends the evaluation in all of them (`EndedEverywhere`).
+        """
+        loader = EvalLoader(
             dataset, batch_size, rank=self.rank, world=self.world, collate=collate, **options
         )
+        return together(iter(loader), self.world)
+
+    def in_precision(self, network: nn.Module) -> ExitStack:
+        """From now on ``network(...)`` runs in the session's precision and gives float32.
+
+        It alone: what is computed from its outputs, a metric for example, stays in full precision.
+        Closing what is returned ends it.
+        """
+        until = ExitStack()
+        if self.accelerator.mixed_precision == "no":
+            return until
+        calls: list[Any] = []  # the autocasts of the calls that are running
+
+        def enter(*_: Any) -> None:
+            calls.append(self.accelerator.autocast())
+            calls[-1].__enter__()
+
+        def leave(_module: nn.Module, _inputs: Any, outputs: Any) -> Any:
+            calls.pop().__exit__(None, None, None)
+            return convert_to_fp32(outputs)
+
+        until.callback(network.register_forward_pre_hook(enter).remove)
+        until.callback(network.register_forward_hook(leave, always_call=True).remove)
+        return until
 
     def to_device(self, batch: Any) -> Any:
         return send_to_device(batch, self.device, non_blocking=True)
@@ -107,6 +152,23 @@ class Session:
         gathered = self.accelerator.gather({"mask": mask.to(self.device), **values})
         keep = gathered.pop("mask").cpu()
         return {name: value.cpu()[keep] for name, value in gathered.items()}
+
+    def on_main(self, work: Callable[[], Any]) -> Any:
+        """What ``work()`` gives on the main process, on all of them; its InputError ends them all.
+
+        One message is enough: the other processes leave with its status.
+        """
+        outcome: list[Any] = [None, ""]
+        if self.is_main:
+            try:
+                outcome[0] = work()
+            except InputError as error:
+                outcome[1] = str(error)
+        if self.world > 1:
+            broadcast_object_list(outcome)
+        if outcome[1]:
+            raise InputError(outcome[1]) if self.is_main else SystemExit(2)
+        return outcome[0]
 
     def sum(self, value: torch.Tensor) -> torch.Tensor:
         """Elementwise sum over all processes."""

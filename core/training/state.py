@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from core.checkpoints import weights_file
+from core.checkpoints import read_info, weights_file
 from core.config import to_plain
-from core.errors import InputError
+from core.errors import InputError, first_line
 from core.training.checkpoint import save_weights
 from core.training.feed import RECORD
 from core.training.session import Session
@@ -64,6 +64,24 @@ def describe(networks: dict[str, nn.Module]) -> dict[str, Any]:
     able = {name: net for name, net in networks.items() if hasattr(net, "describe")}
     descriptions = {name: net.describe() for name, net in able.items()}
     return descriptions.pop("model", {}) | descriptions  # the network called model on the top level
+
+
+def check_classes(name: str, network: nn.Module, checkpoint: Path) -> None:
+    """Raise InputError where a network's head is for other classes than the checkpoint's.
+
+    A row of the head, and what the optimizer keeps of it, belongs to the class that it learnt.
+    """
+    saved = read_info(checkpoint)
+    saved = saved if name == "model" else saved.get(name) or {}
+    ours = describe({"model": network})
+    old, new = ((d.get("head") or {}).get("classes") for d in (saved, ours))
+    if old and new and old != new:
+        gone, come = sorted(set(old) - set(new))[:5], sorted(set(new) - set(old))[:5]
+        raise InputError(
+            f"{checkpoint} was trained on other classes (gone: {', '.join(gone) or 'none'}; new: "
+            f"{', '.join(come) or 'none, in another order'}): bring their names back, or begin a "
+            "new run with --model.weights"
+        )
 
 
 def _training(session: Session, parts: dict[str, Any], run: Path) -> dict[str, Any]:
@@ -137,3 +155,5 @@ def _read(path: Path) -> dict:
         raise InputError(
             f"{path} is missing: this checkpoint cannot be resumed with these optimizers"
         ) from error
+    except Exception as error:  # a damaged pickle raises many kinds
+        raise InputError(f"{path} cannot be read: {first_line(error)}") from error

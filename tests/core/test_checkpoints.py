@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from core import InputError
 from core.checkpoints import (
@@ -20,7 +22,7 @@ def write(run: Path, *names: str) -> Path:
         folder = run / "checkpoints" / name
         folder.mkdir(parents=True)
         (folder / "config.json").write_text("{}")
-        (folder / "model.safetensors").touch()
+        save_file({"w": torch.zeros(1)}, folder / "model.safetensors")
     return run
 
 

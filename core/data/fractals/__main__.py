@@ -15,6 +15,7 @@ from core.data.fractals.writer import Written, write
 from core.errors import InputError
 from core.pictures.sheets import save_sheet
 from core.progress import Display
+from core.ranges import Count, Workers
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class SheetConfig:
     data: FractalsConfig = FractalsConfig()
     out: str = "fractals.png"
     show: Literal["rules", "classes"] = "rules"  # a row for each rule, or classes of data.rule
-    rows: int = 6  # of classes
-    columns: int = 10
-    tile: int = 96  # pixels of an image's side
+    rows: Count = 6  # of classes
+    columns: Count = 10
+    tile: Count = 96  # pixels of an image's side
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class WriteConfig:
     what: Written = field(default_factory=Written)
     root: str = "data/fractals"
     split: str = "train"
-    workers: int = 2  # processes
+    workers: Workers = 2  # processes
 
 
 def draw_sheet(config: SheetConfig) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from core.data.fractals.colour import clouds, palette
 from core.data.fractals.render import POINT, draw, fill, kernels
 from core.data.fractals.systems import Stream, System
 from core.errors import InputError
+from core.ranges import Range, check_ranges
 
 # FractalDB's weights of a..f (its file weights_0.4): identity, then one parameter at a time
 WEIGHTS = np.ones((25, 6))
@@ -23,14 +24,6 @@ WEIGHTS[1:].reshape(6, 4, 6)[range(6), :, range(6)] = (0.2, 0.6, 1.4, 1.8)
 FLIPS = ((1, 1), (-1, 1), (1, -1), (-1, -1))  # steps through rows and columns
 SPARSE = 0.01  # share of lit pixels below which weights are dropped
 WORD = 2**32 - 1  # keys of random streams are 32-bit words, but for the instance, which is last
-RANGES = {
-    "classes": (1, WORD),
-    "instances": (0, WORD),
-    "first": (0, WORD),
-    "seed": (0, WORD),
-    "size": (16, 4096),
-    "points": (100, 10**8),
-}
 
 
 @dataclass(frozen=True)
@@ -38,12 +31,16 @@ class FractalsConfig:
     """Images of iterated function systems: a class is a system, an image a rendering of it."""
 
     rule: Literal["fractaldb", "sigma", "1p-frac"] = "fractaldb"
-    classes: int = 1000
-    instances: int = 1000  # images of each class; 0: a new one at every draw
-    first: int = 0  # number of the first instance; a validation split has numbers of its own
-    seed: int = 0
-    size: int = 256  # pixels of a side
-    points: int = 100_000
+    classes: Annotated[int, Range(1, WORD)] = 1000
+    instances: Annotated[int, Range(0, WORD)] = (
+        1000  # images of each class; 0: a new one at every draw
+    )
+    first: Annotated[int, Range(0, WORD)] = (
+        0  # number of the first instance; a validation split has numbers of its own
+    )
+    seed: Annotated[int, Range(0, WORD)] = 0
+    size: Annotated[int, Range(16, 4096)] = 256  # pixels of a side
+    points: Annotated[int, Range(100, 10**8)] = 100_000
     # a point is a pixel, the image's random 3x3 patch, or a patch of its own (FractalDB's code)
     stamp: Literal["point", "patch", "patches"] = "patches"
     tone: Literal["binary", "log"] = "binary"  # of pixels by their number of points
@@ -177,11 +174,7 @@ def _coloured(config: FractalsConfig, counts: np.ndarray, stream: Stream) -> np.
 
 def check(config: FractalsConfig) -> None:
     """Raise InputError for the first field that is out of range."""
-    for name, (low, high) in RANGES.items():
-        if not low <= getattr(config, name) <= high:
-            raise InputError(
-                f"fractals: {name} is {getattr(config, name)}, expected {low} to {high}"
-            )
+    check_ranges(config, "fractals.")
     hints = get_type_hints(FractalsConfig)
     for field in fields(config):
         value, known = getattr(config, field.name), get_args(hints[field.name])

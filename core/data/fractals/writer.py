@@ -27,6 +27,7 @@ from core.data.fractals.dataset import FractalImages, FractalsConfig
 from core.data.loading import epoch_order
 from core.errors import InputError
 from core.files import whole_file
+from core.ranges import Count
 
 CHUNK = 250  # images of a folder that a process writes at a time
 
@@ -37,7 +38,7 @@ class Written:
 
     data: FractalsConfig = FractalsConfig()
     layout: Literal["folder", "shards"] = "folder"
-    per_shard: int = 10_000  # images in a tar file
+    per_shard: Count = 10_000  # images in a tar file
 
 
 def write(what: Written, root: str | os.PathLike, split: str, workers: int = 1) -> Iterator[int]:

@@ -15,7 +15,10 @@ import numpy as np
 
 from core.errors import InputError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif")
+SUFFIXES += (".tiff", ".webp")
+# Pillow's names, whatever a file's suffix says; not PostScript, which it would hand to Ghostscript
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
 
 
 def find_images(paths: list[str], suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
@@ -52,7 +55,7 @@ def decode(data: str | bytes, max_pixels: int = 0):
 def _open(source: str | io.BytesIO):
     from PIL import Image
 
-    return Image.open(source)
+    return Image.open(source, formats=FORMATS)
 
 
 def _open_large(source: str | io.BytesIO):

@@ -6,31 +6,46 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from core.data.images.files import SUFFIXES
-from core.data.images.labelled import LabelledImages, some_of
+from core.data.images.labelled import LabelledImages, say, say_alike, some_of
 from core.errors import InputError
 
+# what systems put into a person's folders, beside the hidden ones
+SYSTEM = (
+    "@eaDir",
+    "#recycle",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "__MACOSX",
+    "lost+found",
+)
 SPLITS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
 
 
 def open_folder(root: Path, split: str, transform: Callable | None = None) -> LabelledImages:
     """Classes are the subfolders, sorted by name, as torchvision's ImageFolder has them.
 
-    Raises InputError where there is no such split, no class, or a class without images.
+    Hidden folders, those of systems, and what a link leads back to are not looked into; files of
+    other kinds are counted and named. Raises InputError where there is no such split, no class, or
+    a class without images.
     """
     folder = _split_folder(root, split)
     classes = _folders(folder)
     if not classes:
         raise InputError(_no_classes(folder))
-    files = {name: _images_below(folder / name) for name in classes}  # a list for each class
+    passed: Counter[str] = Counter()  # what is no image, by kind
+    files = {name: _images_below(folder / name, passed) for name in classes}  # a list for each
     if empty := [name for name in classes if not files[name]]:
         raise InputError(
             f"{folder}: {len(empty)} of {len(classes)} class folders hold no image "
             f"({', '.join(SUFFIXES)}): {some_of(empty)}. Fill or remove them"
         )
+    say_alike(str(folder), classes)
+    _say_passed(folder, passed)
     paths = [path for name in classes for path in files[name]]
     labels = [label for label, name in enumerate(classes) for _ in files[name]]
     names = [os.path.basename(path) for path in paths]
@@ -49,15 +64,45 @@ def _split_folder(root: Path, split: str) -> Path:
 
 
 def _folders(folder: Path) -> list[str]:
-    return sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
+    return sorted(e.name for e in os.scandir(folder) if e.is_dir() and not _foreign(e.name))
 
 
-def _images_below(folder: Path) -> list[str]:
+def _foreign(name: str) -> bool:
+    return name.startswith(".") or name in SYSTEM
+
+
+def _images_below(folder: Path, passed: Counter[str]) -> list[str]:
+    """The images of a class; what lies there and is none is added to ``passed``."""
     paths = []
-    for place, _, names in sorted(os.walk(folder, followlinks=True)):  # ImageFolder's order
-        images = (n for n in sorted(names) if n.lower().endswith(SUFFIXES) and n[0] != ".")
-        paths += [os.path.join(place, name) for name in images]
+    for place, names in sorted(_walk(folder)):  # ImageFolder's order
+        for name in sorted(names):
+            if name.startswith("."):
+                passed["hidden"] += 1
+            elif name.lower().endswith(SUFFIXES):
+                paths.append(os.path.join(place, name))
+            else:
+                passed[os.path.splitext(name)[1] or "no suffix"] += 1
     return paths
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each folder once, and its files: a link may lead back to one that was there before."""
+    seen = set()
+    for place, inner, names in os.walk(folder, followlinks=True):
+        state = os.stat(place)
+        if (state.st_dev, state.st_ino) in seen:
+            inner.clear()
+            continue
+        seen.add((state.st_dev, state.st_ino))
+        inner[:] = sorted(name for name in inner if not _foreign(name))
+        yield place, names
+
+
+def _say_passed(folder: Path, passed: Counter[str]) -> None:
+    if passed:
+        kinds = [f"{count} {kind}" for kind, count in passed.most_common()]
+        total = sum(passed.values())
+        say(f"note: {folder}: {total} files are no images and passed over: {some_of(kinds, 8)}")
 
 
 def _no_classes(folder: Path) -> str:

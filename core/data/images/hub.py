@@ -145,4 +145,6 @@ def _base_names(column: Any) -> list[str]:
 
 def _row(dataset: Any, image: str, index: int) -> str | bytes:
     row = dataset[index][image]
+    if row is None:
+        return b""  # which is a bad sample
     return row["bytes"] if row["bytes"] is not None else row["path"]

@@ -8,6 +8,10 @@ still encoded. What is stored of one sample has the same order: image, label, na
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +21,7 @@ from torch.utils.data import Dataset
 from core.data.images.files import decode
 from core.data.loading import BadSample
 from core.errors import InputError, first_line
+from core.ranges import Count, Whole, Workers
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,11 @@ class ImagesConfig:
     # a folder of class folders or of tar shards; hub:<name>[@config][#columns]; a packed .npz
     root: str = ""
     split: str = "val"  # ignored where the root has none
-    skip_bad: int = 0  # unreadable images to leave out before stopping; each one is named
+    skip_bad: Whole = 0  # unreadable images to leave out before stopping; each one is named
     stream: bool = False  # read a hub: set in turn, without downloading it; tar shards always are
-    buffer: int = 10_000  # streams: images that a process holds, encoded, to shuffle them
-    retries: int = 5  # streams: how often reading is tried again, at growing intervals
-    workers: int = 2  # loader processes for each process that reads these images
+    buffer: Count = 10_000  # streams: images that a process holds, encoded, to shuffle them
+    retries: Whole = 5  # streams: how often reading is tried again, at growing intervals
+    workers: Workers = 2  # loader processes for each process that reads these images
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class TrainImagesConfig(ImagesConfig):
     split: str = "train"
     # hold all of them decoded at this side in the device's memory, and augment them there a batch
     # at a time (core/data/batched); `workers` then have nothing to do. 0: read them as they come
-    on_device: int = 0
+    on_device: Whole = 0
 
 
 class LabelledImages(Dataset):
@@ -80,6 +85,8 @@ class LabelledImages(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         data = self.read(index)
+        if not data:
+            raise BadSample(f"{self.source} [{self.names[index]}]", "holds no image")
         try:
             image = decode(data, self.max_pixels)
         except Exception as error:  # decoders raise many kinds
@@ -102,6 +109,22 @@ class LabelledImages(Dataset):
 
     def __str__(self) -> str:
         return self.source
+
+
+def say(words: str) -> None:
+    """Print once on stderr, however many processes open the same data."""
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(words, file=sys.stderr, flush=True)
+
+
+def say_alike(source: str, classes: Sequence[str]) -> None:
+    """Name classes whose names differ by capitals, marks for a space or accents' encoding alone."""
+    seen: dict[str, str] = {}
+    for name in classes:
+        plain = unicodedata.normalize("NFC", name).casefold()
+        first = seen.setdefault(re.sub(r"[\s_-]+", " ", plain), name)
+        if first != name:
+            say(f"note: {source} has classes {first!r} and {name!r}: if they are one, name them so")
 
 
 def some_of(names: Sequence[str], limit: int = 5) -> str:

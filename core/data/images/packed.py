@@ -14,6 +14,7 @@ import numpy as np
 
 from core.data.images.labelled import LabelledImages
 from core.errors import InputError, first_line
+from core.files import check_archive
 
 PACKED = ("blob", "offsets", "labels", "names")  # names: of the classes
 
@@ -21,8 +22,11 @@ PACKED = ("blob", "offsets", "labels", "names")  # names: of the classes
 def open_packed(path: Path, transform: Callable | None = None) -> LabelledImages:
     """The images of one file. Raises InputError where it is none, or its parts do not fit."""
     try:
+        check_archive(path)
         with np.load(path, allow_pickle=False) as file:
             blob, offsets, labels, classes = (file[name] for name in PACKED)
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
             f"{path} is no packed image file ({first_line(error)}): it needs {', '.join(PACKED)}"

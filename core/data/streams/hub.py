@@ -116,9 +116,10 @@ def _read(dataset: Any, image: str, label: str, shard: int, start: int) -> Itera
         raise OSError(first_line(error)) from error
 
 
-def _sample(picture: dict, label: int | None) -> Sample:
-    data, path = picture["bytes"], picture["path"] or ""
-    if data is None:
+def _sample(picture: dict | None, label: int | None) -> Sample:
+    picture = picture or {}  # a row without an image
+    data, path = picture.get("bytes") or b"", picture.get("path") or ""
+    if not data and path:
         import fsspec
 
         with fsspec.open(path, "rb") as file:

@@ -95,6 +95,8 @@ class LabelledStream:
         where = f"{self.shards[shard]} [{sample.name or index}]"
         if not 0 <= sample.label < len(self.classes):
             raise InputError(f"{where} has label {sample.label} of {len(self.classes)} classes")
+        if not sample.data:
+            raise BadSample(where, "holds no image")
         try:
             image = decode(sample.data, self.max_pixels)
         except Exception as error:  # decoders raise many kinds

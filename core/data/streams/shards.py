@@ -29,6 +29,7 @@ from core.data.streams.tar_shard import Entry, Sample, index_tar, read_tar
 from core.errors import InputError
 
 SCANS = 16  # shards whose headers are read at a time: network file systems answer slowly
+MOST = 100_000  # shards of a pair of braces
 BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -125,7 +126,8 @@ def _by_name(folder: Path, split: str) -> list[str]:
 
 def _visible(folder: Path, pattern: str) -> list[str]:
     """Files of a pattern, sorted; a killed writer may have left a hidden part of one."""
-    return sorted(str(path) for path in folder.glob(pattern) if not path.name.startswith("."))
+    paths = (path for path in folder.glob(pattern) if not path.name.startswith("."))
+    return sorted(str(path) for path in paths if path.is_file())  # no pipe, which nobody may fill
 
 
 def _only_tars(folder: Path) -> bool:
@@ -138,6 +140,8 @@ def _braces(pattern: str) -> list[str]:
     match = BRACES.search(pattern)
     if not match:
         return [pattern]
+    if (count := int(match[2]) - int(match[1]) + 1) > MOST:
+        raise InputError(f"{pattern} stands for {count:,} files: at most {MOST:,}")
     numbers = range(int(match[1]), int(match[2]) + 1)
     before, after = pattern[: match.start()], pattern[match.end() :]
     width = len(match[1])  # leading zeros stay
@@ -146,13 +150,15 @@ def _braces(pattern: str) -> list[str]:
 
 def _present(paths: list[str]) -> list[str]:
     if missing := [path for path in paths if not os.path.isfile(path)]:
-        raise InputError(f"{missing[0]} is missing, {len(missing)} of {len(paths)} shards")
+        what = "is no file" if os.path.exists(missing[0]) else "is missing"
+        raise InputError(f"{missing[0]} {what}, {len(missing)} of {len(paths)} shards")
     return paths
 
 
 def _classes(folder: Path) -> list[str]:
     path = folder / "classes.txt"
-    return path.read_text().splitlines() if path.is_file() else []
+    text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _recorded(folder: Path, split: str) -> Shards:

@@ -82,7 +82,8 @@ def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, Members]]:
         name = NAME.fullmatch(member.name)
         if not (member.isfile() and name):
             continue
-        if members and name[1] != key:
+        # a key that comes again, as where archives were joined, is another sample
+        if members and (name[1] != key or name[2].lower() in members):
             yield key, members
             members = {}
         key = name[1]

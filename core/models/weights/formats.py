@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,16 +17,22 @@ import torch
 from torch import Tensor
 
 from core.errors import InputError, first_line
+from core.files import check_archive
 from core.models.networks.convmlp import ConvMLPConfig
 from core.models.networks.mixer_config import MixerConfig
 from core.models.shapes import as_pair, times
 from core.models.weights.stored import StoredModel, linear_head
 
 FORMATS = (
-    "an official Mixer .npz, a state dict of timm (.safetensors, .pth), "
+    "an official Mixer .npz, a state dict of timm (.safetensors, .pth, .pth.tar, .ckpt) or its Hub "
+    "folder, "
     "a folder that save_backbone wrote, a checkpoint folder or a training run"
 )
-TORCH_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+TORCH_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pth.tar", ".ckpt")
+# what trainers put before the names of a network that they hold: DDP, torch.compile, Lightning, ...
+PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.")
+HEADS = ("head.", "fc.", "classifier.")  # what may stand beside it
+LOSSES = ("criterion.", "loss.")  # what may too, and is no part of a network
 
 # The older names of the official parameters, brought to those of flax linen ...
 OLD_TO_LINEN = [
@@ -70,8 +77,11 @@ def read_npz(path: str | Path, image_size=None) -> StoredModel:
 def _npz_state(path: str | Path) -> dict[str, Tensor]:
     """The arrays of an official checkpoint, in either layout, under our names and in our shapes."""
     try:
+        check_archive(path)
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
             f"{path} cannot be read as .npz ({first_line(error)}); give {FORMATS}"
@@ -120,8 +130,11 @@ def from_convmlp(
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The state dict in a .safetensors or .pth file, as timm or a plain torch.save wrote it."""
-    if not Path(path).is_file() or Path(path).suffix not in TORCH_SUFFIXES:
+    """The state dict in a .safetensors or .pth file, as timm or a plain torch.save wrote it.
+
+    Also in what timm's train.py, Lightning and DeepSpeed keep: PREFIXES are taken off its names.
+    """
+    if not Path(path).is_file() or not str(path).endswith(TORCH_SUFFIXES):
         raise InputError(f"{path} is no {', '.join(TORCH_SUFFIXES)} file; weights are {FORMATS}")
     from timm.models import load_state_dict  # slow to import; unwraps state_dict, EMA, `module.`
 
@@ -129,8 +142,25 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         state = load_state_dict(str(path), weights_only=True)
     except Exception as error:
         raise InputError(f"{path} cannot be read ({first_line(error)}); give {FORMATS}") from error
+    if isinstance(state.get("module"), Mapping):  # DeepSpeed's *_model_states.pt
+        state = state["module"]
     if not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} holds no state dict (names and tensors); give {FORMATS}")
+    return _without_prefixes(state)
+
+
+def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The network's own names: without what all of them begin with, but for those of a head."""
+    for prefix in PREFIXES:
+        inside = [name for name in state if name.startswith(prefix)]
+        rest = (name for name in state if not name.startswith(prefix))
+        if inside and all(name.startswith(HEADS + LOSSES) for name in rest):
+            bare = {
+                name.removeprefix(prefix): value
+                for name, value in state.items()
+                if not name.startswith(LOSSES)
+            }
+            return _without_prefixes(bare)
     return state
 
 

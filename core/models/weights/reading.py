@@ -38,10 +38,45 @@ def read_stored(path: str | Path, image_size=None) -> StoredModel:
     place = _local(path)
     if place.is_dir():
         folder = find_checkpoint(place) if (place / "checkpoints").is_dir() else place
+        if (file := _of_timm(folder)) is not None:
+            _check_normalization(folder / "config.json", file)
+            return from_timm(read_state_dict(file), image_size, source=folder)
         return _read_folder(folder.resolve(), path)
     if place.suffix == ".npz":
         return read_npz(place, image_size)
+    _check_normalization(place.parent / "config.json", place)
     return from_timm(read_state_dict(place), image_size, source=place)
+
+
+def _of_timm(folder: Path) -> Path | None:
+    """The weights of a folder as timm puts it on the Hub, where it is one."""
+    if "architecture" not in _timm_info(folder / "config.json"):
+        return None
+    names = ("model.safetensors", "pytorch_model.bin")
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _timm_info(file: Path) -> dict[str, Any]:
+    """A config.json of timm's; empty where there is none, or another's."""
+    try:
+        info = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    ours = not isinstance(info, dict) or "backbone" in info
+    return {} if ours or not isinstance(info.get("pretrained_cfg"), dict) else info
+
+
+def _check_normalization(config: Path, file: Path) -> None:
+    """Raise InputError where timm's config.json says another normalization than a Mixer's."""
+    info = _timm_info(config)
+    values = [v for key in ("mean", "std") for v in info.get("pretrained_cfg", {}).get(key, ())]
+    if any(value != 0.5 for value in values):
+        tag = info["pretrained_cfg"].get("tag")
+        name = "timm:" + ".".join(filter(None, [str(info.get("architecture")), tag]))
+        raise InputError(
+            f"{file} expects images normalised by {values[:3]} and {values[3:]}, a Mixer by 0.5: "
+            f"open it as create_backbone({name!r}, ..., weights={str(file)!r})"
+        )
 
 
 def find_weights(name: str, weights: str | Path) -> str | Path:

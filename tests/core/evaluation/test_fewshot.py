@@ -19,7 +19,7 @@ from core.evaluation.features import pooled_features
 from core.evaluation.fewshot import Config, draw_examples, fewshot_accuracy, fit_probe, pool_of, run
 from core.evaluation.ridge import fit_ridge
 from core.models.backbone import create_backbone
-from core.training.session import Session
+from core.training.session import Session, build_accelerator
 from tests.core.launch import launch
 
 COLOURS = {"blue": (20, 40, 200), "green": (30, 180, 40), "red": (220, 30, 20)}
@@ -169,8 +169,8 @@ def test_features_are_those_of_evaluation():
     assert not mixer.training
 
 
-def test_the_precision_is_the_session_s_and_the_mean_is_in_float32(monkeypatch):
-    session, seen = Session(), []
+def test_the_precision_is_the_session_s_and_the_mean_is_in_float32():
+    session, seen = Session(build_accelerator("bf16")), []
 
     class Spied(torch.nn.Module):
         def forward(self, images):
@@ -179,9 +179,6 @@ def test_the_precision_is_the_session_s_and_the_mean_is_in_float32(monkeypatch):
             tokens[:, 0] = 2  # a mean of 1.0033, which bfloat16 does not have
             return tokens
 
-    monkeypatch.setattr(
-        session.accelerator, "autocast", lambda: torch.autocast("cpu", torch.bfloat16)
-    )
     features, _ = pooled_features(session, Spied(), Images(), 7)
     assert seen == [torch.bfloat16]
     torch.testing.assert_close(features, torch.full((7, 2), 301 / 300))

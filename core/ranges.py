@@ -1,0 +1,98 @@
+"""Which numbers a setting takes, said where it is declared, and checked in one place.
+
+    workers: Workers = 2
+    crop_area: Annotated[tuple[float, float], Range(0, 1)] = (0.05, 1.0)  # each of them
+
+`--help` shows the range beside the name. What a command line, a yaml or Python gives goes through
+`check_ranges` (`core.config.cli` and `build`, `core.training.run.Run`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``low`` to ``high``; above, below: without the end itself. Never NaN."""
+
+    low: float
+    high: float = math.inf
+    above: bool = False
+    below: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        if not (math.isfinite(value) and self.low <= value <= self.high):
+            return False
+        return not ((self.above and value == self.low) or (self.below and value == self.high))
+
+    def __str__(self) -> str:
+        if self.high == math.inf:
+            return f"above {self.low:g}" if self.above else f"{self.low:g} or more"
+        start = f"above {self.low:g}, up" if self.above else f"{self.low:g}"
+        return f"{start} to {'below ' if self.below else ''}{self.high:g}"
+
+
+Whole = Annotated[int, Range(0)]
+Count = Annotated[int, Range(1)]
+Workers = Annotated[int, Range(0, 512)]
+Seed = Whole
+NonNegative = Annotated[float, Range(0)]
+Positive = Annotated[float, Range(0, above=True)]
+Share = Annotated[float, Range(0, 1)]  # of a whole, or a probability
+Decay = Annotated[float, Range(0, 1, below=True)]
+
+
+def check_ranges(config: Any, prefix: str = "") -> None:
+    """Raise InputError for the first number of a dataclass that is out of its range.
+
+    prefix: what stands before its name; of options "--", and they have dashes.
+    """
+    for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
+        value = getattr(config, name, None)
+        if dataclasses.is_dataclass(value):
+            check_ranges(value, f"{prefix}{name}.")
+        for allowed in getattr(hint, "__metadata__", ()):
+            if isinstance(allowed, Range) and not all(n in allowed for n in _numbers(value)):
+                name = f"{prefix}{name}"
+                option = name.replace("_", "-") if name.startswith("--") else name
+                raise InputError(f"{option} is {value}; choose {allowed}")
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    for item in value if isinstance(value, tuple | list) else [value]:
+        if isinstance(item, int | float):
+            yield item
+
+
+def show_ranges(kind: type) -> None:
+    """Let tyro's --help of a dataclass, and of those in it, say what each setting takes."""
+    import tyro  # here, so that core can be imported without it
+
+    for base in kind.__mro__:
+        hints = typing.get_type_hints(base, include_extras=True) if base is not object else {}
+        for name in vars(base).get("__annotations__", {}):
+            if dataclasses.is_dataclass(hint := hints[name]):
+                show_ranges(hint)
+            ranges = [r for r in getattr(hint, "__metadata__", ()) if isinstance(r, Range)]
+            if ranges and len(hint.__metadata__) == len(ranges):  # not yet said
+                plain = typing.get_origin(hint) and hint.__origin__
+                shown = tyro.conf.arg(metavar=f"{_type_words(plain)} ({ranges[0]})")
+                base.__annotations__[name] = Annotated[(hint, shown)]
+
+
+def _type_words(plain: Any) -> str:
+    """INT, or FLOAT FLOAT of a pair, as tyro has it."""
+    if typing.get_origin(plain) is not tuple:
+        return plain.__name__.upper()
+    *first, last = typing.get_args(plain)
+    if last is Ellipsis:
+        return f"[{first[0].__name__.upper()} ...]"
+    return " ".join(kind.__name__.upper() for kind in (*first, last))
