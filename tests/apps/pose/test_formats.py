@@ -237,7 +237,7 @@ def test_mpii_people_are_predicted_without_inputs(mpii, tmp_path, command):
     assert "people: annotated boxes" in done.output
     records = json.loads((run / "predictions" / "predictions.json").read_text())
     assert [Path(record["input"]).name for record in records] == ["005.jpg", "025.jpg", "045.jpg"]
-    boxes = pose_predict.annotated_people(data.config, Session(), 5)
+    boxes = pose_predict.annotated_people(data.config, Session(), 5).people
     crop = crop_box(
         np.zeros((260, 300, 3), np.uint8), boxes[tmp_path / "images/025.jpg"][0][0], MODEL
     )

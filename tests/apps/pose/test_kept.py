@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 pytest.importorskip("mmpose")
 
@@ -181,6 +181,7 @@ def test_what_cannot_be_kept(run, people, here, tmp_path):
     other = create_backbone("mixer_c16_l1_p16", 32).describe()
     (tmp_path / "style").mkdir()
     (tmp_path / "style/config.json").write_text(json.dumps({"app": "style", "backbone": other}))
+    save_file({"bias": torch.zeros(1)}, tmp_path / "style/model.safetensors")
     with pytest.raises(InputError, match="is no checkpoint of apps/pose, but of style"):
         keep(tmp_path / "style", "other", **WORDS)
 
