@@ -65,7 +65,7 @@ def create_backbone(
     weights: None (random), a path that `load_backbone` opens (for `timm:` names a state dict of
     that model too, for `convmlp_` names a .pth of its authors), or one of these names:
         "imagenet1k" "imagenet21k" "sam" "gsam"    an official set (`core.models.weights.download`)
-        a kept name           in this package, for one network each: `core.list_weights` has them
+        "photos"              kept in this package, for mixer_c256_l8_p8: `core.list_weights`
         "timm"                the weights that timm prefers for the model; for a Mixer its `_224`
         "timm:<tag>"          others, e.g. "timm:goog_in21k"; name.tag does it for `timm:` names
         "hub:<user>/<name>"   a repository that `push_to_hub` wrote

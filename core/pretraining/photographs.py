@@ -21,10 +21,12 @@ SIZES = (48, 64, 96, 128, 192)
 
 
 def photos() -> PretrainConfig:
-    """Small photographs held in memory, one network for 48 to 192 pixels: to be kept as `photos`.
+    """Small photographs held in memory, one network for 48 to 192 pixels: the kept `photos`.
 
     Set --train.root and --val.root (Tiny-ImageNet, packed: train.npz and val.npz). Most steps see
-    48 and 64 pixels, the larger sizes come in the last 40 %, each with as many pixels in all.
+    48 and 64 pixels, the larger sizes come in the last 40 %, each with as many pixels in all. On
+    two CPU cores about 3 hours in bf16, top-1 38.3, 39.8, 42.4, 39.4, 32.5 at 48, 64, 96, 128, 192
+    pixels; what is kept went on for 1.4 epochs at all sizes alike (RESULTS.md, core).
     """
     return PretrainConfig(
         model=ClassifierConfig(KEPT, (64,), sizes=SIZES, stochastic_depth=0.1),

@@ -29,7 +29,7 @@ SETS = {  # of the official files: what they were trained on, and the classes of
 NOTE = (
     "create_backbone(NETWORK, SIZE, weights=NAME). Kept ones lie in the package and open offline, "
     "a download is fetched once; parameters are without the head; top-1 in %, of the run that made "
-    "the weights, on its validation images (its card says which)."
+    "the weights, on its validation images: of several sizes the mean (its card has each)."
 )
 
 
