@@ -25,7 +25,7 @@ def photos() -> PretrainConfig:
 
     Set --train.root and --val.root (Tiny-ImageNet, packed: train.npz and val.npz). Most steps see
     48 and 64 pixels, the larger sizes come in the last 40 %, each with as many pixels in all. On
-    two CPU cores about 3 hours in bf16, top-1 38.3, 39.8, 42.4, 39.4, 32.5 at 48, 64, 96, 128, 192
+    two CPU cores 3.6 hours in bf16, top-1 38.3, 39.8, 42.4, 39.4, 32.5 at 48, 64, 96, 128, 192
     pixels; what is kept went on for 1.4 epochs at all sizes alike (RESULTS.md, core).
     """
     return PretrainConfig(
