@@ -1,5 +1,8 @@
 """Train a classifier: accelerate launch core/pretrain.py [PRESET] [--section.field value].
 
+Or, without labels, a backbone: accelerate launch core/pretrain.py unlabelled --train.root PICTURES
+(core/pretraining/unlabelled/training.py has that loop).
+
 No words at all: the `demo` preset, a small Mixer on images drawn from formulas. Fine-tuning is the
 same with --model.weights: a grid that grows by an integer starts by the paper's exact rule, any
 other by interpolation. With --transfer.root a report on real images follows
@@ -23,6 +26,8 @@ from core.pretraining.batches import training_batches
 from core.pretraining.config import PretrainConfig
 from core.pretraining.presets import PRESETS
 from core.pretraining.sizes import shrunk, step_size
+from core.pretraining.unlabelled.config import UNLABELLED, UnlabelledConfig
+from core.pretraining.unlabelled.training import train as train_unlabelled
 from core.pretraining.validation import evaluate
 from core.training.curves import report_curves
 from core.training.losses import LOSSES
@@ -60,9 +65,10 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
 
 @entry_point
 def main() -> None:
-    config = cli(PRESETS)
+    config = cli(PRESETS | UNLABELLED)
     transfer.check(config, PRESETS)
-    run = train(config, keep_processes=True)
+    without_labels = isinstance(config, UnlabelledConfig)
+    run = (train_unlabelled if without_labels else train)(config, keep_processes=True)
     report_curves(run.session, [run.folder])
     if config.transfer.root:
         recipe = PRESETS[config.transfer.recipe]()
