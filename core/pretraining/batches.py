@@ -37,6 +37,6 @@ def training_batches(run: Run, config: PretrainConfig, images: Dataset, normaliz
 
 
 def size_of(run: Run, config: Any, micro: int) -> tuple[int, int]:
-    """(H, W) of a micro-batch of the run, which knows its length when the first one is asked for."""
+    """(H, W) of a micro-batch of the run, which knows its length once one is asked for."""
     step = micro // config.run.accumulate + 1
     return step_size(config.model, config.growth, config.run.seed, step, run.total)

@@ -46,9 +46,7 @@ def open_pictures(root: Path, split: str, transform: Callable | None = None) -> 
     folder = root / split if split and (root / split).is_dir() else root
     paths = _images_below(folder)
     if not paths:
-        raise InputError(
-            f"{folder} holds no picture, in no folder of it: known are {some_of(SUFFIXES, 20)}"
-        )
+        raise InputError(f"{folder} and the folders below hold no picture ({', '.join(SUFFIXES)})")
     names = [os.path.basename(path) for path in paths]
     labels = [0] * len(paths)
     return LabelledImages(str(folder), ["picture"], labels, names, paths.__getitem__, transform)

@@ -17,7 +17,7 @@ from core.training.run import Run
 
 EVERY = 10  # steps between two looks
 FIRST = 30  # the step from which on a collapse is told: before, a network is as it began
-STD, RANK = 0.1, 2.0  # below either: collapsed
+STD, RANK = 0.1, 1.5  # below either: collapsed; a std only where it does not grow
 
 
 class Moments:
@@ -53,6 +53,7 @@ class Monitor:
     def __init__(self, run: Run, width: int):
         self.run, self.width, self.told = run, width, False
         self.moments: Moments | None = None  # of the step that is looked at
+        self.first = 0.0  # std at the first look
 
     def begin(self) -> None:
         """A new optimizer step."""
@@ -71,14 +72,22 @@ class Monitor:
         sums = self.run.session.sum(self.moments.sums.to(_exact(self.run))).cpu().double()
         measures = self.moments.measures(sums)
         self.run.record({f"embedding/{name}": value for name, value in measures.items()})
-        if self.run.step_number >= FIRST and not self.told and collapsed(measures, self.width):
+        self.first = self.first or measures["std"]
+        if self.run.step_number < FIRST or self.told:
+            return
+        if collapsed(measures, self.first, self.width):
             self.told = True
             self.run.session.print(warning(self.run.step_number, measures, self.width))
 
 
-def collapsed(measures: dict[str, float], width: int) -> bool:
-    """Whether std or rank is below what any trained network has."""
-    return measures["std"] < STD or measures["rank"] < min(RANK, width)
+def collapsed(measures: dict[str, float], first: float, width: int) -> bool:
+    """Whether rank or std is below what any trained network has.
+
+    A network may begin with a small std, its `first`, and grow out of it; a tenth of STD is too
+    small for any.
+    """
+    shrinks = measures["std"] <= max(first, STD / 10)
+    return (measures["std"] < STD and shrinks) or measures["rank"] < min(RANK, width)
 
 
 def warning(step: int, measures: dict[str, float], width: int) -> str:

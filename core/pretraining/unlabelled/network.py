@@ -24,9 +24,7 @@ class ViewNetwork(nn.Module):
     def __init__(self, backbone: nn.Module, widths: tuple[int, ...]):
         super().__init__()
         if not widths or min(widths) < 2:
-            raise InputError(
-                f"lejepa.projector is {widths}: widths of one layer or more, from 2 on"
-            )
+            raise InputError(f"lejepa.projector is {widths}: widths of its layers, from 2 on")
         self.backbone = backbone
         self.projector = projector(
             getattr(backbone, "pooled_features", backbone.num_features), widths
