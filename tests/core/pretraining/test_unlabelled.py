@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from core import InputError, create_backbone
+from core.config import cli
 from core.data.augment import AugmentConfig
 from core.data.batched.draws import Draws
 from core.data.fractals import FractalsConfig
@@ -158,14 +159,17 @@ def test_moments_know_std_and_rank():
     assert collapsed({"std": 0.8, "rank": 1.1}, 0.2, 6)
 
 
-def test_a_provoked_collapse_is_told_within_50_steps_and_a_healthy_run_is_not(
-    packed, tmp_path, capsys
-):
-    base = config(packed, tmp_path / "well", model=ClassifierConfig("mixer_c16_l2_p8", (16,)))
+def test_a_provoked_collapse_is_told_within_50_steps_and_a_healthy_run_is_not(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for i in range(32):  # each of four colours of its own
+        picture = Image.fromarray(rng.integers(0, 256, (2, 2, 3), np.uint8))
+        picture.resize((16, 16)).save(tmp_path / f"{i}.png")
+    base = config(tmp_path, tmp_path / "well", model=ClassifierConfig("mixer_c16_l2_p8", (16,)))
     base = replace(
         base,
+        train=TrainImagesConfig(str(tmp_path), on_device=16),
         views=ViewsConfig(local_views=0),
-        run=replace(base.run, steps=50, save_every=0),
+        run=replace(base.run, steps=50, save_every=0, batch_size=32),
         optim=OptimConfig(lr=3e-3),
     )
     train(base)
@@ -189,9 +193,12 @@ def test_the_steps_are_the_same_however_they_are_shared_out(packed, tmp_path):
     losses = {}
     for processes, accumulate in ((1, 1), (1, 2), (2, 1), (2, 2)):
         folder = tmp_path / f"{processes}-{accumulate}"
-        parts = ["--run.folder", folder, "--run.accumulate", accumulate]
-        done = launch(main, *words, *parts, processes=processes)
-        assert done.returncode == 0, done.output
+        parts = [*words, "--run.folder", folder, "--run.accumulate", accumulate]
+        if processes == 1:
+            train(cli(UNLABELLED, [str(word) for word in parts]))
+        else:
+            done = launch(main, *parts, processes=processes)
+            assert done.returncode == 0, done.output
         losses[processes, accumulate] = rows(folder)
     alone = losses.pop((1, 1))
     assert list(alone) == [1, 2, 3, 4]
