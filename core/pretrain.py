@@ -18,6 +18,7 @@ import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while t
 # isort: split
 from core.config import cli, entry_point
 from core.data.augment import mix
+from core.data.shuffle import training_shuffle
 from core.data.sources import open_training, open_unlabelled, open_validation
 from core.evaluation.classification import matched_classes
 from core.models.network import build_classifier
@@ -26,7 +27,7 @@ from core.pretraining.batches import training_batches
 from core.pretraining.config import PretrainConfig
 from core.pretraining.distillation import Student, open_teacher
 from core.pretraining.presets import PRESETS
-from core.pretraining.sizes import shrunk, step_size
+from core.pretraining.sizes import all_sizes, shrunk, step_size
 from core.pretraining.unlabelled.config import UNLABELLED, UnlabelledConfig
 from core.pretraining.unlabelled.training import train as train_unlabelled
 from core.pretraining.validation import evaluate
@@ -53,11 +54,12 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     loader = training_batches(run, config, images, network.backbone.normalization)
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
     sizes = partial(step_size, config.model, config.growth, config.run.seed)
+    shuffle = training_shuffle(config.augment, network.backbone.stride, all_sizes(config.model))
 
     for batch in run.steps(loader):
         pixels = shrunk(batch["image"], sizes(run.step_number, run.total))
         pixels, targets = mix(pixels, batch["label"], len(images.classes), config.augment)
-        output, losses = model(pixels), {}
+        output, losses = model(shuffle(pixels)), {}
         if teacher:
             distilled = teacher.losses(output, pixels, network.backbone)
             losses["distill"], output = config.distill.weight * distilled, output[0]

@@ -40,6 +40,11 @@ class AugmentConfig:
     cutmix: float = 0.0  # the same for a rectangle's area; beside mixup: half the batches each
     mixed: float = 1.0  # probability that a batch is mixed at all, where mixup or cutmix is set
     label_smoothing: float = 0.0
+    # one order of the patches, or of all pixels, for all images of training and evaluation
+    # (core/data/shuffle.py; Figure 4 of MLP-Mixer)
+    shuffle: Literal["none", "patches", "pixels"] = "none"
+    shuffle_patch: int = 0  # side in pixels; 0: the network's own patch. To compare two, say it
+    shuffle_seed: int = 0
 
 
 def train_transform(config: AugmentConfig, image_size: tuple[int, int], normalization) -> Callable:

@@ -36,6 +36,7 @@ def train(config: UnlabelledConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     check(config)
     run = Run(config.run, config)
+    check_sharding(config, run.session.sharding)
     pictures = open_unlabelled(config.train, config.fractals)
     network = build_network(config.model, config.lejepa.projector)
     probe = Probe(config) if config.val.root else None
@@ -131,12 +132,25 @@ def check(config: UnlabelledConfig) -> None:
         raise InputError(f"lejepa.slices is {config.lejepa.slices}; choose 1 or more")
     if config.augment.mixup or config.augment.cutmix:
         raise InputError("augment.mixup and augment.cutmix mix labels: leave them 0 without labels")
+    if config.augment.shuffle != "none":
+        raise InputError("augment.shuffle is for training with labels: leave it none")
     held = config.train.on_device and config.train.root == FRACTALS
     if held and not config.fractals.instances:
         raise InputError(
             "train.on_device holds a finite set, but fractals.instances 0 draws without an end: "
             "give a number of instances"
         )
+
+
+def check_sharding(config: UnlabelledConfig, sharding: str) -> None:
+    """Raise InputError for what a sharded network cannot do: these are the loop's, not the run's."""
+    if sharding == "DeepSpeed" and config.run.accumulate > 1:
+        raise InputError(
+            "DeepSpeed steps inside its backward pass, and this loop takes all of them at the end "
+            "of a step: set --run.accumulate 1"
+        )
+    if sharding and config.val.root:
+        raise InputError(f"no probe of a network under {sharding}: leave val.root empty")
 
 
 def _local_size(config: UnlabelledConfig, backbone: Any, size: tuple[int, int]) -> tuple[int, int]:
