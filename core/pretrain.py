@@ -26,7 +26,7 @@ from core.pretraining import transfer
 from core.pretraining.batches import training_batches
 from core.pretraining.config import PretrainConfig
 from core.pretraining.distillation import Student, open_teacher
-from core.pretraining.presets import PRESETS
+from core.pretraining.presets import PRESETS as LABELLED
 from core.pretraining.sizes import all_sizes, shrunk, step_size
 from core.pretraining.unlabelled.config import UNLABELLED, UnlabelledConfig
 from core.pretraining.unlabelled.training import train as train_unlabelled
@@ -36,6 +36,8 @@ from core.training.losses import LOSSES
 from core.training.optim import create_optimizer
 from core.training.run import Run
 from core.training.session import end_processes
+
+PRESETS = LABELLED | UNLABELLED
 
 
 def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
@@ -80,13 +82,13 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
 
 @entry_point
 def main() -> None:
-    config = cli(PRESETS | UNLABELLED)
-    transfer.check(config, PRESETS)
+    config = cli(PRESETS)
+    transfer.check(config, LABELLED)
     without_labels = isinstance(config, UnlabelledConfig)
     run = (train_unlabelled if without_labels else train)(config, keep_processes=True)
     report_curves(run.session, [run.folder])
     if config.transfer.root:
-        recipe = PRESETS[config.transfer.recipe]()
+        recipe = LABELLED[config.transfer.recipe]()
         transfer.report(config, recipe, partial(train, keep_processes=True))
     end_processes()
 

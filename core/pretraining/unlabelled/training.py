@@ -143,7 +143,7 @@ def check(config: UnlabelledConfig) -> None:
 
 
 def check_sharding(config: UnlabelledConfig, sharding: str) -> None:
-    """Raise InputError for what a sharded network cannot do: these are the loop's, not the run's."""
+    """Raise InputError for what this loop cannot do with a sharded network."""
     if sharding == "DeepSpeed" and config.run.accumulate > 1:
         raise InputError(
             "DeepSpeed steps inside its backward pass, and this loop takes all of them at the end "
