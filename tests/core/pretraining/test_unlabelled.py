@@ -28,6 +28,7 @@ from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
 from core.training.stop import StopSignals
 from tests.core.data.packed_toy import write_packed
+from tests.core.data.stream_toy import write_shards
 from tests.core.launch import launch
 
 HALVES = ((0.5,) * 3, (0.5,) * 3)
@@ -247,6 +248,21 @@ def test_pictures_in_any_nesting_without_labels_become_weights(tmp_path):
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
     classifier = create_classifier("mixer_c16_l2_p4", 24, 5, weights=tmp_path / "run")
     assert classifier.head.weight.shape == (5, 16)
+
+
+def test_streams_and_class_folders_are_read_too(tmp_path):
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    write_shards(shards, [6, 6])
+    run = replace(config("", tmp_path / "run").run, steps=2)
+    data = TrainImagesConfig(str(shards), workers=0)
+    train(config("", tmp_path / "run", train=data, run=run))
+    assert len(rows(tmp_path / "run")) == 2
+    for place in ("train/cat", "train/dog", "val/cat"):
+        (tmp_path / "set" / place).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "set" / place / "1.png")
+    images = open_unlabelled(ImagesConfig(str(tmp_path / "set"), "train"), FractalsConfig())
+    assert [images[i]["label"] for i in range(len(images))] == [0, 0]  # and not val's
 
 
 def test_labelled_images_probe_the_features_as_it_goes(packed, tmp_path):
