@@ -1,5 +1,8 @@
 """Train a classifier: accelerate launch core/pretrain.py [PRESET] [--section.field value].
 
+Or, without labels, a backbone: accelerate launch core/pretrain.py unlabelled --train.root PICTURES
+(core/pretraining/unlabelled/training.py has that loop).
+
 No words at all: the `demo` preset, a small Mixer on images drawn from formulas. Fine-tuning is the
 same with --model.weights: a grid that grows by an integer starts by the paper's exact rule, any
 other by interpolation. With --transfer.root a report on real images follows
@@ -15,14 +18,18 @@ import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while t
 # isort: split
 from core.config import cli, entry_point
 from core.data.augment import mix
-from core.data.sources import open_training, open_validation
+from core.data.shuffle import training_shuffle
+from core.data.sources import open_training, open_unlabelled, open_validation
 from core.evaluation.classification import matched_classes
 from core.models.network import build_classifier
 from core.pretraining import transfer
 from core.pretraining.batches import training_batches
 from core.pretraining.config import PretrainConfig
-from core.pretraining.presets import PRESETS
-from core.pretraining.sizes import shrunk, step_size
+from core.pretraining.distillation import Student, open_teacher
+from core.pretraining.presets import PRESETS as LABELLED
+from core.pretraining.sizes import all_sizes, shrunk, step_size
+from core.pretraining.unlabelled.config import UNLABELLED, UnlabelledConfig
+from core.pretraining.unlabelled.training import train as train_unlabelled
 from core.pretraining.validation import evaluate
 from core.training.curves import report_curves
 from core.training.losses import LOSSES
@@ -30,27 +37,42 @@ from core.training.optim import create_optimizer
 from core.training.run import Run
 from core.training.session import end_processes
 
+PRESETS = LABELLED | UNLABELLED
+
 
 def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
-    images = open_training(config.train, config.fractals)
-    network = build_classifier(config.model, images.classes)
-    validation = open_validation(config.val, config.fractals, config.held_out)
-    matched_classes(validation, network)  # differences are said before training
+    teacher = open_teacher(config.distill, run.session)
+    alone = config.distill.alone  # the teacher: labels have no part
+    images = (open_unlabelled if alone else open_training)(config.train, config.fractals)
+    classes = teacher.classes_for(images.classes) if teacher else images.classes
+    network = build_classifier(config.model, classes)
+    network = Student(network, teacher) if teacher else network
+    validation = None
+    if not alone or (config.val.root and not config.distill.headless):
+        validation = open_validation(config.val, config.fractals, config.held_out)
+        matched_classes(validation, network)  # differences are said before training
     loader = training_batches(run, config, images, network.backbone.normalization)
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
     sizes = partial(step_size, config.model, config.growth, config.run.seed)
+    shuffle = training_shuffle(config.augment, network.backbone.stride, all_sizes(config.model))
 
     for batch in run.steps(loader):
         pixels = shrunk(batch["image"], sizes(run.step_number, run.total))
         pixels, targets = mix(pixels, batch["label"], len(images.classes), config.augment)
-        loss = LOSSES[config.loss](model(pixels), targets, config.augment.label_smoothing)
-        run.backward({"class": loss})
+        output, losses = model(shuffle(pixels)), {}
+        if teacher:
+            distilled = teacher.losses(output, pixels, network.backbone)
+            losses["distill"], output = config.distill.weight * distilled, output[0]
+        if not alone:
+            loss = LOSSES[config.loss](output, targets, config.augment.label_smoothing)
+            losses["class"] = (1 - config.distill.weight) * loss if teacher else loss
+        run.backward(losses)
         run.step(optimizer)
-        if run.due("eval"):
-            with run.evaluating() as network:
-                run.log(evaluate(run.session, network, config, validation))
+        if run.due("eval") and validation:
+            with run.evaluating() as evaluated:
+                run.log(evaluate(run.session, evaluated, config, validation))
         if run.due("save"):
             run.save()
 
@@ -61,11 +83,12 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
 @entry_point
 def main() -> None:
     config = cli(PRESETS)
-    transfer.check(config, PRESETS)
-    run = train(config, keep_processes=True)
+    transfer.check(config, LABELLED)
+    without_labels = isinstance(config, UnlabelledConfig)
+    run = (train_unlabelled if without_labels else train)(config, keep_processes=True)
     report_curves(run.session, [run.folder])
     if config.transfer.root:
-        recipe = PRESETS[config.transfer.recipe]()
+        recipe = LABELLED[config.transfer.recipe]()
         transfer.report(config, recipe, partial(train, keep_processes=True))
     end_processes()
 

@@ -17,6 +17,8 @@ from torch import Tensor
 from core.errors import InputError
 from core.ranges import Decay, NonNegative, Range, Share, check_ranges
 
+JITTERED = 0.8  # share of the pictures whose colours `jitter` moves
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
@@ -37,6 +39,10 @@ class AugmentConfig:
     )
     # TrivialAugment (arXiv 2103.10158), or AutoAugment's policy for CIFAR-10 (arXiv 1805.09501)
     policy: Literal["none", "trivialaugment", "autoaugment"] = "none"
+    # brightness and contrast within 0.4 of 1 times this, saturation 0.2, hue 0.1 of its circle, for
+    # 4 pictures of 5 (ColorJitter of SimCLR, arXiv 2002.05709, as LeJEPA has it); 0: none
+    jitter: Annotated[float, Range(0, 2.5)] = 0.0  # brightness would become negative above
+    grey: Share = 0.0  # probability of a picture without colour
     erasing: Share = 0.0  # probability of a random rectangle of noise
     mixup: NonNegative = (
         0.0  # Beta(a, a) of the mixing weight, one a batch; the Mixer's: 0.2, 0.5, 0.8
@@ -46,6 +52,12 @@ class AugmentConfig:
     )
     mixed: Share = 1.0  # probability that a batch is mixed at all, where mixup or cutmix is set
     label_smoothing: Decay = 0.0
+    # one order of the patches, or of all pixels, for all images of training and evaluation
+    # (core/data/shuffle.py; Figure 4 of MLP-Mixer)
+    shuffle: Literal["none", "patches", "pixels"] = "none"
+    # side in pixels; 0: the network's own patch. To compare two, say it
+    shuffle_patch: Annotated[int, Range(0)] = 0
+    shuffle_seed: Annotated[int, Range(0)] = 0
 
 
 def train_transform(config: AugmentConfig, image_size: tuple[int, int], normalization) -> Callable:
@@ -54,8 +66,8 @@ def train_transform(config: AugmentConfig, image_size: tuple[int, int], normaliz
     The crop takes a share of the picture within `crop_area`, at an aspect of 3/4 to 4/3; without
     one (1, 1) it is of the size, out of the picture resized to `margin` times it. With `shift` the
     result is padded on each side, mirrored, and cropped again. Flips follow, RandAugment, the
-    policy, normalization by (mean, std), and random erasing. Raises InputError for a value that is
-    out of its range.
+    policy, colour jitter, grey, normalization by (mean, std), and random erasing. Raises InputError
+    for a value that is out of its range.
     """
     from torchvision.transforms import v2  # slow to import
 
@@ -77,10 +89,19 @@ def train_transform(config: AugmentConfig, image_size: tuple[int, int], normaliz
         steps.append(randaugment(config.randaugment))
     if config.policy != "none":
         steps.append(_policy(config.policy))
+    if config.jitter:
+        steps.append(v2.RandomApply([v2.ColorJitter(*jitter_reach(config.jitter))], JITTERED))
+    if config.grey:
+        steps.append(v2.RandomGrayscale(config.grey))
     steps.append(Normalized(*normalization))
     if config.erasing:
         steps.append(_erasing(config.erasing))
     return v2.Compose(steps)
+
+
+def jitter_reach(strength: float) -> tuple[float, float, float, float]:
+    """How far brightness, contrast, saturation (about 1) and hue (about 0) go."""
+    return 0.4 * strength, 0.4 * strength, 0.2 * strength, 0.1 * strength
 
 
 class Normalized:

@@ -20,7 +20,7 @@ from pathlib import Path
 from torch.utils.data import Dataset
 
 from core.data.fractals import FractalImages, FractalsConfig
-from core.data.images.folders import open_folder
+from core.data.images.folders import open_folder, open_pictures
 from core.data.images.hub import open_hub
 from core.data.images.labelled import ImagesConfig, LabelledImages
 from core.data.images.packed import open_packed
@@ -49,6 +49,22 @@ def open_training(config: ImagesConfig, fractals: FractalsConfig) -> Dataset | L
             "Classes are the folders below the split"
         )
     return images
+
+
+def open_unlabelled(config: ImagesConfig, fractals: FractalsConfig) -> Dataset | LabelledStream:
+    """The training images where labels do not count: those of `open_training`, or any folder.
+
+    A folder is read in any nesting, <root>/<split> alone where there is one; its items have the
+    label 0. Raises InputError where there is nothing to open.
+    """
+    if config.root == FRACTALS:
+        return FractalImages(fractals)
+    if is_stream(config):
+        return open_stream(config)
+    path = Path(config.root).expanduser()
+    if config.root and path.is_dir() and not (path / f"{config.split}.npz").is_file():
+        return open_pictures(path, config.split)
+    return open_images(config.root, config.split)
 
 
 def open_validation(config: ImagesConfig, fractals: FractalsConfig, held_out: int) -> Dataset:

@@ -9,7 +9,7 @@ Why: (1) only permutes weights of the Mixer's first layers, and the initial valu
 equally likely. `undo_shuffle` permutes them, so that the network gives the same features for the
 shuffled images as it gave for the others. What was trained on images in order and is then shown
 shuffled ones fails as any network would: to repeat Figure 4, give runs that were trained on images
-shuffled with the same seed and patch.
+shuffled with the same seed and patch (`--augment.shuffle` of core/pretrain.py).
 
 Legend: B batch, H W image, ph pw patch, S patches, h w their grid.
 """
@@ -20,14 +20,14 @@ import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, ClassVar
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from core.data.images.labelled import ImagesConfig
+from core.data.shuffle import patch_order, random_permutations, shuffle_pixels
 from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
@@ -80,14 +80,6 @@ class Config:
     out: str = "results"
 
 
-class Permutations(NamedTuple):
-    """`order` (S,) of the patches, `pixels` (ph*pw,) in each of them, `everywhere` (H*W,)."""
-
-    order: Tensor
-    pixels: Tensor
-    everywhere: Tensor
-
-
 def run(config: Config, session: Session) -> dict:
     """Print and write the accuracy of every model under every shuffle, a plot and example images.
 
@@ -116,40 +108,6 @@ def model_config(word: str, image_size: tuple[int, ...] = ()) -> BackboneConfig:
         return BackboneConfig(weights=word, image_size=image_size)
     name, _, weights = word.partition("=")
     return BackboneConfig(name, image_size, weights)
-
-
-def random_permutations(
-    seed: int, image_size: tuple[int, int], patch: tuple[int, int]
-) -> Permutations:
-    """Permutations of an image of (H, W) in patches (ph, pw): a pure function of the arguments."""
-    grid = _grid(image_size, patch)
-    sizes = (grid[0] * grid[1], patch[0] * patch[1], image_size[0] * image_size[1])
-    generator = np.random.default_rng(seed)
-    return Permutations(*(torch.from_numpy(generator.permutation(size)) for size in sizes))
-
-
-def shuffle_pixels(images: Tensor, order: Tensor) -> Tensor:
-    """Pixel i of the result, row by row, is pixel order[i] of the images (B, C, H, W)."""
-    return images.flatten(2)[:, :, order.to(images.device)].view(images.shape)
-
-
-def shuffle_patches(
-    images: Tensor, patch: tuple[int, int], order: Tensor, pixels: Tensor
-) -> Tensor:
-    """Patch s of the result is patch order[s] of the images (B, C, H, W), its pixel i theirs
-    pixels[i]; both are counted row by row."""
-    return shuffle_pixels(images, patch_order(images.shape[2:], patch, order, pixels))
-
-
-def patch_order(
-    image_size: tuple[int, int], patch: tuple[int, int], order: Tensor, pixels: Tensor
-) -> Tensor:
-    """The (H*W,) permutation for `shuffle_pixels` that does what `shuffle_patches` says."""
-    (h, w), (ph, pw) = _grid(image_size, patch), patch
-    positions = torch.arange(h * ph * w * pw).view(h, ph, w, pw).transpose(1, 2)  # (h, w, ph, pw)
-    # (S, ph*pw): a row for each patch, the numbers of its pixels in the image
-    positions = positions.reshape(h * w, ph * pw)[order.cpu()][:, pixels.cpu()]
-    return positions.view(h, w, ph, pw).transpose(1, 2).flatten()  # back to the order of rows
 
 
 @torch.no_grad()
@@ -255,12 +213,3 @@ def _row(pixels: Tensor, scale: int) -> Image.Image:
 
 def _patch(config: Config, backbone: nn.Module) -> tuple[int, int]:
     return (config.patch, config.patch) if config.patch else tuple(backbone.stride)
-
-
-def _grid(image_size: tuple[int, int], patch: tuple[int, int]) -> tuple[int, int]:
-    (height, width), (ph, pw) = image_size, patch
-    if min(patch) < 1 or height % ph or width % pw:
-        raise InputError(
-            f"images of {height}x{width} cannot be cut into patches of {ph}x{pw}: choose --patch"
-        )
-    return height // ph, width // pw

@@ -47,9 +47,7 @@ class Classifier(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C), what the head sees."""
-        if hasattr(self.backbone, "pooled"):
-            return self.backbone.pooled(images)
-        return self.backbone(images).mean(1)  # over the tokens (B, S, C)
+        return pooled(self.backbone, images)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> logits (B, n)."""
@@ -68,6 +66,13 @@ class Classifier(nn.Module):
         classes = info["head"].get("classes")
         backbone = backbone_from_description(info["backbone"])
         return cls(backbone, info["head"]["num_classes"], classes)
+
+
+def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
+    """(B, 3, H, W) -> (B, C): one vector an image, by the backbone's own way if it has one."""
+    if hasattr(backbone, "pooled"):
+        return backbone.pooled(images)
+    return backbone(images).mean(1)  # over the tokens (B, S, C)
 
 
 def create_classifier(

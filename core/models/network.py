@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
+from torch import nn
+
 from core.errors import InputError
+from core.models.backbone import create_backbone
 from core.models.classifier import Classifier, create_classifier, head_by_name
 from core.ranges import Decay, Range
 
@@ -49,6 +52,14 @@ def build_classifier(config: ClassifierConfig, classes: Sequence[str]) -> Classi
         network.head.load_state_dict(head)
     network.classes = list(classes)
     return network
+
+
+def build_backbone_of(config: ClassifierConfig) -> nn.Module:
+    """The backbone alone, from the configuration's weights if it names some."""
+    backbone = create_backbone(config.backbone, config.image_size, **_options(config))
+    if config.grad_checkpointing and _of_timm(config):
+        backbone.model.set_grad_checkpointing()
+    return backbone
 
 
 def _options(config: ClassifierConfig) -> dict[str, Any]:

@@ -33,10 +33,10 @@ def training_batches(run: Run, config: PretrainConfig, images: Dataset, normaliz
     transform = BatchTransform(config.augment, normalization)  # its errors before the decoding
     on_bad = run.note_bad if run.session.is_main else None  # every process decodes all of them
     held = hold(images, train.on_device, run.session.device, train.skip_bad, on_bad)
-    return run.loader(with_transform(held, transform), size_of=partial(_size_of, run, config))
+    return run.loader(with_transform(held, transform), size_of=partial(size_of, run, config))
 
 
-def _size_of(run: Run, config: PretrainConfig, micro: int) -> tuple[int, int]:
-    """Of a micro-batch of the run, which knows its length when the first one is asked for."""
+def size_of(run: Run, config: Any, micro: int) -> tuple[int, int]:
+    """(H, W) of a micro-batch of the run, which knows its length once one is asked for."""
     step = micro // config.run.accumulate + 1
     return step_size(config.model, config.growth, config.run.seed, step, run.total)

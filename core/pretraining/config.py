@@ -10,6 +10,7 @@ from core.data.fractals import FractalsConfig
 from core.data.images.labelled import ImagesConfig, TrainImagesConfig
 from core.evaluation.common import EvalConfig
 from core.models.network import ClassifierConfig
+from core.pretraining.distillation import DistillConfig
 from core.pretraining.sizes import GrowthConfig
 from core.ranges import Count, Positive, Range
 from core.training.optim import OptimConfig
@@ -55,6 +56,7 @@ class PretrainConfig:
     augment: AugmentConfig = AugmentConfig()
     growth: GrowthConfig = GrowthConfig()  # of the images, where `model.sizes` has several
     loss: Literal["softmax", "sigmoid"] = "softmax"  # core/training/losses.py
+    distill: DistillConfig = DistillConfig()  # a teacher: core/pretraining/distillation.py
     protocol: str = "squash"  # of evaluation, core/data/transforms.py
     eval: EvalConfig = EvalConfig(batch_size=128)
     optim: OptimConfig = OptimConfig(weight_decay=0.1)

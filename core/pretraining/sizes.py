@@ -35,6 +35,12 @@ def load_size(config: ClassifierConfig) -> tuple[int, int]:
     return as_pair("model.image_size", config.image_size)
 
 
+def all_sizes(config: ClassifierConfig) -> list[tuple[int, int]]:
+    """(height, width) of every size that a step may have."""
+    sides = config.sizes or [config.image_size]
+    return [as_pair("model.sizes", side) for side in sides]
+
+
 def check_growth(sizes: tuple[int, ...], growth: GrowthConfig) -> None:
     """InputError where a size has no start, a run would begin with none, or there are no sizes."""
     start = growth.start

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch.utils.data import Dataset
 
 from core.data.samples import with_transform
+from core.data.shuffle import ShuffledTransform, training_shuffle
 from core.data.transforms import Shrunk, eval_transform
 from core.evaluation.classification import evaluate_classifier
 from core.models.classifier import Classifier
@@ -50,4 +51,8 @@ def at_size(
     several = config.model.sizes and not config.train.on_device
     loaded = load_size(config.model) if several else size
     transform = eval_transform(config.protocol, loaded, network.backbone.normalization)
-    return with_transform(images, transform if loaded == size else Shrunk(transform, size))
+    transform = transform if loaded == size else Shrunk(transform, size)
+    if config.augment.shuffle != "none":
+        shuffle = training_shuffle(config.augment, network.backbone.stride, [size])
+        transform = ShuffledTransform(transform, shuffle)
+    return with_transform(images, transform)

@@ -323,11 +323,12 @@ class Run:
             ) from error
         if row:
             row["lr"] = self._parts[next(iter(self._owned))].param_groups[0]["lr"]
-            self._record(row)
+            self.record(row)
             speed = f"{row['images_per_second']:.0f} images/s  data {row['waiting']:.0%}"
             self.display.update(self.done, f"loss {row['loss']:.4f}  {speed}")
 
-    def _record(self, row: dict[str, float]) -> None:
+    def record(self, row: dict[str, float]) -> None:
+        """One line of metrics.jsonl and of the trackers, at the last finished step."""
         if self.session.is_main:
             folder.append_metrics(self.folder, {"step": self.done, **row})
         self.accelerator.log(row, step=self.done)
@@ -370,7 +371,7 @@ class Run:
                 f"run.best is {self.config.best}: the evaluation has none such.{known}"
             )
         self._metrics, self._metrics_step = dict(metrics), self.done
-        self._record({f"eval/{name}": value for name, value in metrics.items()})
+        self.record({f"eval/{name}": value for name, value in metrics.items()})
         words = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         self.session.print(f"step {self.done}  {words}")
 

@@ -53,6 +53,8 @@ class StyleData:
 
     def train(self, images, network: Classifier) -> Dataset | LabelledStream:
         """`images` with the augmentation and the sampling of the configuration."""
+        if self.config.augment.shuffle != "none":
+            raise InputError("augment.shuffle is for core/pretrain.py: leave it none")
         backbone = network.backbone
         options = (backbone.image_size, backbone.normalization)
         images = with_transform(images, train_transform(self.config.augment, *options))

@@ -6,9 +6,13 @@ in between. m is what the operation takes: a factor, a number of bits, a thresho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from core.data.batched.draws import Draws
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, which Pillow converts to grey by
 
@@ -24,6 +28,37 @@ def colour(x: Tensor, factor: Tensor) -> Tensor:
 def contrast(x: Tensor, factor: Tensor) -> Tensor:
     mean = _grey(x).mean((2, 3), keepdim=True)
     return _blend(mean, x, factor)
+
+
+def hue(x: Tensor, turn: Tensor) -> Tensor:
+    """Turned by a share of the hue's circle, -0.5 to 0.5; saturation and value stay (HSV)."""
+    high, low = x.amax(1, keepdim=True), x.amin(1, keepdim=True)
+    span = (high - low).clamp(min=1e-6)
+    r, g, b = x.split(1, 1)
+    angle = torch.where(high == r, (g - b) / span, torch.where(high == g, 2 + (b - r) / span, 0))
+    angle = torch.where((high == b) & (high != r) & (high != g), 4 + (r - g) / span, angle)
+    angle = angle + 6 * turn  # in sixths of the circle
+    corner = angle + x.new_tensor([5, 3, 1]).view(1, 3, 1, 1)  # of red, green and blue
+    corner = corner % 6
+    return high - (high - low) * torch.minimum(corner, 4 - corner).clamp(0, 1)
+
+
+def jitter(x: Tensor, draws: Draws, reach: Sequence[float], share: float) -> Tensor:
+    """Brightness, contrast, saturation and hue of a share of the samples, in this order.
+
+    reach: how far each may go. torchvision's ColorJitter draws the order too.
+    """
+    chosen, result = draws.chance(share), x
+    for change, far in zip((brightness, contrast, colour, hue), reach, strict=True):
+        strength = draws.between(-far, far) + (change is not hue)  # about 1, about 0
+        result = change(result, strength.view(-1, 1, 1, 1).to(x))
+    return torch.where(chosen.view(-1, 1, 1, 1).to(x.device), result, x)
+
+
+def greyed(x: Tensor, draws: Draws, share: float) -> Tensor:
+    """A share of the samples without colour."""
+    chosen = draws.chance(share).view(-1, 1, 1, 1).to(x.device)
+    return torch.where(chosen, _grey(x), x)
 
 
 def sharpness(x: Tensor, factor: Tensor) -> Tensor:

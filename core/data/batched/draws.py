@@ -6,11 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-COLUMNS = 24  # numbers that one sample has in an epoch; `BatchTransform` takes 22 at most
+COLUMNS = 24  # numbers that one sample has in an epoch, if nothing else is said
 
 
 class Draws:
-    """Uniform numbers in [0, 1) for B samples, on the CPU: `take()` gives the next (B,) of them."""
+    """Uniform numbers in [0, 1) for B samples, on the CPU: `take()` gives the next (B,) of them.
+
+    table: (B, columns).
+    """
 
     def __init__(self, table: Tensor):
         self.table, self.taken = table, 0
@@ -18,6 +21,10 @@ class Draws:
     def take(self) -> Tensor:
         self.taken += 1
         return self.table[:, self.taken - 1]
+
+    def split(self, parts: int) -> list[Draws]:
+        """The columns shared out among so many, each with draws of its own."""
+        return [Draws(table) for table in self.table.chunk(parts, 1)]
 
     def between(self, low: float, high: float) -> Tensor:
         """Uniform in [low, high)."""
@@ -37,10 +44,10 @@ class Draws:
 
 
 class EpochDraws:
-    """The draws of any samples of a run over `length` samples."""
+    """The draws of any samples of a run over `length` samples, `columns` of each in an epoch."""
 
-    def __init__(self, seed: int, length: int):
-        self.seed, self.length = seed, length
+    def __init__(self, seed: int, length: int, columns: int = COLUMNS):
+        self.seed, self.length, self.columns = seed, length, columns
         self._tables: dict[int, np.ndarray] = {}
 
     def of(self, epochs: list[int], indices: list[int]) -> Draws:
@@ -55,4 +62,4 @@ class EpochDraws:
             return self._tables[epoch]
         # the 1 sets it apart from `epoch_order`, which hashes (seed, epoch)
         rng = np.random.default_rng([self.seed, epoch, 1])
-        return rng.random((self.length, COLUMNS), dtype=np.float32)
+        return rng.random((self.length, self.columns), dtype=np.float32)

@@ -154,7 +154,7 @@ class HeldLoader:
     def batches(self, start: int = 0) -> Iterator[dict[str, Tensor]]:
         length = len(self.dataset)
         order = SampleOrder(length, self.batch_size, self.seed, self.rank, self.world, start)
-        draws = EpochDraws(self.seed, length)
+        draws = EpochDraws(self.seed, length, self.dataset.transform.columns)
         noise = torch.Generator(self.dataset.images.device)
         for micro, keys in enumerate(order, start=start):
             epochs, indices = zip(*keys, strict=True)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from core.data.augment import AugmentConfig, check_augment
-from core.data.batched import geometry
-from core.data.batched.draws import Draws
+from core.data.augment import JITTERED, AugmentConfig, check_augment, jitter_reach
+from core.data.batched import colours, geometry
+from core.data.batched.draws import COLUMNS, Draws
 from core.data.batched.policies import (
     Layer,
     auto_augment,
@@ -26,7 +26,8 @@ class BatchTransform:
     """uint8 (B, 3, h, w) and their draws -> float (B, 3, H, W), normalised.
 
     What `train_transform` does to one picture, in its order: crop, shift, flips, RandAugment or
-    another policy, normalization, random erasing. All that moves pixels is one map, sampled once,
+    another policy, colour jitter, grey, normalization, random erasing. `columns` are the draws that
+    a sample needs at most. All that moves pixels is one map, sampled once,
     bilinear; a result smaller than what is held is sampled there and shrunk, antialiased. With
     `shift`, what lies outside is mirrored about the edge of the picture, which a crop does not
     reach the end of. Raises InputError for a value that is out of its range.
@@ -35,6 +36,7 @@ class BatchTransform:
     def __init__(self, config: AugmentConfig, normalization: tuple[Sequence[float], ...]):
         check_augment(config)
         self.config = config
+        self.columns = COLUMNS + (8 if config.jitter or config.grey else 0)
         self.mean, self.std = (torch.tensor(v).view(1, -1, 1, 1) for v in normalization)
 
     def __call__(
@@ -50,6 +52,10 @@ class BatchTransform:
         pixels = geometry.sample(images.float(), maps.to(images.device), size, moved, GREY)
         if layers:
             pixels = recolour(pixels, layers)
+        if self.config.jitter:
+            pixels = colours.jitter(pixels, draws, jitter_reach(self.config.jitter), JITTERED)
+        if self.config.grey:
+            pixels = colours.greyed(pixels, draws, self.config.grey)
         pixels = (pixels / 255 - self.mean.to(pixels)) / self.std.to(pixels)
         if self.config.erasing:
             erase(pixels, draws, self.config.erasing, noise)

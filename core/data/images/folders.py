@@ -1,6 +1,7 @@
 """Labelled images as a folder of class folders.
 
 <root>/<split>/<class>/<image>   also nested deeper, and <root>/<class>/<image> (no splits)
+<root>/.../<image>               without labels, in any nesting (`open_pictures`)
 """
 
 from __future__ import annotations
@@ -50,6 +51,20 @@ def open_folder(root: Path, split: str, transform: Callable | None = None) -> La
     labels = [label for label, name in enumerate(classes) for _ in files[name]]
     names = [os.path.basename(path) for path in paths]
     return LabelledImages(str(folder), classes, labels, names, paths.__getitem__, transform)
+
+
+def open_pictures(root: Path, split: str, transform: Callable | None = None) -> LabelledImages:
+    """Every picture below root/split, or below root where there is no such folder; one class.
+
+    Raises InputError where there is none.
+    """
+    folder = root / split if split and (root / split).is_dir() else root
+    paths = _images_below(folder)
+    if not paths:
+        raise InputError(f"{folder} and the folders below hold no picture ({', '.join(SUFFIXES)})")
+    names = [os.path.basename(path) for path in paths]
+    labels = [0] * len(paths)
+    return LabelledImages(str(folder), ["picture"], labels, names, paths.__getitem__, transform)
 
 
 def _split_folder(root: Path, split: str) -> Path:

@@ -239,3 +239,36 @@ def test_draws_are_of_the_sample_whoever_asks():
 def test_settings_out_of_range_are_refused():
     with pytest.raises(InputError, match=r"augment.erasing is 2"):
         BatchTransform(replace(STILL, erasing=2.0), HALVES)
+
+
+def test_hue_turns_as_torchvisions_does():
+    x = torch.rand(5, 3, 6, 7)
+    x[0] = 0.3  # grey has none
+    for turn in (-0.5, -0.1, 0.0, 0.07, 0.4):
+        ours = colours.hue(255 * x, torch.full((5, 1, 1, 1), turn)) / 255
+        torch.testing.assert_close(ours, v2.functional.adjust_hue(x, turn), atol=2e-5, rtol=0)
+
+
+def test_jitter_moves_four_of_five_pictures_within_its_reach():
+    x = torch.full((4000, 3, 2, 2), 100.0)
+    draws = Draws(torch.rand(4000, 5, generator=torch.Generator().manual_seed(0)))
+    moved = colours.jitter(x, draws, (0.4, 0.0, 0.0, 0.0), 0.8)[:, 0, 0, 0]  # brightness alone
+    assert float((moved != 100).float().mean()) == pytest.approx(0.8, abs=0.03)
+    assert 60 <= moved.min() < 62
+    assert 138 < moved.max() <= 140
+    coloured = torch.rand(4000, 3, 2, 2)
+    grey = colours.greyed(coloured, Draws(torch.rand(4000, 1)), 0.2)
+    assert float((grey[:, 0] == grey[:, 1]).all((1, 2)).float().mean()) == pytest.approx(
+        0.2, abs=0.03
+    )
+
+
+def test_no_setting_takes_more_draws_than_it_says():
+    busy = AugmentConfig(
+        shift=0.1, policy="autoaugment", randaugment=9, erasing=0.5, jitter=1.0, grey=0.2
+    )
+    transform = BatchTransform(busy, ((0.5,) * 3, (0.5,) * 3))
+    draws = Draws(torch.rand(3, transform.columns))
+    images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
+    transform(images, draws, (16, 16), torch.Generator())
+    assert draws.taken <= transform.columns

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from core.data.images.labelled import ImagesConfig
+from core.data.shuffle import random_permutations, shuffle_patches, shuffle_pixels
 from core.errors import InputError
 from core.evaluation import shuffle
 from core.evaluation.common import BackboneConfig
@@ -20,10 +21,7 @@ from core.evaluation.shuffle import (
     example_sheet,
     model_config,
     plot,
-    random_permutations,
     run,
-    shuffle_patches,
-    shuffle_pixels,
     undo_shuffle,
 )
 from core.models.networks.mixer import Mixer, MixerConfig

@@ -1,0 +1,1 @@
+"""Pretraining on pictures without labels: settings, network, objective, monitor, loop."""

@@ -1,0 +1,37 @@
+"""A linear probe of the features while they are learnt, on labelled images: evaluation only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import nn
+
+from core.data.sources import open_images
+from core.evaluation import fewshot
+from core.pretraining.unlabelled.config import UnlabelledConfig
+from core.training.session import Session
+
+
+class Probe:
+    """The closed-form probe of core/evaluation/fewshot.py, from one split of val.root to another.
+
+    Raises InputError, before training, for what the probe could not do after hours of it.
+    """
+
+    def __init__(self, config: UnlabelledConfig):
+        self.config = fewshot.Config(
+            train=replace(config.val, split=config.val_train_split),
+            test=config.val,
+            shots=(config.shots,),
+            pool=max(fewshot.Config.pool, config.shots),
+            protocol=config.protocol,
+            eval=config.eval,
+        )
+        train = open_images(config.val.root, config.val_train_split)
+        fewshot.draw_examples(train.labels, config.shots, 0, train.classes)
+        open_images(config.val.root, config.val.split)
+
+    def __call__(self, session: Session, backbone: nn.Module) -> dict[str, float]:
+        """{"top1": the mean over the draws of examples}; all processes call it."""
+        (row,) = fewshot.probe_rows(self.config, session, backbone)
+        return {"top1": row["mean"]}
