@@ -38,9 +38,8 @@ class DistillConfig:
     of: Literal["logits", "features"] = "logits"
     weight: Share = 0.5  # of the teacher in the loss; 1: pictures need no labels
     temperature: Positive = 1.0  # of logits; higher: the unlikely classes count for more
-    image_size: Annotated[
-        tuple[int, ...], Range(1)
-    ] = ()  # of the teacher; empty: that of its weights
+    # of the teacher; empty: that of its weights
+    image_size: Annotated[tuple[int, ...], Range(1)] = ()
 
     @property
     def alone(self) -> bool:

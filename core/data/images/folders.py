@@ -59,9 +59,11 @@ def open_pictures(root: Path, split: str, transform: Callable | None = None) -> 
     Raises InputError where there is none.
     """
     folder = root / split if split and (root / split).is_dir() else root
-    paths = _images_below(folder)
+    passed: Counter[str] = Counter()
+    paths = _images_below(folder, passed)
     if not paths:
         raise InputError(f"{folder} and the folders below hold no picture ({', '.join(SUFFIXES)})")
+    _say_passed(folder, passed)
     names = [os.path.basename(path) for path in paths]
     labels = [0] * len(paths)
     return LabelledImages(str(folder), ["picture"], labels, names, paths.__getitem__, transform)
