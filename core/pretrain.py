@@ -47,7 +47,8 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     alone = config.distill.alone  # the teacher: labels have no part
     images = (open_unlabelled if alone else open_training)(config.train, config.fractals)
     classes = teacher.classes_for(images.classes) if teacher else images.classes
-    network = build_classifier(config.model, classes)
+    # a teacher's features need no classes: pictures without labels are of one
+    network = build_classifier(config.model, classes, least=1 if config.distill.headless else 2)
     network = Student(network, teacher) if teacher else network
     validation = None
     if not alone or (config.val.root and not config.distill.headless):
