@@ -26,14 +26,20 @@ def density_levels(points: np.ndarray) -> np.ndarray:
 
     0 throughout for a cloud that is about as dense everywhere.
     """
-    near_k = min(AROUND, len(points))
-    if near_k <= NEIGHBOUR:
+    if min(AROUND, len(points)) <= NEIGHBOUR:
         return np.zeros(len(points), np.int64)
-    distance, near = cKDTree(points).query(points, near_k, workers=-1)
-    spacing = np.median(distance[:, NEIGHBOUR][near], 1)
-    typical = np.median(distance[:, NEIGHBOUR])
+    spacing, typical = place_spacings(points)
     ratio = np.maximum(spacing, 1e-300) / max(typical, 1e-300)
     return _populous(np.round(np.log(ratio) / STEP).astype(np.int64))
+
+
+def place_spacings(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """The spacing of each point's place, (N,), and of all: medians of the distance to the fourth
+    neighbour, or to the farthest of fewer."""
+    k = min(AROUND, len(points))
+    distance, near = cKDTree(points).query(points, range(1, k + 1), workers=-1)
+    own = distance[:, min(NEIGHBOUR, k - 1)]
+    return np.median(own[near], 1), float(np.median(own))
 
 
 def without_lonely(points: np.ndarray) -> np.ndarray:
