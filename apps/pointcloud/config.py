@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
+Start = Literal["voxels", "surface"]
 Turn = Literal["none", "upright", "any"]
 
 
@@ -51,8 +52,9 @@ SHAPES = CorruptionConfig(points=512, noise=0.02, outliers=0.05, bias=1.0, holes
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The reconstruction network."""
+    """The reconstruction network. `voxel_length`, `hourglasses` and `depth` are of voxels alone."""
 
+    start: Start = "voxels"  # what is refined: occupied voxels, or the input's own surface
     voxel_length: float = 1 / 16  # of the radius of the normalised input
     channels: int = 32  # at stride 1; of the operator too
     hourglasses: int = 2
@@ -60,15 +62,17 @@ class ModelConfig:
     operator: str = "pointmixer"  # a name of apps/pointcloud/models/operators
     neighbours: int = 16
     blocks: int = 2  # around the operator
-    points: int = 4  # of each voxel
+    points: int = 4  # of each voxel, or of each point of the input
 
 
 @dataclass(frozen=True)
 class LossConfig:
     """Weights of the losses."""
 
-    occupancy: float = 1.0
+    occupancy: float = 1.0  # of voxels
     chamfer: float = 1.0
+    validity: float = 0.3  # of points on the input's surface: whether something true is near
+    near: float = 0.75  # spacings of the input within which a true point makes one valid
 
 
 @dataclass(frozen=True)

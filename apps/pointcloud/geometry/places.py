@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from apps.pointcloud.geometry.spacing import NEIGHBOUR
+from apps.pointcloud.geometry.spacing import NEIGHBOUR, spacing_of
 
 # The density of training inputs is uneven by exp(1) in both directions (`corruption.bias` 1), and a
 # surface's spacing goes with the root of it: exp(1/2) below the median to exp(1/2) above.
@@ -18,6 +18,7 @@ STEP = 1.0  # of the logarithm of the spacing, between levels
 OUTLIER_NEIGHBOURS = 8
 AROUND = 16  # neighbours whose median a place's spacing is: a lonely point has its neighbours'
 LONELY = 1.5  # times the distance that a point's neighbours have to theirs
+SURROUNDINGS = 4  # spacings around a part that is scaled on its own
 FEWEST = 64  # points of a level; the points of smaller ones belong to the next
 
 
@@ -40,6 +41,13 @@ def place_spacings(points: np.ndarray) -> tuple[np.ndarray, float]:
     distance, near = cKDTree(points).query(points, range(1, k + 1), workers=-1)
     own = distance[:, min(NEIGHBOUR, k - 1)]
     return np.median(own[near], 1), float(np.median(own))
+
+
+def with_surroundings(points: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Rows (n,) of a part, `own` (N,), and of the points within a few of its spacings."""
+    reach = SURROUNDINGS * spacing_of(points[own])
+    distance = cKDTree(points[own]).query(points, distance_upper_bound=reach, workers=-1)[0]
+    return np.flatnonzero(np.isfinite(distance) | own)
 
 
 def without_lonely(points: np.ndarray) -> np.ndarray:
