@@ -51,6 +51,21 @@ SHAPES = CorruptionConfig(points=512, noise=0.02, outliers=0.05, bias=1.0, holes
 
 
 @dataclass(frozen=True)
+class ScanConfig:
+    """Training inputs that are what a depth camera sees of a cloud (`data/scanning.py`), in metres.
+
+    Noise, holes and density are the camera's; points and outliers are those of the corruption.
+    """
+
+    share: float = 0.0  # of the training inputs; the others are corrupted as validation's are
+    views: int = 4  # at most, 1 at least
+    pose: float = 0.004  # standard deviation of a view's place; of its turn as many radians
+    smallest: float = 0.5  # radius that a cloud is taken to have
+    largest: float = 2.5
+    clusters: int = 2  # that the outliers lie in, as many as not
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """The reconstruction network. `voxel_length`, `hourglasses` and `depth` are of voxels alone."""
 
@@ -63,6 +78,11 @@ class ModelConfig:
     neighbours: int = 16
     blocks: int = 2  # around the operator
     points: int = 4  # of each voxel, or of each point of the input
+
+    @property
+    def coarsest(self) -> float:
+        """Tiles and margins are whole numbers of it: the largest voxels, or half a unit."""
+        return 0.5 if self.start == "surface" else self.voxel_length * 2**self.depth
 
 
 @dataclass(frozen=True)
@@ -96,6 +116,7 @@ class PointCloudConfig:
     data: DataConfig = DataConfig()
     embedded: EmbeddedConfig = EmbeddedConfig()
     corruption: CorruptionConfig = SHAPES  # of inputs, as the test suites of shapes have it
+    scan: ScanConfig = ScanConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     mixer_weights: str = ""  # of an image Mixer, for the channel mixing of operator core_mixer

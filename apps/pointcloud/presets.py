@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from apps.pointcloud.config import DataConfig, ModelConfig, PointCloudConfig
+from apps.pointcloud.config import DataConfig, ModelConfig, PointCloudConfig, ScanConfig
 from core.training.run import RunConfig
 
 
@@ -67,6 +67,7 @@ def surface() -> PointCloudConfig:
     return replace(
         base,
         data=replace(base.data, turn="any"),
+        scan=ScanConfig(share=0.5),
         model=ModelConfig(start="surface", channels=48, blocks=3, points=12),
         optim=replace(base.optim, lr=2e-3),
         run=replace(base.run, folder="runs/pointcloud/surface", steps=4000, eval_every=1000),
@@ -78,6 +79,7 @@ def surface_debug() -> PointCloudConfig:
     base, own = debug(), surface()
     return replace(
         base,
+        scan=own.scan,
         model=replace(own.model, channels=16, blocks=1, neighbours=8, points=4),
         run=replace(base.run, folder="runs/pointcloud/surface_debug"),
     )

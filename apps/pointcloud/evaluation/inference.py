@@ -76,7 +76,7 @@ def reconstruct_cloud(
         report(1, 1)
         yield normalization.undo(output.numpy()), np.arange(len(points))
         return
-    tiling = tile(inside, network.coarsest)
+    tiling = tile(inside, network.config.coarsest)
     for batch in _batches(tiling):
         outputs = reconstruct(session, network, [_tensor(local) for _, local, _ in batch])
         for (number, _, rows), output in zip(batch, outputs, strict=True):

@@ -84,11 +84,6 @@ class ReconNet(nn.Module):
         batch = voxels.batch.repeat_interleave(self.config.points)
         return {"points": refined.flatten(0, 1), "batch": batch, "levels": levels}
 
-    @property
-    def coarsest(self) -> float:
-        """Side of the largest voxels: tiles are whole numbers of it."""
-        return self.config.voxel_length * 2**self.config.depth
-
     @staticmethod
     def from_description(info: dict[str, Any], source: str) -> Network:
         """The network whose `describe()` this was, with random weights; ``source`` names it."""

@@ -44,8 +44,6 @@ class SurfaceNet(nn.Module):
     Raises InputError for a number below 1 and an unknown operator.
     """
 
-    coarsest = 0.5  # tiles and margins are whole numbers of it, in the unit of the training clouds
-
     def __init__(self, config: ModelConfig):
         super().__init__()
         for name in ("channels", "blocks", "points"):
