@@ -27,7 +27,6 @@ from core.data.loading import BadSample
 from core.data.randomness import chance, stream
 from core.errors import InputError
 
-
 NO_SCANS = ScanConfig()
 
 

@@ -49,7 +49,8 @@ class Patches:
 
         Unlike curvature and normal it has a sign that does not depend on the normal's.
         """
-        across = self.surfaces.coefficients[:, [3, 5]].sum(1) / self.surfaces.sizes**2
+        sizes = np.maximum(self.surfaces.sizes, 1e-100)  # of copies there is no size
+        across = self.surfaces.coefficients[:, [3, 5]].sum(1) / sizes**2
         return (across * self.spacing)[:, None] * self.normals()
 
     def own(self) -> np.ndarray:
