@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from apps.pointcloud.geometry.cloud import sphere_of
-from apps.pointcloud.geometry.places import density_levels, with_surroundings
+from apps.pointcloud.geometry.places import density_levels, lonely, with_surroundings
 from apps.pointcloud.geometry.resample import resample_cloud
 from apps.pointcloud.geometry.segments import pack, unpack
 from apps.pointcloud.geometry.spacing import local_spacing, spacing_of
@@ -96,6 +96,23 @@ def reconstruct_places(
     A part goes through with what lies around it, and of what comes out the points stay whose
     nearest input point is of this part: each place belongs to one. Rows are the part's.
     """
+    if network.config.start == "surface":
+        # outliers are told from all of the cloud: a tile may hold too little beside them
+        inner = np.flatnonzero(~lonely(points))
+        for made, rows in _by_places(session, network, points[inner], report, where):
+            yield made, inner[rows]
+    else:
+        yield from _by_places(session, network, points, report, where)
+
+
+def _by_places(
+    session: Session,
+    network: Network,
+    points: np.ndarray,
+    report: Callable[[int, int], None],
+    where: str,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """reconstruct_places of points that are all taken."""
     learnt, levels = float(network.spacing), density_levels(points)
     if not learnt or levels.min() == levels.max():
         normalization = normalization_of(points, network, where)

@@ -55,12 +55,17 @@ def without_lonely(points: np.ndarray) -> np.ndarray:
 
     Statistical outlier removal has one distance for all of a cloud, and takes the sparse parts too.
     """
+    return points[~lonely(points)]
+
+
+def lonely(points: np.ndarray) -> np.ndarray:
+    """Which of points (N, 3) those are: (N,) bool."""
     k = min(OUTLIER_NEIGHBOURS + 1, len(points))
     if k < 3:
-        return points
+        return np.zeros(len(points), bool)
     distance, near = cKDTree(points).query(points, k, workers=-1)
     mean = distance[:, 1:].mean(1)
-    return points[mean <= LONELY * np.median(mean[near[:, 1:]], 1)]
+    return mean > LONELY * np.median(mean[near[:, 1:]], 1)
 
 
 def _populous(levels: np.ndarray) -> np.ndarray:
