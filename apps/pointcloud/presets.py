@@ -70,7 +70,7 @@ def surface() -> PointCloudConfig:
         scan=ScanConfig(share=0.5),
         model=ModelConfig(start="surface", channels=48, blocks=3, points=12),
         optim=replace(base.optim, lr=2e-3),
-        run=replace(base.run, folder="runs/pointcloud/surface", steps=4000, eval_every=1000),
+        run=replace(base.run, folder="runs/pointcloud/surface", steps=6000, eval_every=1500),
     )
 
 
