@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
+Start = Literal["voxels", "surface"]
 Turn = Literal["none", "upright", "any"]
 
 
@@ -50,9 +51,25 @@ SHAPES = CorruptionConfig(points=512, noise=0.02, outliers=0.05, bias=1.0, holes
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """The reconstruction network."""
+class ScanConfig:
+    """Training inputs that are what a depth camera sees of a cloud (`data/scanning.py`), in metres.
 
+    Noise, holes and density are the camera's; points and outliers are those of the corruption.
+    """
+
+    share: float = 0.0  # of the training inputs; the others are corrupted as validation's are
+    views: int = 4  # at most, 1 at least
+    pose: float = 0.004  # standard deviation of a view's place; of its turn as many radians
+    smallest: float = 0.5  # radius that a cloud is taken to have
+    largest: float = 2.5
+    clusters: int = 2  # that the outliers lie in, as many as not
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The reconstruction network. `voxel_length`, `hourglasses` and `depth` are of voxels alone."""
+
+    start: Start = "voxels"  # what is refined: occupied voxels, or the input's own surface
     voxel_length: float = 1 / 16  # of the radius of the normalised input
     channels: int = 32  # at stride 1; of the operator too
     hourglasses: int = 2
@@ -60,15 +77,22 @@ class ModelConfig:
     operator: str = "pointmixer"  # a name of apps/pointcloud/models/operators
     neighbours: int = 16
     blocks: int = 2  # around the operator
-    points: int = 4  # of each voxel
+    points: int = 4  # of each voxel, or of each point of the input
+
+    @property
+    def coarsest(self) -> float:
+        """Tiles and margins are whole numbers of it: the largest voxels, or half a unit."""
+        return 0.5 if self.start == "surface" else self.voxel_length * 2**self.depth
 
 
 @dataclass(frozen=True)
 class LossConfig:
     """Weights of the losses."""
 
-    occupancy: float = 1.0
+    occupancy: float = 1.0  # of voxels
     chamfer: float = 1.0
+    validity: float = 0.3  # of points on the input's surface: whether something true is near
+    near: float = 0.75  # spacings of the input within which a true point makes one valid
 
 
 @dataclass(frozen=True)
@@ -92,6 +116,7 @@ class PointCloudConfig:
     data: DataConfig = DataConfig()
     embedded: EmbeddedConfig = EmbeddedConfig()
     corruption: CorruptionConfig = SHAPES  # of inputs, as the test suites of shapes have it
+    scan: ScanConfig = ScanConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     mixer_weights: str = ""  # of an image Mixer, for the channel mixing of operator core_mixer

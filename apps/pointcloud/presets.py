@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from apps.pointcloud.config import DataConfig, ModelConfig, PointCloudConfig
+from apps.pointcloud.config import DataConfig, ModelConfig, PointCloudConfig, ScanConfig
 from core.training.run import RunConfig
 
 
@@ -58,4 +58,32 @@ def modelnet10_small() -> PointCloudConfig:
     )
 
 
-PRESETS = {make.__name__: make for make in (demo, debug, solids_small, modelnet10_small)}
+def surface() -> PointCloudConfig:
+    """Embedded solids as scans and as clouds, learnt as displacements of moving least squares.
+
+    It begins at that baseline. Meant for about an hour on two cores.
+    """
+    base = demo()
+    return replace(
+        base,
+        data=replace(base.data, turn="any"),
+        scan=ScanConfig(share=0.5),
+        model=ModelConfig(start="surface", channels=48, blocks=3, points=12),
+        optim=replace(base.optim, lr=2e-3),
+        run=replace(base.run, folder="runs/pointcloud/surface", steps=6000, eval_every=1500),
+    )
+
+
+def surface_debug() -> PointCloudConfig:
+    """The same network, small, on a few solids, 2 steps: does everything run?"""
+    base, own = debug(), surface()
+    return replace(
+        base,
+        scan=own.scan,
+        model=replace(own.model, channels=16, blocks=1, neighbours=8, points=4),
+        run=replace(base.run, folder="runs/pointcloud/surface_debug"),
+    )
+
+
+_ALL = (demo, debug, solids_small, modelnet10_small, surface, surface_debug)
+PRESETS = {make.__name__: make for make in _ALL}

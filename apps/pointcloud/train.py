@@ -11,7 +11,7 @@ from apps.pointcloud.data.source import CloudData
 from apps.pointcloud.evaluation.validation import evaluate
 from apps.pointcloud.geometry.spacing import typical_spacing
 from apps.pointcloud.models.losses import recon_losses
-from apps.pointcloud.models.network import ReconNet
+from apps.pointcloud.models.network import Network, create_network
 from apps.pointcloud.models.operators.core_mixer import load_channel_mixing
 from apps.pointcloud.presets import PRESETS
 from core.app.commands import training_command
@@ -35,7 +35,8 @@ def train(config: PointCloudConfig, keep_processes: bool = False) -> Run:
     for batch in run.steps(loader):
         target = batch["target"], batch["target_batch"]
         output = model(batch["input"], batch["input_batch"], *target)
-        run.backward(recon_losses(output, *target, len(batch["scale"]), length, config.loss))
+        losses = recon_losses(output, *target, len(batch["scale"]), length, config.loss)
+        run.backward(losses)
         run.step(optimizer)
         if run.due("eval"):
             with run.evaluating() as network:
@@ -47,12 +48,12 @@ def train(config: PointCloudConfig, keep_processes: bool = False) -> Run:
     return run
 
 
-def build_network(config: PointCloudConfig) -> ReconNet:
+def build_network(config: PointCloudConfig) -> Network:
     """The network with random weights, channel mixing from `mixer_weights` where they are given.
 
     Raises InputError where these are no Mixer's, or of another width.
     """
-    network = ReconNet(config.model)
+    network = create_network(config.model)
     if config.mixer_weights:
         for block in network.refine.blocks:
             load_channel_mixing(block, config.mixer_weights)

@@ -16,15 +16,18 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from apps.pointcloud.config import CorruptionConfig, Turn
+from apps.pointcloud.config import CorruptionConfig, ScanConfig, Turn
 from apps.pointcloud.data import modelnet, shapenet
 from apps.pointcloud.data.cloud_set import CloudSet, take_split
 from apps.pointcloud.data.corruption import check, corrupt
 from apps.pointcloud.data.files import find_clouds, read_cloud, silent
+from apps.pointcloud.data.scanning import check_scan, scanned
 from apps.pointcloud.geometry.cloud import Cloud
 from core.data.loading import BadSample
-from core.data.randomness import stream
+from core.data.randomness import chance, stream
 from core.errors import InputError
+
+NO_SCANS = ScanConfig()
 
 
 def open_clouds(root: str | Path, split: str, mesh_points: int = 4096) -> CloudSet:
@@ -56,7 +59,8 @@ class Reconstruction(Dataset):
     fewer; ``center`` (3,) and ``scale`` (): target * scale + center is in the file's unit.
 
     With a `seed` item i is a pure function of (seed, i). Without one it is drawn, by numpy's global
-    generator as the loaders seed it, and turned (or mirrored) as `turn` says. Raises BadSample for
+    generator as the loaders seed it, and turned (or mirrored) as `turn` says; `scan` has a share of
+    the inputs seen by a depth camera instead of corrupted. Raises BadSample for
     a file that cannot be used.
     """
 
@@ -67,12 +71,14 @@ class Reconstruction(Dataset):
         outputs: int,
         seed: int | None = None,
         turn: Turn = "none",
+        scan: ScanConfig = NO_SCANS,
     ):
         check(corruption)
+        check_scan(scan)
         if outputs < 1:
             raise InputError(f"data.outputs is {outputs}: at least 1")
         self.clouds, self.corruption, self.outputs = clouds, corruption, outputs
-        self.seed, self.turn = seed, turn
+        self.seed, self.turn, self.scan = seed, turn, scan
 
     def __len__(self) -> int:
         return len(self.clouds)
@@ -92,12 +98,18 @@ class Reconstruction(Dataset):
             key = np.random.randint(0, 2**31, 2).tolist()  # noqa: NPY002 - the loaders seed it
             rng, other = stream(*key, 1), stream(*key, 2)
             cloud = _turned(cloud, self.turn, other)
-        noisy = corrupt(cloud.points, self.corruption, rng)
+        noisy = self._input_of(cloud, rng)
         target = cloud.at(_subset(len(cloud), self.outputs, other))
         item = {"input": noisy, "target": target.points, "center": center, "scale": scale}
         if target.normals is not None:
             item["normals"] = target.normals
         return {name: torch.as_tensor(np.float32(value)) for name, value in item.items()}
+
+    def _input_of(self, cloud: Cloud, rng: np.random.Generator) -> np.ndarray:
+        """(N_in, 3) float32: corrupted, or a share of them scanned."""
+        if self.scan.share and chance(rng, self.scan.share):
+            return scanned(cloud.points, cloud.normals, self.scan, self.corruption, rng)
+        return corrupt(cloud.points, self.corruption, rng)
 
 
 def collate(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

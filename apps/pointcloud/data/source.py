@@ -22,7 +22,8 @@ class CloudData:
         """Inputs that are drawn anew in each epoch."""
         data = self.config.data
         clouds = self._open("train")
-        return Reconstruction(clouds, self.config.corruption, data.outputs, turn=data.turn)
+        how = {"turn": data.turn, "scan": self.config.scan}
+        return Reconstruction(clouds, self.config.corruption, data.outputs, **how)
 
     def val(self) -> Reconstruction:
         """The same inputs each time."""

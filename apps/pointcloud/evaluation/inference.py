@@ -18,19 +18,18 @@ from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from apps.pointcloud.geometry.cloud import sphere_of
-from apps.pointcloud.geometry.places import density_levels
+from apps.pointcloud.geometry.places import density_levels, lonely, with_surroundings
 from apps.pointcloud.geometry.resample import resample_cloud
 from apps.pointcloud.geometry.segments import pack, unpack
 from apps.pointcloud.geometry.spacing import local_spacing, spacing_of
 from apps.pointcloud.geometry.tiles import Normalization, Tiling, tile
-from apps.pointcloud.models.network import ReconNet
+from apps.pointcloud.models.network import Network
 from core.training.session import Session
 
 Method = Callable[[np.ndarray, int], np.ndarray]  # (N, 3), count -> (count, 3), in the item's unit
 
 WHOLE = 1.3  # half the extent, in units, of a cloud that is not cut: a training shape with outliers
 BUDGET = 8_000  # input points of the tiles that go through the network at a time
-SURROUNDINGS = 4  # spacings around a part that is scaled on its own
 FEWEST = 8  # points of a tile; what is as lonely as fewer is noise
 
 
@@ -47,7 +46,7 @@ def reconstruct(session: Session, network: nn.Module, clouds: list[Tensor]) -> l
 
 
 def normalization_of(
-    points: np.ndarray, network: ReconNet, where: str = "the cloud"
+    points: np.ndarray, network: Network, where: str = "the cloud"
 ) -> Normalization:
     """That of a cloud (N, 3): by density, or by its sphere where no density is known.
 
@@ -60,7 +59,7 @@ def normalization_of(
 
 def reconstruct_cloud(
     session: Session,
-    network: ReconNet,
+    network: Network,
     points: np.ndarray,
     normalization: Normalization,
     report: Callable[[int, int], None] = lambda done, of: None,
@@ -77,7 +76,7 @@ def reconstruct_cloud(
         report(1, 1)
         yield normalization.undo(output.numpy()), np.arange(len(points))
         return
-    tiling = tile(inside, network.config.voxel_length * 2**network.config.depth)
+    tiling = tile(inside, network.config.coarsest)
     for batch in _batches(tiling):
         outputs = reconstruct(session, network, [_tensor(local) for _, local, _ in batch])
         for (number, _, rows), output in zip(batch, outputs, strict=True):
@@ -87,7 +86,7 @@ def reconstruct_cloud(
 
 def reconstruct_places(
     session: Session,
-    network: ReconNet,
+    network: Network,
     points: np.ndarray,
     report: Callable[[int, int], None] = lambda done, of: None,
     where: str = "the cloud",
@@ -97,6 +96,23 @@ def reconstruct_places(
     A part goes through with what lies around it, and of what comes out the points stay whose
     nearest input point is of this part: each place belongs to one. Rows are the part's.
     """
+    if network.config.start == "surface":
+        # outliers are told from all of the cloud: a tile may hold too little beside them
+        inner = np.flatnonzero(~lonely(points))
+        for made, rows in _by_places(session, network, points[inner], report, where):
+            yield made, inner[rows]
+    else:
+        yield from _by_places(session, network, points, report, where)
+
+
+def _by_places(
+    session: Session,
+    network: Network,
+    points: np.ndarray,
+    report: Callable[[int, int], None],
+    where: str,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """reconstruct_places of points that are all taken."""
     learnt, levels = float(network.spacing), density_levels(points)
     if not learnt or levels.min() == levels.max():
         normalization = normalization_of(points, network, where)
@@ -104,7 +120,7 @@ def reconstruct_places(
         return
     tree = cKDTree(points)
     for level in np.unique(levels):
-        rows = _with_surroundings(points, levels == level)
+        rows = with_surroundings(points, levels == level)
         center, _ = sphere_of(points[rows], where)
         unit = local_spacing(points[levels == level], points) / learnt
         pieces = reconstruct_cloud(
@@ -115,14 +131,7 @@ def reconstruct_places(
             yield made[own], rows[inner]
 
 
-def _with_surroundings(points: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Rows (n,) of a part, `own` (N,), and of the points within a few of its spacings."""
-    reach = SURROUNDINGS * spacing_of(points[own])
-    distance = cKDTree(points[own]).query(points, distance_upper_bound=reach, workers=-1)[0]
-    return np.flatnonzero(np.isfinite(distance))
-
-
-def network_method(session: Session, network: ReconNet, scenes: bool = False) -> Method:
+def network_method(session: Session, network: Network, scenes: bool = False) -> Method:
     """The network as a method for suites. Shapes come in its unit; scenes do not, and tiled."""
 
     def shape(points: np.ndarray, count: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from apps.pointcloud.geometry.spacing import NEIGHBOUR
+from apps.pointcloud.geometry.spacing import NEIGHBOUR, spacing_of
 
 # The density of training inputs is uneven by exp(1) in both directions (`corruption.bias` 1), and a
 # surface's spacing goes with the root of it: exp(1/2) below the median to exp(1/2) above.
@@ -18,6 +18,7 @@ STEP = 1.0  # of the logarithm of the spacing, between levels
 OUTLIER_NEIGHBOURS = 8
 AROUND = 16  # neighbours whose median a place's spacing is: a lonely point has its neighbours'
 LONELY = 1.5  # times the distance that a point's neighbours have to theirs
+SURROUNDINGS = 4  # spacings around a part that is scaled on its own
 FEWEST = 64  # points of a level; the points of smaller ones belong to the next
 
 
@@ -26,14 +27,27 @@ def density_levels(points: np.ndarray) -> np.ndarray:
 
     0 throughout for a cloud that is about as dense everywhere.
     """
-    near_k = min(AROUND, len(points))
-    if near_k <= NEIGHBOUR:
+    if min(AROUND, len(points)) <= NEIGHBOUR:
         return np.zeros(len(points), np.int64)
-    distance, near = cKDTree(points).query(points, near_k, workers=-1)
-    spacing = np.median(distance[:, NEIGHBOUR][near], 1)
-    typical = np.median(distance[:, NEIGHBOUR])
+    spacing, typical = place_spacings(points)
     ratio = np.maximum(spacing, 1e-300) / max(typical, 1e-300)
     return _populous(np.round(np.log(ratio) / STEP).astype(np.int64))
+
+
+def place_spacings(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """The spacing of each point's place, (N,), and of all: medians of the distance to the fourth
+    neighbour, or to the farthest of fewer."""
+    k = min(AROUND, len(points))
+    distance, near = cKDTree(points).query(points, range(1, k + 1), workers=-1)
+    own = distance[:, min(NEIGHBOUR, k - 1)]
+    return np.median(own[near], 1), float(np.median(own))
+
+
+def with_surroundings(points: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Rows (n,) of a part, `own` (N,), and of the points within a few of its spacings."""
+    reach = SURROUNDINGS * spacing_of(points[own])
+    distance = cKDTree(points[own]).query(points, distance_upper_bound=reach, workers=-1)[0]
+    return np.flatnonzero(np.isfinite(distance) | own)
 
 
 def without_lonely(points: np.ndarray) -> np.ndarray:
@@ -41,12 +55,17 @@ def without_lonely(points: np.ndarray) -> np.ndarray:
 
     Statistical outlier removal has one distance for all of a cloud, and takes the sparse parts too.
     """
+    return points[~lonely(points)]
+
+
+def lonely(points: np.ndarray) -> np.ndarray:
+    """Which of points (N, 3) those are: (N,) bool."""
     k = min(OUTLIER_NEIGHBOURS + 1, len(points))
     if k < 3:
-        return points
+        return np.zeros(len(points), bool)
     distance, near = cKDTree(points).query(points, k, workers=-1)
     mean = distance[:, 1:].mean(1)
-    return points[mean <= LONELY * np.median(mean[near[:, 1:]], 1)]
+    return mean > LONELY * np.median(mean[near[:, 1:]], 1)
 
 
 def _populous(levels: np.ndarray) -> np.ndarray:

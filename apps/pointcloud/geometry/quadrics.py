@@ -28,31 +28,62 @@ class Fit:
     deviations: np.ndarray  # (M,) standard deviation of the neighbours around their surface
 
 
+@dataclass(frozen=True)
+class Quadrics:
+    """M surfaces, each in axes of its own: h = sum of coefficient x term of (u, v) / size."""
+
+    middles: np.ndarray  # (M, 3)
+    axes: np.ndarray  # (M, 3, 3) in columns: along h, u and v
+    sizes: np.ndarray  # (M,) of the neighbourhood
+    coefficients: np.ndarray  # (M, 6); of a level plane the first alone
+    deviations: np.ndarray  # (M,) of the neighbours, as in Fit
+
+    def local(self, places: np.ndarray) -> np.ndarray:
+        """Places (M, c, 3), c of each surface, as h, u, v over its plane: (M, c, 3)."""
+        return (places - self.middles[:, None]) @ self.axes
+
+    def heights(self, local: np.ndarray) -> np.ndarray:
+        """h (M, c) of the surface at the u, v of local places (M, c, 3)."""
+        return (_terms(local / self.sizes[:, None, None]) @ self.coefficients[..., None])[..., 0]
+
+    def at(self, chosen: np.ndarray) -> Quadrics:
+        """The surfaces at indices, or where a mask is true."""
+        return Quadrics(*(rows[chosen] for rows in vars(self).values()))
+
+
 def fit_quadrics(places: np.ndarray, points: np.ndarray, k: int) -> Fit:
     """The surface of the k nearest of points (N, 3) to each of places (M, 3); a level plane where
     they are fewer than 8."""
+    surfaces = quadrics_of(places, points, k)
+    local = surfaces.local(places[:, None].astype(np.float64))
+    heights = (local[..., 0] - surfaces.heights(local))[:, 0]
+    return Fit(heights, surfaces.axes[:, :, 0], surfaces.deviations)
+
+
+def quadrics_of(places: np.ndarray, points: np.ndarray, k: int) -> Quadrics:
+    """The same as surfaces, which can be asked for their heights anywhere."""
     tree, k, parts = cKDTree(points), min(k, len(points)), []
     for start in range(0, len(places), CHUNK):
         part = places[start : start + CHUNK].astype(np.float64)
         near = tree.query(part, k, workers=-1)[1].reshape(len(part), k)
-        parts.append(_fit(part, points[near].astype(np.float64)))
-    return Fit(*(np.concatenate(rows) for rows in zip(*parts, strict=True)))
+        parts.append(_fit(points[near].astype(np.float64)))
+    return Quadrics(*(np.concatenate(rows) for rows in zip(*parts, strict=True)))
 
 
-def _fit(places: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Heights, normals and deviations of places (M, 3) and their neighbours (M, k, 3)."""
+def _fit(near: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The fields of Quadrics of neighbours (M, k, 3)."""
     middle, axes, k = near.mean(1, keepdims=True), local_axes(near), near.shape[1]
-    local, own = (near - middle) @ axes, (places[:, None] - middle) @ axes  # h, u, v
+    local = (near - middle) @ axes  # h, u, v
     # in units of the neighbourhood: of a tiny one the squares would vanish beside the 1
-    size = np.maximum(np.abs(local).max((1, 2)), 1e-300)[:, None, None]
+    size = np.maximum(np.abs(local).max((1, 2)), 1e-300)
     count = TERMS if k > TERMS + 1 else 1
-    terms = _terms(local / size)[..., :count]
+    terms = _terms(local / size[:, None, None])[..., :count]
     gram = terms.mT @ terms + RIDGE * k * np.eye(count)
     weights = np.linalg.solve(gram, terms.mT @ local[..., :1])
     rest = (local[..., :1] - terms @ weights)[..., 0]
-    heights = own[:, 0, 0] - (_terms(own / size)[..., :count] @ weights)[:, 0, 0]
     deviations = np.sqrt((rest**2).sum(1) / max(k - count, 1))
-    return heights, axes[:, :, 0], deviations
+    coefficients = np.pad(weights[..., 0], ((0, 0), (0, TERMS - count)))
+    return middle[:, 0], axes, size, coefficients, deviations
 
 
 def _terms(local: np.ndarray) -> np.ndarray:

@@ -34,6 +34,7 @@ from apps.pointcloud.models.sparse.hourglass import ConvNorm, Hourglass
 from apps.pointcloud.models.sparse.layers import SparseConv
 from apps.pointcloud.models.sparse.sites import Sites
 from apps.pointcloud.models.sparse.voxelize import CHANNELS, centres, occupied, voxelize
+from apps.pointcloud.models.surface import SurfaceNet
 from core.config import build, to_plain
 from core.errors import InputError
 
@@ -83,14 +84,14 @@ class ReconNet(nn.Module):
         batch = voxels.batch.repeat_interleave(self.config.points)
         return {"points": refined.flatten(0, 1), "batch": batch, "levels": levels}
 
-    @classmethod
-    def from_description(cls, info: dict[str, Any], source: str) -> ReconNet:
+    @staticmethod
+    def from_description(info: dict[str, Any], source: str) -> Network:
         """The network whose `describe()` this was, with random weights; ``source`` names it."""
         if info.get("app") != "pointcloud":
             raise InputError(
                 f"{source} is no checkpoint of apps/pointcloud, but of {info.get('app')}"
             )
-        return cls(build(ModelConfig, info["model"], f"{source}: model"))
+        return create_network(build(ModelConfig, info["model"], f"{source}: model"))
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint keeps, to build this network again."""
@@ -125,6 +126,14 @@ class Refinement(nn.Module):
         """The same for all blocks: (V, k)."""
         neighbours = self.blocks[0].neighbours
         return knn(places, places, neighbours, batch, batch) if neighbours else None
+
+
+Network = ReconNet | SurfaceNet
+
+
+def create_network(config: ModelConfig) -> Network:
+    """The network of a configuration, with random weights; raises InputError as that does."""
+    return SurfaceNet(config) if config.start == "surface" else ReconNet(config)
 
 
 def _check(config: ModelConfig) -> None:

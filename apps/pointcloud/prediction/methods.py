@@ -20,7 +20,7 @@ from apps.pointcloud.geometry.places import without_lonely
 from apps.pointcloud.geometry.quadrics import fit_quadrics
 from apps.pointcloud.geometry.roughness import roughness_of
 from apps.pointcloud.geometry.spacing import spacing_of
-from apps.pointcloud.models.network import ReconNet
+from apps.pointcloud.models.network import Network
 from core.data.randomness import stream
 from core.errors import InputError
 from core.training.session import Session
@@ -40,7 +40,7 @@ class NetworkMethod:
     """A trained network; how many points come out is its own affair."""
 
     session: Session
-    network: ReconNet
+    network: Network
 
     def __call__(self, points: np.ndarray, _count: int, report: Report) -> Pieces:
         return reconstruct_places(self.session, self.network, points, report)

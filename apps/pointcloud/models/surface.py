@@ -1,0 +1,136 @@
+"""SurfaceNet: the input's own moving least squares surface, displaced by what a network has learnt.
+
+Legend: B clouds, N points in less the lonely ones, Q of them in parts (Q >= N), c new points of
+each, P = N * c points out, C channels, s the spacing of a part.
+
+1   every input point has a patch, the quadric around it, and c new points spread on that patch
+    (`geometry/patches.py`): moving least squares, which learns nothing. Where the input is sparse
+    there are as many new points for one as elsewhere, where voxels would stay empty.
+2   blocks around the operator (`operators`, any of the six) over the input points, in units of
+    their spacing. What is much sparser or denser than the rest of a cloud is a part with a unit of
+    its own (`geometry/places.py`), in training as in prediction.
+3   for each new point a displacement, up to REACH spacings along the patch's normal and SLIDE
+    beside it, and a logit of whether anything true is near it: without training those that
+    outliers and bridges over holes give could not be told.
+
+The last layer begins at 0: the untrained network is moving least squares, to the last bit. Features
+are chosen so that a normal's sign plays no role, for a plane has none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from apps.pointcloud.config import ModelConfig
+from apps.pointcloud.geometry.search import knn
+from apps.pointcloud.geometry.segments import cloud_count, segment_max
+from apps.pointcloud.models.layers import linear_norm_relu
+from apps.pointcloud.models.operators import create_operator
+from apps.pointcloud.models.parts import FEATURES, Parts, parts_of
+from core.config import to_plain
+from core.errors import InputError
+
+REACH, SLIDE = 1.0, 0.3  # spacings along the normal, and beside it
+VALID = 3.0  # the logit of every point before training
+
+
+class SurfaceNet(nn.Module):
+    """Packed clouds to packed clouds; how in the module's docstring.
+
+    Raises InputError for a number below 1 and an unknown operator.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        for name in ("channels", "blocks", "points"):
+            if getattr(config, name) < 1:
+                raise InputError(f"model.{name} is {getattr(config, name)}; choose 1 or more")
+        self.config = config
+        self.refine = SurfaceRefinement(config)
+        # of the training inputs, in their unit: what tiles are cut by; 0 where it is not known
+        self.register_buffer("spacing", torch.zeros(()))
+
+    def forward(
+        self,
+        points: Tensor,
+        batch: Tensor,
+        target: Tensor | None = None,
+        target_batch: Tensor | None = None,
+    ) -> dict[str, Any]:
+        """points (N, 3), batch (N,) -> {"points": (P, 3), "batch": (P,), "spacing": (P,),
+        "validity": (P,) logits}; in evaluation mode less the points that are not valid.
+
+        Nothing depends on the target, which other networks of this app look at in training.
+        """
+        del target, target_batch
+        parts = parts_of(points, batch, self.config.points)
+        moved, validity = self.refine(parts)  # (N, c, 3) in spacings, (N, c)
+        made = parts.places + moved * parts.units[:, None, None]
+        output = {
+            "points": made.flatten(0, 1),
+            "batch": parts.clouds.repeat_interleave(self.config.points),
+            "spacing": parts.units.repeat_interleave(self.config.points),
+            "validity": validity.flatten(),
+        }
+        return output if self.training else _valid(output)
+
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint keeps, to build this network again."""
+        return {"app": "pointcloud", "model": to_plain(self.config)}
+
+
+class SurfaceRefinement(nn.Module):
+    """Displacements and validity of the new points."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        channels = config.channels
+        self.stem = linear_norm_relu(FEATURES, channels)
+        self.blocks = nn.ModuleList(
+            create_operator(config.operator, channels, config.neighbours)
+            for _ in range(config.blocks)
+        )
+        self.first = nn.Linear(channels, channels)
+        self.of_offset = nn.Linear(3, channels, bias=False)
+        self.second = nn.Linear(channels, channels)
+        self.last = nn.Linear(channels, 4)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, parts: Parts) -> tuple[Tensor, Tensor]:
+        """Displacements (N, c, 3), in spacings, and logits (N, c)."""
+        features, places = self.stem(parts.features), parts.positions
+        index = self._neighbours(places, parts.batch)
+        for block in self.blocks:
+            features = block(features, places, parts.batch, index)
+        # of each point once, of each new point its offset: the sum is a layer over both
+        hidden = self.first(features[parts.own])[:, None] + self.of_offset(parts.offsets)
+        raw = self.last(F.relu(self.second(F.relu(hidden)))).float()  # (N, c, 4)
+        return bounded(raw[..., :3], parts.normals[:, None]), raw[..., 3] + VALID
+
+    def _neighbours(self, places: Tensor, batch: Tensor) -> Tensor | None:
+        """The same for all blocks: (Q, k)."""
+        neighbours = self.blocks[0].neighbours
+        return knn(places, places, neighbours, batch, batch) if neighbours else None
+
+
+def bounded(raw: Tensor, normals: Tensor) -> Tensor:
+    """Vectors (N, c, 3) within REACH along the normals (N, 1, 3), of either sign, and SLIDE
+    beside."""
+    along = (raw * normals).sum(-1, keepdim=True)
+    beside = raw - along * normals
+    # no norm, whose gradient at 0 is not finite
+    size = (1 + beside.square().sum(-1, keepdim=True)).sqrt()
+    return REACH * along.tanh() * normals + SLIDE * beside / size
+
+
+def _valid(output: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of each cloud the points that are valid, or all where none is."""
+    batch, validity = output["batch"], output["validity"]
+    best = segment_max(validity, batch, cloud_count(batch))
+    keep = (validity >= 0) | (best < 0)[batch]
+    return {name: rows[keep] for name, rows in output.items()}
