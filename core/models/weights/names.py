@@ -11,17 +11,17 @@ writes them. A name is a string: the Path of a folder that is called so is that 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
-from core.errors import InputError
+from core.errors import InputError, first_line
 from core.models.networks.mixer_config import mixer_name
+from core.models.weights.stored import read_info
 
 FOLDER = Path(__file__).parent / "kept"
 
@@ -83,12 +83,16 @@ def about(name: str) -> About:
 
 def kept_parameters(name: str) -> tuple[int, int]:
     """Numbers in the backbone, and classes of the head (0: none), from the file's header alone."""
-    with safe_open(kept_folder(name) / "model.safetensors", "pt") as file:
-        shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+    path = kept_folder(name) / "model.safetensors"
+    try:
+        with safe_open(path, "pt") as file:
+            shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} cannot be read: {first_line(error)}") from error
     head = shapes.get("head.bias", [0])
     backbone = (shape for key, shape in shapes.items() if not key.startswith("head."))
     return sum(map(math.prod, backbone)), head[0]
 
 
 def _info(name: str) -> dict[str, Any]:
-    return json.loads((kept_folder(name) / "config.json").read_text())
+    return read_info(kept_folder(name) / "config.json")

@@ -22,7 +22,7 @@ from core.models.weights.download import NAMES, OFFICIAL, official_weights
 from core.models.weights.formats import FORMATS, from_timm, read_npz, read_state_dict
 from core.models.weights.hub import PREFIX, hub_folder
 from core.models.weights.names import is_kept, kept_folder, kept_names
-from core.models.weights.stored import StoredModel, linear_head
+from core.models.weights.stored import StoredModel, linear_head, read_info
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -125,7 +125,7 @@ def _read_folder(folder: Path, named: str | Path) -> StoredModel:
     file = averaged_weights(folder)
     if not file.exists():
         raise InputError(f"{folder} has no {file.name}; weights are {FORMATS}")
-    info = _read_info(folder / "config.json")
+    info = read_info(folder / "config.json")
     state = _read_tensors(file)
     inside = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
     by_name = is_kept(named) or str(named).startswith(PREFIX)
@@ -137,15 +137,6 @@ def _read_folder(folder: Path, named: str | Path) -> StoredModel:
         origin=str(named if by_name else folder),
         owner=str(info.get("class", "")),
     )
-
-
-def _read_info(file: Path) -> dict[str, Any]:
-    """config.json, in which "backbone" is known to be a dictionary."""
-    try:
-        info = json.loads(file.read_text())
-        return {**info, "backbone": dict(info["backbone"])}
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f'{file} has no "backbone" entry ({error!r})') from error
 
 
 def _read_tensors(file: Path) -> dict[str, Tensor]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+
+from core.errors import InputError
 
 Head = dict[str, Tensor]  # {"weight": (n, C), "bias": (n,)}
 
@@ -32,3 +36,12 @@ def linear_head(state: dict[str, Tensor], prefix: str = "head.") -> Head | None:
     """The linear layer under `prefix`, None unless both its weight and its bias are there."""
     head = {name: state.get(f"{prefix}{name}") for name in ("weight", "bias")}
     return None if None in head.values() else head
+
+
+def read_info(file: Path) -> dict[str, Any]:
+    """The config.json of a folder of ours, in which "backbone" is known to be a dictionary."""
+    try:
+        info = json.loads(file.read_text())
+        return {**info, "backbone": dict(info["backbone"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f'{file} has no "backbone" entry ({error!r})') from error

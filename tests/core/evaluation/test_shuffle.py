@@ -25,6 +25,7 @@ from core.evaluation.shuffle import (
     undo_shuffle,
 )
 from core.models.networks.mixer import Mixer, MixerConfig
+from core.ranges import check_ranges
 from core.training.session import Session
 
 
@@ -129,6 +130,12 @@ def test_conditions_of_another_patch_have_nothing_to_undo():
     network = mixer(image_size=(8, 12), patch_size=(4, 4))
     assert list(conditions(network, (4, 4), 0)) == ["original", "patches", UNDONE, "pixels"]
     assert list(conditions(network, (2, 2), 0)) == ["original", "patches", "pixels"]
+
+
+def test_a_patch_of_0_is_allowed():
+    check_ranges(Config(patch=0))
+    with pytest.raises(InputError, match="patch is -1"):
+        check_ranges(Config(patch=-1))
 
 
 def test_what_is_done_to_the_images():

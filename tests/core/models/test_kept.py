@@ -204,6 +204,15 @@ def test_the_list(photos):
     assert "list_weights" in core.__all__
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("content", ["", "version https://git-lfs.github.com/spec/v1", "[]"])
+def test_a_damaged_file_is_named(photos, name, content):
+    (photos / name).write_text(content)
+    for read in (list_weights, lambda: create_backbone(NETWORK, weights="photos")):
+        with refused(f"photos/{name}"):
+            read()
+
+
 @pytest.mark.parametrize("words", [[], ["--markdown"]])
 def test_the_command_prints_the_list(photos, words, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["weights", *words])
