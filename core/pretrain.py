@@ -25,7 +25,7 @@ from core.models.network import build_classifier
 from core.pretraining import transfer
 from core.pretraining.batches import training_batches
 from core.pretraining.config import PretrainConfig
-from core.pretraining.distillation import Student, open_teacher
+from core.pretraining.distillation import build_student, open_teacher
 from core.pretraining.presets import PRESETS as LABELLED
 from core.pretraining.sizes import all_sizes, shrunk, step_size
 from core.pretraining.unlabelled.config import UNLABELLED, UnlabelledConfig
@@ -46,10 +46,8 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     teacher = open_teacher(config.distill, run.session)
     alone = config.distill.alone  # the teacher: labels have no part
     images = (open_unlabelled if alone else open_training)(config.train, config.fractals)
-    classes = teacher.classes_for(images.classes) if teacher else images.classes
-    # a teacher's features need no classes: pictures without labels are of one
-    network = build_classifier(config.model, classes, least=1 if config.distill.headless else 2)
-    network = Student(network, teacher) if teacher else network
+    build = partial(build_student, teacher=teacher) if teacher else build_classifier
+    network = build(config.model, images.classes)
     validation = None
     if not alone or (config.val.root and not config.distill.headless):
         validation = open_validation(config.val, config.fractals, config.held_out)

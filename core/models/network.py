@@ -33,15 +33,13 @@ class ClassifierConfig:
     sizes: Annotated[tuple[int, ...], Range(1)] = ()
 
 
-def build_classifier(
-    config: ClassifierConfig, classes: Sequence[str], least: int = 2
-) -> Classifier:
+def build_classifier(config: ClassifierConfig, classes: Sequence[str]) -> Classifier:
     """The classifier for `classes`, from the configuration's weights if it names some.
 
     Rows of a head that the weights hold go to its classes by their names, where it has names.
-    Raises InputError for a class that it does not know, and for fewer than `least` classes.
+    Raises InputError for a class that it does not know, and for fewer than two classes.
     """
-    if len(classes) < least:
+    if len(classes) < 2:
         raise InputError(f"there is one class, {', '.join(classes)}: nothing to tell apart")
     head = {"new_head": config.new_head, "head_bias": config.head_bias}
     options = head | _options(config)

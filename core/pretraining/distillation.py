@@ -13,8 +13,9 @@ normalization. Its weight in the loss may be 1: then labels are neither looked a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +24,9 @@ from torch import Tensor, nn
 from core.errors import InputError
 from core.models.backbone import create_backbone, open_weights
 from core.models.classifier import Classifier, create_classifier
+from core.models.network import ClassifierConfig, build_backbone_of, build_classifier
 from core.pretraining.sizes import shrunk
-from core.ranges import Positive, Range, Share
+from core.ranges import Positive, Range
 from core.sizes import as_pair
 from core.training.session import Session
 
@@ -36,7 +38,8 @@ class DistillConfig:
     teacher: str = ""  # any name of core.create_backbone; empty: none
     weights: str = ""  # the teacher's: a file, folder, run or named set
     of: Literal["logits", "features"] = "logits"
-    weight: Share = 0.5  # of the teacher in the loss; 1: pictures need no labels
+    # of the teacher in the loss; 1: pictures need no labels
+    weight: Annotated[float, Range(0, 1, above=True)] = 0.5
     temperature: Positive = 1.0  # of logits; higher: the unlikely classes count for more
     # of the teacher; empty: that of its weights
     image_size: Annotated[tuple[int, ...], Range(1)] = ()
@@ -104,16 +107,18 @@ class Teacher:
 
 
 class Student(Classifier):
-    """A classifier that, while it trains, also gives its features at the teacher's width."""
+    """A classifier that, while it trains, also gives its features at the teacher's width.
+
+    Where features alone are learnt it has no head, and what it leaves behind is a backbone.
+    """
 
     def __init__(self, network: Classifier, teacher: Teacher):
         super().__init__(network.backbone, network.num_classes, network.classes)
-        self.head, self.projection = network.head, nn.Identity()
-        width, features = self.head.in_features, teacher.config.of == "features"
+        self.headless = teacher.config.headless
+        self.head, self.projection = nn.Identity() if self.headless else network.head, nn.Identity()
+        width, features = network.head.in_features, teacher.config.of == "features"
         if features and width != teacher.width:
             self.projection = nn.Linear(width, teacher.width)
-        if teacher.config.headless:
-            self.head.requires_grad_(False)  # nothing tells it anything
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """(B, 3, H, W) -> logits (B, n); in training mode with the features (B, C) beside them."""
@@ -121,6 +126,18 @@ class Student(Classifier):
         if not self.training:
             return self.head(features)
         return self.head(features), self.projection(features)
+
+    def describe(self) -> dict[str, Any]:
+        """As a classifier's, but for a head that is not there."""
+        info = super().describe()
+        return {"backbone": info["backbone"]} if self.headless else info
+
+
+def build_student(config: ClassifierConfig, classes: Sequence[str], teacher: Teacher) -> Student:
+    """The network to train on images of these classes, which do not count for features alone."""
+    if teacher.config.headless:
+        return Student(Classifier(build_backbone_of(config), 1), teacher)
+    return Student(build_classifier(config, teacher.classes_for(list(classes))), teacher)
 
 
 def logit_losses(logits: Tensor, wanted: Tensor, temperature: float) -> Tensor:
@@ -144,10 +161,6 @@ def open_teacher(config: DistillConfig, session: Session) -> Teacher | None:
         return None
     if not config.weights:
         raise InputError(f"distill.teacher is {config.teacher}: give its --distill.weights too")
-    if not 0 < config.weight <= 1:
-        raise InputError(f"distill.weight is {config.weight}; choose one in (0, 1]")
-    if config.temperature <= 0:
-        raise InputError(f"distill.temperature is {config.temperature}; choose one above 0")
     return Teacher(config, session)
 
 

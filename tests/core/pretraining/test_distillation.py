@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from core import InputError, create_backbone
 from core.data.augment import AugmentConfig
 from core.data.images.labelled import ImagesConfig, TrainImagesConfig
-from core.models.classifier import load_classifier
+from core.models.classifier import create_classifier, load_classifier
 from core.models.network import ClassifierConfig
 from core.pretrain import train
 from core.pretraining.config import PretrainConfig
@@ -122,6 +122,18 @@ def test_pictures_without_labels(of, photos, weights, tmp_path):
     create_backbone("mixer_c16_l2_p8", 16, weights=tmp_path / "run")
     if of == "logits":
         assert load_classifier(tmp_path / "run").classes == ["blue", "red"]
+    else:  # no head was learnt, and none is in the way of another one
+        with pytest.raises(InputError, match="holds no classification head"):
+            load_classifier(tmp_path / "run")
+        create_classifier("mixer_c16_l2_p8", 16, 5, weights=tmp_path / "run")
+
+
+def test_a_student_of_features_begins_with_any_weights(photos, weights, tmp_path):
+    """A head of theirs, for two classes, is not asked for."""
+    distill = DistillConfig(TEACHER, weights, "features", weight=1.0)
+    model = ClassifierConfig(TEACHER, (24,), weights)
+    train(config(photos, tmp_path / "run", distill=distill, val=ImagesConfig(), model=model))
+    assert len(rows(tmp_path / "run", "distill")) == 3
 
 
 def test_the_student_begins_as_it_would_without_a_teacher(packed, weights, tmp_path):
@@ -141,11 +153,15 @@ def test_teachers_that_cannot_be_are_refused(weights, tmp_path):
     for distill, message in (
         (DistillConfig("", weights), r"name their network too, --distill.teacher"),
         (DistillConfig(TEACHER), r"give its --distill.weights too"),
-        (DistillConfig(TEACHER, weights, weight=0.0), r"distill.weight is 0.0"),
-        (DistillConfig(TEACHER, weights, temperature=0.0), r"distill.temperature is 0.0"),
     ):
         with pytest.raises(InputError, match=message):
             open_teacher(distill, session)
+    for changes, message in (
+        ({"weight": 0.0}, r"distill.weight is 0.0"),
+        ({"temperature": 0.0}, r"distill.temperature is 0.0"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train(config("", tmp_path / "run", distill=DistillConfig(TEACHER, weights, **changes)))
     teacher = open_teacher(DistillConfig(TEACHER, weights), session)
     with pytest.raises(InputError, match=r"the teacher's 2 classes are not the 3 of the images"):
         teacher.classes_for(["a", "b", "c"])
