@@ -98,8 +98,6 @@ def training_shuffle(
 
     Raises InputError where images of one of the sizes cannot be cut into them.
     """
-    if config.shuffle_patch < 0:
-        raise InputError(f"augment.shuffle_patch is {config.shuffle_patch}; choose 0 or more")
     patch = (config.shuffle_patch,) * 2 if config.shuffle_patch else tuple(stride)
     for size in sizes if config.shuffle != "none" else []:
         _grid(size, patch)

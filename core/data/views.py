@@ -33,10 +33,8 @@ class ViewsConfig:
 
     global_views: Count = 2
     local_views: Whole = 4  # LeJEPA: 6
-    global_area: Annotated[tuple[float, float], Range(0, 1, above=True)] = (
-        0.3,
-        1.0,
-    )  # share of the picture's area
+    # shares of the picture's area
+    global_area: Annotated[tuple[float, float], Range(0, 1, above=True)] = (0.3, 1.0)
     local_area: Annotated[tuple[float, float], Range(0, 1, above=True)] = (0.05, 0.3)
     # sides of a local view over those of a global one, where the network takes images of any size
     # (model.sizes); elsewhere all views have one size
@@ -46,13 +44,13 @@ class ViewsConfig:
 def kinds(config: ViewsConfig, augment: AugmentConfig) -> dict[str, tuple[int, AugmentConfig]]:
     """For "global" and "local" their number and their augmentation, those without views left out.
 
-    Raises InputError where there is no global view, or a single view in all.
+    Raises InputError where there is a single view in all, with which nothing could agree.
     """
     counts = {"global": config.global_views, "local": config.local_views}
-    if config.global_views < 1 or config.local_views < 0 or sum(counts.values()) < 2:
+    if sum(counts.values()) < 2:
         raise InputError(
-            f"views: {config.global_views} global and {config.local_views} local ones; choose at "
-            "least one global view, and two in all"
+            f"views: {config.global_views} global and {config.local_views} local ones; choose two "
+            "in all, or more"
         )
     areas = {"global": config.global_area, "local": config.local_area}
     return {
@@ -66,8 +64,6 @@ def local_size(config: ViewsConfig, size: Size, stride: Size, any_size: bool) ->
     """(h, w) of the local views beside global ones of `size`: whole tokens, two a side at least."""
     if not any_size:
         return size
-    if not 0 < config.local_scale <= 1:
-        raise InputError(f"views.local_scale is {config.local_scale}; choose one in (0, 1]")
     pairs = zip(size, stride, strict=True)
     height, width = (max(2, round(config.local_scale * s / step)) * step for s, step in pairs)
     return height, width

@@ -29,12 +29,8 @@ class TransferConfig:
     epochs: Positive = 2.0  # of fine-tuning
     seeds: Annotated[tuple[int, ...], Range(0)] = (0,)  # fine-tuning runs
     scratch: bool = True  # the same runs from random weights, for comparison
-    shots: Annotated[tuple[int, ...], Range(0)] = (
-        1,
-        5,
-        10,
-        25,
-    )  # examples of each class for the probes; 0: all
+    # examples of each class for the probes; 0: all
+    shots: Annotated[tuple[int, ...], Range(0)] = (1, 5, 10, 25)
 
 
 @dataclass(frozen=True)

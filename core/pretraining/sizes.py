@@ -19,9 +19,8 @@ from core.sizes import as_pair
 class GrowthConfig:
     """How often a run meets each of its `model.sizes`, and from when on."""
 
-    start: Annotated[
-        tuple[float, ...], Range(0, 1)
-    ] = ()  # for each size the share of the run where it begins; empty: 0
+    # for each size the share of the run where it begins; empty: 0
+    start: Annotated[tuple[float, ...], Range(0, 1)] = ()
     equal: Literal["steps", "pixels"] = "steps"  # each as often, or with as many pixels in all
 
 

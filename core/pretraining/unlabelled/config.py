@@ -30,11 +30,8 @@ class LejepaConfig:
 
     weight: Share = 0.05  # of SIGReg, 0 to 1; 0: nothing keeps the embeddings from collapsing
     slices: Count = 256  # directions that the embeddings are looked at along
-    projector: Annotated[tuple[int, ...], Range(1)] = (
-        1024,
-        1024,
-        64,
-    )  # widths of its layers; the last: of z
+    # widths of its layers; the last: of z
+    projector: Annotated[tuple[int, ...], Range(2)] = (1024, 1024, 64)
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ class ViewNetwork(nn.Module):
 
     def __init__(self, backbone: nn.Module, widths: tuple[int, ...]):
         super().__init__()
-        if not widths or min(widths) < 2:
-            raise InputError(f"lejepa.projector is {widths}: widths of its layers, from 2 on")
+        if not widths:
+            raise InputError(f"lejepa.projector is {widths}: give the widths of its layers")
         self.backbone = backbone
         self.projector = projector(
             getattr(backbone, "pooled_features", backbone.num_features), widths

@@ -15,13 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from core.data.batched.held import hold
 from core.data.loading import seed_everything
 from core.data.samples import with_transform
-from core.data.sources import FRACTALS, open_unlabelled
+from core.data.sources import open_unlabelled
 from core.data.views import BatchViews, PictureViews, Views, local_size
 from core.errors import InputError
-from core.pretraining.batches import size_of
+from core.pretraining.batches import held_batches
 from core.pretraining.sizes import check_growth, load_size, shrunk, step_size
 from core.pretraining.unlabelled.collapse import Monitor
 from core.pretraining.unlabelled.config import UnlabelledConfig
@@ -109,10 +108,7 @@ def view_batches(run: Run, config: UnlabelledConfig, pictures: Dataset, backbone
         sizes = {"global": size, "local": local(size)}
         pictures = with_transform(pictures, PictureViews(*parts, sizes, backbone.normalization))
         return run.loader(pictures, workers=train.workers, skip_bad=train.skip_bad)
-    transform = BatchViews(*parts, local, backbone.normalization)  # its errors before the decoding
-    on_bad = run.note_bad if run.session.is_main else None  # every process decodes all of them
-    held = hold(pictures, train.on_device, run.session.device, train.skip_bad, on_bad)
-    return run.loader(with_transform(held, transform), size_of=partial(size_of, run, config))
+    return held_batches(run, config, pictures, BatchViews(*parts, local, backbone.normalization))
 
 
 def at_size(views: Views, sizes: dict[str, tuple[int, int]]) -> Views:
@@ -126,20 +122,10 @@ def at_size(views: Views, sizes: dict[str, tuple[int, int]]) -> Views:
 def check(config: UnlabelledConfig) -> None:
     """Raise InputError before anything is opened for settings that cannot be."""
     check_growth(config.model.sizes, config.growth)
-    if not 0 <= config.lejepa.weight <= 1:
-        raise InputError(f"lejepa.weight is {config.lejepa.weight}; choose one in [0, 1]")
-    if config.lejepa.slices < 1:
-        raise InputError(f"lejepa.slices is {config.lejepa.slices}; choose 1 or more")
     if config.augment.mixup or config.augment.cutmix:
         raise InputError("augment.mixup and augment.cutmix mix labels: leave them 0 without labels")
     if config.augment.shuffle != "none":
         raise InputError("augment.shuffle is for training with labels: leave it none")
-    held = config.train.on_device and config.train.root == FRACTALS
-    if held and not config.fractals.instances:
-        raise InputError(
-            "train.on_device holds a finite set, but fractals.instances 0 draws without an end: "
-            "give a number of instances"
-        )
 
 
 def check_sharding(config: UnlabelledConfig, sharding: str) -> None:
