@@ -51,7 +51,7 @@ def photos() -> PretrainConfig:
 
 
 def formulas() -> PretrainConfig:
-    """The network and recipe of `photos` on 1,000 formulas, no picture: to be kept as `fractals`.
+    """The network and the recipe of `photos` on 1,000 formulas: no picture was ever taken.
 
     64 instances of each are drawn once, at 64 pixels, and held in memory.
     """
