@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from apps.pointcloud.geometry.cloud import Cloud
-from apps.pointcloud.geometry.quadrics import fit_quadrics
+from apps.pointcloud.geometry.quadrics import quadrics_of
 from apps.pointcloud.geometry.roughness import NEIGHBOURS, Roughness
 
 FEW_BITS = 2.0**-24 * 100  # of a coordinate: what float32 keeps, a hundred times
@@ -55,7 +55,7 @@ def rougher(made: np.ndarray, points: np.ndarray, before: Roughness) -> str | No
     if len(points) < NEIGHBOURS or not len(made):
         return None
     away, own = (
-        np.median(np.abs(fit_quadrics(some, points, NEIGHBOURS).heights))
+        np.median(np.abs(quadrics_of(some, points, NEIGHBOURS).over(some)))
         for some in (cloud[:: -(-len(cloud) // LOOKED_AT)] for cloud in (made, points))
     )
     # of a perfect surface nothing is away: a hundredth of the spacing is not worth a word

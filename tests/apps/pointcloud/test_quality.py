@@ -14,7 +14,7 @@ from apps.pointcloud.data.open3d_compat import has_open3d
 from apps.pointcloud.evaluation.inference import reconstruct_places
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
 from apps.pointcloud.geometry.places import density_levels, without_lonely
-from apps.pointcloud.geometry.quadrics import fit_quadrics
+from apps.pointcloud.geometry.quadrics import quadrics_of
 from apps.pointcloud.geometry.roughness import roughness_of
 from apps.pointcloud.geometry.spacing import spacing_of
 from apps.pointcloud.prediction.checks import Coverage, rougher
@@ -110,9 +110,10 @@ def test_noise_of_few_points_and_of_points_on_a_line():
 def test_heights_over_a_paraboloid_are_exact():
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 21)] * 2), -1).reshape(-1, 2)
     surface = np.c_[grid, 0.3 * grid[:, 0] ** 2 - 0.2 * grid.prod(1)]
-    fit = fit_quadrics(np.array([[0.0, 0.0, 0.1], [0.0, 0.0, -0.05]]), surface, 16)
+    places = np.array([[0.0, 0.0, 0.1], [0.0, 0.0, -0.05]])
+    fit = quadrics_of(places, surface, 16)
     upwards = np.sign(fit.normals[:, 2])
-    np.testing.assert_allclose(fit.heights * upwards, [0.1, -0.05], atol=1e-3)
+    np.testing.assert_allclose(fit.over(places) * upwards, [0.1, -0.05], atol=1e-3)
     np.testing.assert_allclose(fit.deviations, 0, atol=1e-3)
 
 
