@@ -23,7 +23,7 @@ from apps.pointcloud.geometry.resample import resample_cloud
 from apps.pointcloud.geometry.segments import pack, unpack
 from apps.pointcloud.geometry.spacing import local_spacing, spacing_of
 from apps.pointcloud.geometry.tiles import Normalization, Tiling, tile
-from apps.pointcloud.models.network import Network
+from apps.pointcloud.models.base import Network
 from core.training.session import Session
 
 Method = Callable[[np.ndarray, int], np.ndarray]  # (N, 3), count -> (count, 3), in the item's unit

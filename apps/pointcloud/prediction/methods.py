@@ -20,7 +20,7 @@ from apps.pointcloud.geometry.places import without_lonely
 from apps.pointcloud.geometry.quadrics import REACH, widest_quadrics
 from apps.pointcloud.geometry.roughness import roughness_of
 from apps.pointcloud.geometry.spacing import spacing_of
-from apps.pointcloud.models.network import Network
+from apps.pointcloud.models.base import Network
 from core.data.randomness import stream
 from core.errors import InputError
 from core.training.session import Session
