@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from apps.pointcloud.geometry.cloud import Cloud
 from apps.pointcloud.geometry.quadrics import quadrics_of
 from apps.pointcloud.geometry.roughness import NEIGHBOURS, Roughness
+from apps.pointcloud.geometry.spacing import spacings
 
 FEW_BITS = 2.0**-24 * 100  # of a coordinate: what float32 keeps, a hundred times
 NEAR = 3.0  # spacings: an input point without output as near is not covered
@@ -26,9 +27,7 @@ class Coverage:
 
     def __init__(self, points: np.ndarray, spacing: float):
         self.points = points
-        neighbours = min(5, len(points))  # itself and four
-        own = cKDTree(points).query(points, neighbours, workers=-1)[0].reshape(len(points), -1)
-        self.reach = NEAR * np.maximum(own[:, -1], spacing)
+        self.reach = NEAR * np.maximum(spacings(points, points), spacing)
         self.nearest = np.full(len(points), np.inf)
 
     def add(self, made: np.ndarray, rows: np.ndarray) -> None:

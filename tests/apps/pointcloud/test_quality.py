@@ -154,12 +154,21 @@ def test_each_part_has_the_scale_of_its_own_spacing():
     assert np.mean(levels[:2000] == 0) > 0.97
     assert np.mean(levels[2000:] == 2) > 0.9  # exp(2) is about 7, as is the root of 50
     assert not density_levels(noisy(sphere)).any()
-    pieces = reconstruct_places(Session(), Near(), points)
+    tiles = []
+    pieces = reconstruct_places(Session(), Near(), points, lambda *counts: tiles.append(counts))
     made = np.concatenate([piece for piece, _ in pieces])
+    assert tiles == sorted(tiles)  # the parts are counted one after another
+    assert tiles[-1][0] == tiles[-1][1]
     sparse = made[:, 0] > 2
     assert sparse.sum() > 0.85 * 400
     assert (~sparse).sum() > 0.9 * 2000
     assert len(np.unique(made.round(6), axis=0)) == len(made)  # no place comes twice
+
+
+def test_copies_have_no_density_of_their_own():
+    copies = np.repeat(noisy(plane, 20), 5, 0)  # each with four others at its place
+    for points in (np.concatenate([noisy(sphere), copies]), copies):
+        assert not density_levels(points).any()
 
 
 def test_lonely_points_are_outliers_and_sparse_parts_are_not():
