@@ -10,9 +10,9 @@ import pytest
 
 from apps.pointcloud.data import files
 from apps.pointcloud.data.files import find_clouds, read_cloud, read_mesh, write_cloud
+from apps.pointcloud.data.formats.ply import read_ply
 from apps.pointcloud.data.open3d_compat import has_open3d, open3d
-from apps.pointcloud.data.ply import read_ply, write_ply
-from apps.pointcloud.data.plystream import ply_stream
+from apps.pointcloud.data.plywriter import ply_stream, write_ply
 from apps.pointcloud.geometry.cloud import Cloud, finite_cloud, make_cloud, sphere_of
 from core.errors import InputError
 
@@ -113,7 +113,7 @@ def test_lists_of_different_lengths(tmp_path):
     (tmp_path / "a.ply").write_bytes(header("binary_little_endian", *lines) + body)
     assert read_ply(tmp_path / "a.ply")[1].tolist() == [[0, 1, 2], [4, 5, 6], [4, 6, 7]]
     (tmp_path / "b.ply").write_bytes(header("binary_little_endian", *lines) + body[:-2])
-    with pytest.raises(InputError, match=r"b\.ply: is truncated within 'face'"):
+    with pytest.raises(InputError, match=r"b\.ply: is truncated: 1 of 2 rows of 'face'"):
         read_ply(tmp_path / "b.ply")
 
 
