@@ -3,6 +3,7 @@
 import struct
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +69,13 @@ def test_colours_a_little_outside_their_range_are_cut_and_not_wrapped(tmp_path, 
 
 
 def test_a_very_dark_cloud_stays_dark(tmp_path):
-    """Bytes are divided by 255 however small they are; floats up to 1 are not."""
-    for kind, rows, expected in (("uchar", "1 0 1", 1 / 255), ("float", "1 0 1", 1.0)):
+    """Bytes are divided by 255 however small they are, floats up to 1 are not; lists or none."""
+    plain, listed = ("1 0 1", []), ("1 0 1 2 8 9", ["property list uchar int near"])
+    kinds = {"uchar": 1 / 255, "float": 1.0}
+    for (kind, expected), (row, more) in product(kinds.items(), (plain, listed)):
         names = [f"property {kind} {name}" for name in ("red", "green", "blue")]
-        lines = ["element vertex 1", *(f"property float {axis}" for axis in "xyz"), *names]
-        (tmp_path / "a.ply").write_bytes(header("ascii", *lines) + f"0 0 0 {rows}\n".encode())
+        lines = ["element vertex 1", *(f"property float {axis}" for axis in "xyz"), *names, *more]
+        (tmp_path / "a.ply").write_bytes(header("ascii", *lines) + f"0 0 0 {row}\n".encode())
         colours = read_ply(tmp_path / "a.ply")[0].colours
         np.testing.assert_allclose(colours, [[expected, 0, expected]], rtol=1e-6)
 
@@ -294,6 +297,7 @@ def test_pcd(tmp_path, text):
 
 WITHOUT = """
 import sys
+from itertools import product
 
 class Hide:
     def find_spec(self, name, path=None, target=None):

@@ -178,8 +178,8 @@ def _columns_of(rows: Iterable[list[Sequence]], element: Element, path) -> dict[
     _check_length(len(counts[0]), element, path)
     columns = zip(element.properties, map(np.array, values), map(np.array, counts), strict=True)
     return {
-        name: Lists(items, lengths) if listed else items
-        for (name, _, listed), items, lengths in columns
+        name: Lists(items, lengths) if listed else _typed(items, kind)
+        for (name, kind, listed), items, lengths in columns
     }
 
 
