@@ -10,8 +10,9 @@ from apps.pointcloud.data.dataset import collate
 from apps.pointcloud.data.source import CloudData
 from apps.pointcloud.evaluation.validation import evaluate
 from apps.pointcloud.geometry.spacing import typical_spacing
+from apps.pointcloud.models.base import Network
 from apps.pointcloud.models.losses import recon_losses
-from apps.pointcloud.models.network import Network, create_network
+from apps.pointcloud.models.network import create_network
 from apps.pointcloud.models.operators.core_mixer import load_channel_mixing
 from apps.pointcloud.presets import PRESETS
 from core.app.commands import training_command

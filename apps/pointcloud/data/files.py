@@ -16,9 +16,10 @@ import numpy as np
 from apps.pointcloud.data.formats.arrays import read_bin, read_npy, read_npz
 from apps.pointcloud.data.formats.las import read_las
 from apps.pointcloud.data.formats.pcd import read_pcd
+from apps.pointcloud.data.formats.ply import read_ply
 from apps.pointcloud.data.formats.polygons import read_obj, read_off, read_stl
 from apps.pointcloud.data.formats.text import read_text
-from apps.pointcloud.data.ply import read_ply, write_ply
+from apps.pointcloud.data.plywriter import write_ply
 from apps.pointcloud.geometry.cloud import Cloud, finite_cloud
 from apps.pointcloud.geometry.meshes import sample_mesh
 from core.data.randomness import stream

@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from apps.pointcloud.data.open3d_compat import has_open3d, open3d
 from apps.pointcloud.geometry.meshes import sample_mesh
 from apps.pointcloud.geometry.normals import local_axes
+from apps.pointcloud.geometry.spacing import spacings
 from core.data.randomness import stream
 
 OUTLIER_NEIGHBOURS, OUTLIER_RATIO = 8, 2.0
@@ -44,7 +45,7 @@ def moving_least_squares(points: np.ndarray, count: int) -> np.ndarray:
 
 def scattered(points: np.ndarray, count: int) -> np.ndarray:
     """`count` places (count, 3) float64: points (N, 3) moved at random within neighbourhoods."""
-    spread = _spread(points, cKDTree(points))
+    spread = spacings(points, points)
     owner = np.resize(np.arange(len(points)), count)
     return points[owner] + SPREAD * spread[owner, None] * stream(0).standard_normal((count, 3))
 
@@ -79,11 +80,6 @@ def project(moved: np.ndarray, clean: np.ndarray, tree: cKDTree, k: int) -> np.n
     middle = (share[:, :, None] * clean[near]).sum(1)
     height = ((moved - middle) * normal).sum(1, keepdims=True)
     return moved - height * normal
-
-
-def _spread(points: np.ndarray, tree: cKDTree) -> np.ndarray:
-    """Distances (N,) to the fourth nearest other point, or the farthest of fewer."""
-    return tree.query(points, min(5, len(points)))[0].reshape(len(points), -1)[:, -1]
 
 
 def voxel_average(points: np.ndarray, count: int) -> np.ndarray:
@@ -129,9 +125,8 @@ def poisson_mesh(clean: np.ndarray, depth: int = DEPTH) -> tuple[np.ndarray, np.
     mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(
         cloud, depth=depth, n_threads=1
     )
-    tree = cKDTree(clean)
-    away = tree.query(np.asarray(mesh.vertices).reshape(-1, 3))[0]
-    mesh.remove_vertices_by_mask(away > REACH * np.median(_spread(clean, tree)))
+    away = cKDTree(clean).query(np.asarray(mesh.vertices).reshape(-1, 3))[0]
+    mesh.remove_vertices_by_mask(away > REACH * np.median(spacings(clean, clean)))
     return np.asarray(mesh.vertices).reshape(-1, 3), np.asarray(mesh.triangles, np.int64)
 
 

@@ -11,6 +11,7 @@ training shape goes through in tiles (`geometry/tiles.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from apps.pointcloud.geometry.resample import resample_cloud
 from apps.pointcloud.geometry.segments import pack, unpack
 from apps.pointcloud.geometry.spacing import local_spacing, spacing_of
 from apps.pointcloud.geometry.tiles import Normalization, Tiling, tile
-from apps.pointcloud.models.network import Network
+from apps.pointcloud.models.base import Network
 from core.training.session import Session
 
 Method = Callable[[np.ndarray, int], np.ndarray]  # (N, 3), count -> (count, 3), in the item's unit
@@ -46,14 +47,18 @@ def reconstruct(session: Session, network: nn.Module, clouds: list[Tensor]) -> l
 
 
 def normalization_of(
-    points: np.ndarray, network: Network, where: str = "the cloud"
+    points: np.ndarray,
+    network: Network,
+    where: str = "the cloud",
+    spacing: float | None = None,
 ) -> Normalization:
     """That of a cloud (N, 3): by density, or by its sphere where no density is known.
 
-    Raises InputError for points that are all at one place.
+    spacing: instead of the cloud's own, that of the part of it that counts. Raises InputError for
+    points that are all at one place.
     """
     center, radius = sphere_of(points, where)
-    learnt, own = float(network.spacing), spacing_of(points)
+    learnt, own = float(network.spacing), spacing_of(points) if spacing is None else spacing
     return Normalization(center, own / learnt if learnt and own else radius)
 
 
@@ -113,18 +118,24 @@ def _by_places(
     where: str,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """reconstruct_places of points that are all taken."""
-    learnt, levels = float(network.spacing), density_levels(points)
-    if not learnt or levels.min() == levels.max():
+    levels = density_levels(points)
+    if not network.spacing or levels.min() == levels.max():
         normalization = normalization_of(points, network, where)
         yield from reconstruct_cloud(session, network, points, normalization, report)
         return
-    tree = cKDTree(points)
+    tree, tiles = cKDTree(points), 0
+
+    def go_on(before: int, done: int, of: int) -> None:
+        nonlocal tiles
+        tiles = before + of
+        report(before + done, tiles)
+
     for level in np.unique(levels):
         rows = with_surroundings(points, levels == level)
-        center, _ = sphere_of(points[rows], where)
-        unit = local_spacing(points[levels == level], points) / learnt
+        spacing = local_spacing(points[levels == level], points)
+        normalization = normalization_of(points[rows], network, where, spacing)
         pieces = reconstruct_cloud(
-            session, network, points[rows], Normalization(center, unit), report
+            session, network, points[rows], normalization, partial(go_on, tiles)
         )
         for made, inner in pieces:
             own = levels[tree.query(made, workers=-1)[1]] == level if len(made) else slice(0)

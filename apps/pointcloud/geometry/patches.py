@@ -14,14 +14,11 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from apps.pointcloud.geometry.places import density_levels, place_spacings, without_lonely
-from apps.pointcloud.geometry.quadrics import Quadrics, quadrics_of
+from apps.pointcloud.geometry.quadrics import REACH, Quadrics, quadrics_of, widest_quadrics
 from apps.pointcloud.geometry.roughness import MEDIAN
 from apps.pointcloud.geometry.roughness import NEIGHBOURS as OF_NOISE
 
-NEIGHBOURS = 32, 24, 16, 12  # of a patch, tried in turn
 PLANE = 7  # of the level plane where no quadric fits: at edges
-FITS = 1.25  # times the noise: the deviations of a surface that fits, by their own spread
-REACH = 3.0  # spacings: an ill-posed quadric at a rim may be anywhere
 SPREAD = 0.75  # spacings from a point to the outermost of its new ones
 INNER = 0.4  # share of the new ones that are half as far
 
@@ -40,10 +37,6 @@ class Patches:
     def __len__(self) -> int:
         return len(self.points)
 
-    def normals(self) -> np.ndarray:
-        """(N, 3) unit vectors, without an orientation."""
-        return self.surfaces.axes[:, :, 0]
-
     def bends(self) -> np.ndarray:
         """(N, 3): the mean curvature as a vector to the inside of the bend, times the spacing.
 
@@ -51,7 +44,7 @@ class Patches:
         """
         sizes = np.maximum(self.surfaces.sizes, 1e-100)  # of copies there is no size
         across = self.surfaces.coefficients[:, [3, 5]].sum(1) / sizes**2
-        return (across * self.spacing)[:, None] * self.normals()
+        return (across * self.spacing)[:, None] * self.surfaces.normals
 
     def own(self) -> np.ndarray:
         """The points themselves, projected: (N, 3)."""
@@ -82,18 +75,12 @@ def patches_of(points: np.ndarray) -> Patches:
     """The patches of a cloud (N, 3); of what is lonely there is none."""
     points = without_lonely(points.astype(np.float64))
     levels, (spacing, _) = density_levels(points), place_spacings(points)
-    surfaces = quadrics_of(points, points, PLANE)
-    noise = _noise(points, levels)
-    neighbours, open_ = np.full(len(points), min(PLANE, len(points))), np.ones(len(points), bool)
-    for k in NEIGHBOURS:
-        rows = np.flatnonzero(open_)
-        if not len(rows) or len(points) < k:
-            continue
-        tried = quadrics_of(points[rows], points, k)
-        good = tried.deviations <= FITS * noise[rows]
-        for own, new in zip(vars(surfaces).values(), vars(tried).values(), strict=True):
-            own[rows[good]] = new[good]
-        neighbours[rows[good]], open_[rows[good]] = k, False
+    noise, surfaces = _noise(points, levels), quadrics_of(points, points, PLANE)
+    neighbours = np.full(len(points), min(PLANE, len(points)))
+    for rows, k, wider in widest_quadrics(points, points, noise):
+        for own, new in zip(vars(surfaces).values(), vars(wider).values(), strict=True):
+            own[rows] = new
+        neighbours[rows] = k
     return Patches(points, surfaces, neighbours, spacing, noise, levels)
 
 

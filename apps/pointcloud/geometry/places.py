@@ -25,12 +25,14 @@ FEWEST = 64  # points of a level; the points of smaller ones belong to the next
 def density_levels(points: np.ndarray) -> np.ndarray:
     """A whole number (N,) for each point: the logarithm of its place's spacing over the median.
 
-    0 throughout for a cloud that is about as dense everywhere.
+    0 throughout for a cloud that is about as dense everywhere, and where points are copies of one
+    another, which have no density.
     """
     if min(AROUND, len(points)) <= NEIGHBOUR:
         return np.zeros(len(points), np.int64)
     spacing, typical = place_spacings(points)
-    ratio = np.maximum(spacing, 1e-300) / max(typical, 1e-300)
+    ratio = spacing / typical if typical else np.ones_like(spacing)
+    ratio = np.where(ratio > 0, ratio, 1.0)
     return _populous(np.round(np.log(ratio) / STEP).astype(np.int64))
 
 

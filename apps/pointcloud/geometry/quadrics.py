@@ -7,6 +7,7 @@ Legend: M places, N points, k neighbours.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,16 +17,10 @@ from apps.pointcloud.geometry.normals import local_axes
 
 TERMS = 6  # 1, u, v, u^2, uv, v^2
 RIDGE = 1e-6  # neighbours on a line leave the surface free across it
+NEIGHBOURS = 32, 24, 16, 12  # of `widest_quadrics`, tried in turn
+FITS = 1.25  # times the noise: the deviations of a surface that fits, by their own spread
+REACH = 3.0  # spacings that a surface is believed for: an ill-posed one at a rim may be anywhere
 CHUNK = 50_000  # places at a time, so that memory is bounded
-
-
-@dataclass(frozen=True)
-class Fit:
-    """The surfaces around M places."""
-
-    heights: np.ndarray  # (M,) of the places over their surfaces, signed
-    normals: np.ndarray  # (M, 3) along which heights are measured
-    deviations: np.ndarray  # (M,) standard deviation of the neighbours around their surface
 
 
 @dataclass(frozen=True)
@@ -36,7 +31,12 @@ class Quadrics:
     axes: np.ndarray  # (M, 3, 3) in columns: along h, u and v
     sizes: np.ndarray  # (M,) of the neighbourhood
     coefficients: np.ndarray  # (M, 6); of a level plane the first alone
-    deviations: np.ndarray  # (M,) of the neighbours, as in Fit
+    deviations: np.ndarray  # (M,) standard deviation of the neighbours around their surface
+
+    @property
+    def normals(self) -> np.ndarray:
+        """(M, 3) unit vectors, without an orientation, along which heights are measured."""
+        return self.axes[:, :, 0]
 
     def local(self, places: np.ndarray) -> np.ndarray:
         """Places (M, c, 3), c of each surface, as h, u, v over its plane: (M, c, 3)."""
@@ -46,28 +46,44 @@ class Quadrics:
         """h (M, c) of the surface at the u, v of local places (M, c, 3)."""
         return (_terms(local / self.sizes[:, None, None]) @ self.coefficients[..., None])[..., 0]
 
+    def over(self, places: np.ndarray) -> np.ndarray:
+        """How high places (M, 3) lie over their surfaces: (M,), signed."""
+        local = self.local(places[:, None].astype(np.float64))
+        return (local[..., 0] - self.heights(local))[:, 0]
+
     def at(self, chosen: np.ndarray) -> Quadrics:
         """The surfaces at indices, or where a mask is true."""
         return Quadrics(*(rows[chosen] for rows in vars(self).values()))
 
 
-def fit_quadrics(places: np.ndarray, points: np.ndarray, k: int) -> Fit:
+def quadrics_of(places: np.ndarray, points: np.ndarray, k: int) -> Quadrics:
     """The surface of the k nearest of points (N, 3) to each of places (M, 3); a level plane where
     they are fewer than 8."""
-    surfaces = quadrics_of(places, points, k)
-    local = surfaces.local(places[:, None].astype(np.float64))
-    heights = (local[..., 0] - surfaces.heights(local))[:, 0]
-    return Fit(heights, surfaces.axes[:, :, 0], surfaces.deviations)
-
-
-def quadrics_of(places: np.ndarray, points: np.ndarray, k: int) -> Quadrics:
-    """The same as surfaces, which can be asked for their heights anywhere."""
     tree, k, parts = cKDTree(points), min(k, len(points)), []
     for start in range(0, len(places), CHUNK):
         part = places[start : start + CHUNK].astype(np.float64)
         near = tree.query(part, k, workers=-1)[1].reshape(len(part), k)
         parts.append(_fit(points[near].astype(np.float64)))
     return Quadrics(*(np.concatenate(rows) for rows in zip(*parts, strict=True)))
+
+
+def widest_quadrics(
+    places: np.ndarray, points: np.ndarray, noise: np.ndarray | float, reach: float = np.inf
+) -> Iterator[tuple[np.ndarray, int, Quadrics]]:
+    """The quadrics of as many neighbours as lie around one surface no further than the noise.
+
+    On smooth parts these are many, and at edges few. noise: of each of places (M, 3), or of all.
+    Yields rows (m,) of places, the number of neighbours and the surfaces; places that none of
+    NEIGHBOURS explains, or whose surface is as far as `reach`, come in no rows.
+    """
+    left, noise = np.arange(len(places)), np.broadcast_to(noise, len(places))
+    for k in NEIGHBOURS:
+        if len(left) and len(points) >= k:
+            tried = quadrics_of(places[left], points, k)
+            good = tried.deviations <= FITS * noise[left]
+            good &= np.abs(tried.over(places[left])) < reach
+            yield left[good], k, tried.at(good)
+            left = left[~good]
 
 
 def _fit(near: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.pointcloud.geometry.quadrics import TERMS, fit_quadrics
+from apps.pointcloud.geometry.quadrics import TERMS, quadrics_of
 from apps.pointcloud.geometry.spacing import spacing_of
 
 NEIGHBOURS = 16  # of a surface
@@ -52,5 +52,5 @@ def roughness_of(points: np.ndarray) -> Roughness:
         return Roughness(spacing_of(points), 0.0)
     some = points[:: -(-len(points) // SAMPLES)]
     # the median over places: edges and outliers, where surfaces do not fit, are few
-    sigma = float(np.median(fit_quadrics(some, points, NEIGHBOURS).deviations)) / MEDIAN
+    sigma = float(np.median(quadrics_of(some, points, NEIGHBOURS).deviations)) / MEDIAN
     return Roughness(spacing_of(points), sigma)

@@ -31,11 +31,14 @@ def spacing_of(points: np.ndarray) -> float:
 
 def local_spacing(part: np.ndarray, points: np.ndarray) -> float:
     """The same of a part (M, 3) of points (N, 3): the neighbours are of all."""
-    k = min(NEIGHBOUR + 1, len(points))
-    some = part[:: -(-len(part) // SAMPLES)]
+    return float(np.median(spacings(part[:: -(-len(part) // SAMPLES)], points)))
+
+
+def spacings(part: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The distance of each of a part (M, 3) of points (N, 3) to its 4th nearest neighbour: (M,)."""
     # the point itself is its own first neighbour
-    distance = cKDTree(points).query(some, [k], workers=-1)[0]
-    return float(np.median(distance))
+    k = min(NEIGHBOUR + 1, len(points))
+    return cKDTree(points).query(part, [k], workers=-1)[0][:, 0]
 
 
 def typical_spacing(items: Dataset) -> float:

@@ -24,41 +24,40 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from apps.pointcloud.config import ModelConfig
-from apps.pointcloud.geometry.search import knn
-from apps.pointcloud.models.operators import create_operator
+from apps.pointcloud.models.base import Network
+from apps.pointcloud.models.operators import Blocks
 from apps.pointcloud.models.sparse.hourglass import ConvNorm, Hourglass
 from apps.pointcloud.models.sparse.layers import SparseConv
 from apps.pointcloud.models.sparse.sites import Sites
 from apps.pointcloud.models.sparse.voxelize import CHANNELS, centres, occupied, voxelize
 from apps.pointcloud.models.surface import SurfaceNet
-from core.config import build, to_plain
+from core.config import build
 from core.errors import InputError
 
 REACH = 1.0  # voxel lengths: half of one reaches the voxel's own border
 
 
-class ReconNet(nn.Module):
+class ReconNet(Network):
     """Packed clouds to packed clouds; how in the module's docstring.
 
     Raises InputError for a number below 1 and an unknown operator.
     """
 
     def __init__(self, config: ModelConfig):
-        super().__init__()
-        _check(config)
-        self.config = config
+        super().__init__(config, ("channels", "hourglasses", "depth", "blocks", "points"))
+        if not config.voxel_length > 0:
+            raise InputError(
+                f"model.voxel_length is {config.voxel_length}; choose a number above 0"
+            )
         stem = SparseConv(CHANNELS, config.channels)
         self.stem = ConvNorm(stem, config.channels)
         self.hourglasses = nn.ModuleList(
             Hourglass(config.channels, config.depth) for _ in range(config.hourglasses)
         )
         self.refine = Refinement(config)
-        # of the training inputs (`spacing.spacing_of`), in their unit; 0 where it is not known
-        self.register_buffer("spacing", torch.zeros(()))
 
     def forward(
         self,
@@ -93,10 +92,6 @@ class ReconNet(nn.Module):
             )
         return create_network(build(ModelConfig, info["model"], f"{source}: model"))
 
-    def describe(self) -> dict[str, Any]:
-        """What a checkpoint keeps, to build this network again."""
-        return {"app": "pointcloud", "model": to_plain(self.config)}
-
 
 class Refinement(nn.Module):
     """Stage 2: M points for each voxel."""
@@ -105,10 +100,7 @@ class Refinement(nn.Module):
         super().__init__()
         channels = config.channels
         self.length, self.points = config.voxel_length, config.points
-        self.blocks = nn.ModuleList(
-            create_operator(config.operator, channels, config.neighbours)
-            for _ in range(config.blocks)
-        )
+        self.blocks = Blocks(config.operator, channels, config.neighbours, config.blocks)
         self.offsets = nn.Linear(channels, 3 * config.points)
         nn.init.normal_(self.offsets.weight, std=0.01)
         nn.init.uniform_(self.offsets.bias, -0.5, 0.5)  # apart from one another from the start
@@ -116,29 +108,11 @@ class Refinement(nn.Module):
     def forward(self, features: Tensor, sites: Sites) -> Tensor:
         """features (V, C) -> (V, M, 3), in the unit of the input."""
         places = centres(sites, 1.0)  # (V, 3); the operators see voxel lengths
-        index = self._neighbours(places, sites.batch)
-        for block in self.blocks:
-            features = block(features, places, sites.batch, index)
+        features = self.blocks(features, places, sites.batch)
         moved = self.offsets(features).float().tanh() * REACH  # (V, 3 M), in voxel lengths
         return (places[:, None] + moved.unflatten(1, (self.points, 3))) * self.length
-
-    def _neighbours(self, places: Tensor, batch: Tensor) -> Tensor | None:
-        """The same for all blocks: (V, k)."""
-        neighbours = self.blocks[0].neighbours
-        return knn(places, places, neighbours, batch, batch) if neighbours else None
-
-
-Network = ReconNet | SurfaceNet
 
 
 def create_network(config: ModelConfig) -> Network:
     """The network of a configuration, with random weights; raises InputError as that does."""
     return SurfaceNet(config) if config.start == "surface" else ReconNet(config)
-
-
-def _check(config: ModelConfig) -> None:
-    for name in ("channels", "hourglasses", "depth", "blocks", "points"):
-        if getattr(config, name) < 1:
-            raise InputError(f"model.{name} is {getattr(config, name)}; choose 1 or more")
-    if not config.voxel_length > 0:
-        raise InputError(f"model.voxel_length is {config.voxel_length}; choose a number above 0")

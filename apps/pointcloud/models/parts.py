@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from apps.pointcloud.geometry.patches import NEIGHBOURS, Patches, patches_of
+from apps.pointcloud.geometry.patches import Patches, patches_of
 from apps.pointcloud.geometry.places import with_surroundings
+from apps.pointcloud.geometry.quadrics import NEIGHBOURS
 from apps.pointcloud.geometry.segments import pack, unpack
 
 FEATURES = 16  # of each point: `_features`
@@ -71,7 +72,7 @@ def _of_cloud(points: np.ndarray, count: int) -> Iterator[dict[str, np.ndarray]]
             "positions": (patches.points[rows] - middle) / unit,
             "features": _features(patches, unit)[rows],
             "units": np.full(inside.sum(), unit),
-            "normals": patches.normals()[inside],
+            "normals": patches.surfaces.normals[inside],
             "places": places[inside],
             "offsets": offsets.clip(-LARGEST, LARGEST),
         }
@@ -80,7 +81,7 @@ def _of_cloud(points: np.ndarray, count: int) -> Iterator[dict[str, np.ndarray]]
 
 def _features(patches: Patches, unit: float) -> np.ndarray:
     """(N, 16), of which none depends on the sign of a normal."""
-    normals = patches.normals()
+    normals = patches.surfaces.normals
     across = normals[:, [0, 1, 2, 0, 0, 1]] * normals[:, [0, 1, 2, 1, 2, 2]]
     residual = (patches.own() - patches.points) / unit
     lengths = np.stack([patches.noise, patches.surfaces.deviations], 1) / unit

@@ -21,38 +21,29 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from apps.pointcloud.config import ModelConfig
-from apps.pointcloud.geometry.search import knn
 from apps.pointcloud.geometry.segments import cloud_count, segment_max
+from apps.pointcloud.models.base import Network
 from apps.pointcloud.models.layers import linear_norm_relu
-from apps.pointcloud.models.operators import create_operator
+from apps.pointcloud.models.operators import Blocks
 from apps.pointcloud.models.parts import FEATURES, Parts, parts_of
-from core.config import to_plain
-from core.errors import InputError
 
 REACH, SLIDE = 1.0, 0.3  # spacings along the normal, and beside it
 VALID = 3.0  # the logit of every point before training
 
 
-class SurfaceNet(nn.Module):
+class SurfaceNet(Network):
     """Packed clouds to packed clouds; how in the module's docstring.
 
     Raises InputError for a number below 1 and an unknown operator.
     """
 
     def __init__(self, config: ModelConfig):
-        super().__init__()
-        for name in ("channels", "blocks", "points"):
-            if getattr(config, name) < 1:
-                raise InputError(f"model.{name} is {getattr(config, name)}; choose 1 or more")
-        self.config = config
+        super().__init__(config, ("channels", "blocks", "points"))
         self.refine = SurfaceRefinement(config)
-        # of the training inputs, in their unit: what tiles are cut by; 0 where it is not known
-        self.register_buffer("spacing", torch.zeros(()))
 
     def forward(
         self,
@@ -78,10 +69,6 @@ class SurfaceNet(nn.Module):
         }
         return output if self.training else _valid(output)
 
-    def describe(self) -> dict[str, Any]:
-        """What a checkpoint keeps, to build this network again."""
-        return {"app": "pointcloud", "model": to_plain(self.config)}
-
 
 class SurfaceRefinement(nn.Module):
     """Displacements and validity of the new points."""
@@ -90,10 +77,7 @@ class SurfaceRefinement(nn.Module):
         super().__init__()
         channels = config.channels
         self.stem = linear_norm_relu(FEATURES, channels)
-        self.blocks = nn.ModuleList(
-            create_operator(config.operator, channels, config.neighbours)
-            for _ in range(config.blocks)
-        )
+        self.blocks = Blocks(config.operator, channels, config.neighbours, config.blocks)
         self.first = nn.Linear(channels, channels)
         self.of_offset = nn.Linear(3, channels, bias=False)
         self.second = nn.Linear(channels, channels)
@@ -103,19 +87,11 @@ class SurfaceRefinement(nn.Module):
 
     def forward(self, parts: Parts) -> tuple[Tensor, Tensor]:
         """Displacements (N, c, 3), in spacings, and logits (N, c)."""
-        features, places = self.stem(parts.features), parts.positions
-        index = self._neighbours(places, parts.batch)
-        for block in self.blocks:
-            features = block(features, places, parts.batch, index)
+        features = self.blocks(self.stem(parts.features), parts.positions, parts.batch)
         # of each point once, of each new point its offset: the sum is a layer over both
         hidden = self.first(features[parts.own])[:, None] + self.of_offset(parts.offsets)
         raw = self.last(F.relu(self.second(F.relu(hidden)))).float()  # (N, c, 4)
         return bounded(raw[..., :3], parts.normals[:, None]), raw[..., 3] + VALID
-
-    def _neighbours(self, places: Tensor, batch: Tensor) -> Tensor | None:
-        """The same for all blocks: (Q, k)."""
-        neighbours = self.blocks[0].neighbours
-        return knn(places, places, neighbours, batch, batch) if neighbours else None
 
 
 def bounded(raw: Tensor, normals: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from apps.pointcloud.geometry.cloud import Cloud
-from apps.pointcloud.geometry.quadrics import fit_quadrics
+from apps.pointcloud.geometry.quadrics import quadrics_of
 from apps.pointcloud.geometry.roughness import NEIGHBOURS, Roughness
+from apps.pointcloud.geometry.spacing import spacings
 
 FEW_BITS = 2.0**-24 * 100  # of a coordinate: what float32 keeps, a hundred times
 NEAR = 3.0  # spacings: an input point without output as near is not covered
@@ -26,9 +27,7 @@ class Coverage:
 
     def __init__(self, points: np.ndarray, spacing: float):
         self.points = points
-        neighbours = min(5, len(points))  # itself and four
-        own = cKDTree(points).query(points, neighbours, workers=-1)[0].reshape(len(points), -1)
-        self.reach = NEAR * np.maximum(own[:, -1], spacing)
+        self.reach = NEAR * np.maximum(spacings(points, points), spacing)
         self.nearest = np.full(len(points), np.inf)
 
     def add(self, made: np.ndarray, rows: np.ndarray) -> None:
@@ -55,7 +54,7 @@ def rougher(made: np.ndarray, points: np.ndarray, before: Roughness) -> str | No
     if len(points) < NEIGHBOURS or not len(made):
         return None
     away, own = (
-        np.median(np.abs(fit_quadrics(some, points, NEIGHBOURS).heights))
+        np.median(np.abs(quadrics_of(some, points, NEIGHBOURS).over(some)))
         for some in (cloud[:: -(-len(cloud) // LOOKED_AT)] for cloud in (made, points))
     )
     # of a perfect surface nothing is away: a hundredth of the spacing is not worth a word

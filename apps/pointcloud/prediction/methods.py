@@ -17,10 +17,10 @@ from apps.pointcloud.evaluation.baselines import on_planes, poisson_mesh, scatte
 from apps.pointcloud.evaluation.inference import reconstruct_places
 from apps.pointcloud.geometry.meshes import sample_mesh
 from apps.pointcloud.geometry.places import without_lonely
-from apps.pointcloud.geometry.quadrics import fit_quadrics
+from apps.pointcloud.geometry.quadrics import REACH, widest_quadrics
 from apps.pointcloud.geometry.roughness import roughness_of
 from apps.pointcloud.geometry.spacing import spacing_of
-from apps.pointcloud.models.network import Network
+from apps.pointcloud.models.base import Network
 from core.data.randomness import stream
 from core.errors import InputError
 from core.training.session import Session
@@ -30,8 +30,6 @@ Report = Callable[[int, int], None]  # pieces done, of how many
 Method = Callable[[np.ndarray, int, Report], Pieces]  # points (N, 3), count out or 0
 METHODS = ("network", "mls", "poisson")
 TIMES = 4  # points out for one in, of methods that make as many as they are asked for
-NEIGHBOURS = 32, 24, 16, 12  # of a local surface, tried in turn
-FITS = 1.25  # times the noise: the deviations of a surface that fits, by their own spread
 DEPTHS = 5, 10  # of Poisson's octree, at least and at most
 
 
@@ -60,18 +58,10 @@ def on_surfaces(points: np.ndarray, count: int) -> np.ndarray:
     smooth parts many, and at edges few, down to the planes of `baselines.on_planes`.
     """
     moved = scattered(points, count)
-    made, open_ = on_planes(points, moved), np.ones(count, bool)
-    noise, reach = roughness_of(points).sigma, 3 * spacing_of(points)
-    for k in NEIGHBOURS:
-        rows = np.flatnonzero(open_)
-        if not len(rows) or len(points) < k:
-            continue
-        fit = fit_quadrics(moved[rows], points, k)
-        # an ill-posed fit at a rim may be anywhere: no point goes further than to its neighbours
-        good = (fit.deviations <= FITS * noise) & (np.abs(fit.heights) < reach)
-        step = fit.heights[good, None] * fit.normals[good]
-        made[rows[good]] = moved[rows[good]] - step
-        open_[rows[good]] = False
+    made, rough = on_planes(points, moved), roughness_of(points)
+    wider = widest_quadrics(moved, points, rough.sigma, REACH * rough.spacing)
+    for rows, _, surfaces in wider:
+        made[rows] = moved[rows] - surfaces.over(moved[rows])[:, None] * surfaces.normals
     return made
 
 

@@ -17,8 +17,7 @@ from rich.progress import Progress
 from scipy.spatial import cKDTree
 
 from apps.pointcloud.data.files import write_cloud
-from apps.pointcloud.data.ply import write_ply
-from apps.pointcloud.data.plystream import ply_stream
+from apps.pointcloud.data.plywriter import ply_stream, write_ply
 from apps.pointcloud.evaluation.pictures import side_by_side
 from apps.pointcloud.geometry.cloud import Cloud, distinct_cloud, joined, make_cloud, sphere_of
 from apps.pointcloud.geometry.render import view_of

@@ -21,7 +21,7 @@ from apps.pointcloud.data.dataset import (
     collate,
     open_clouds,
 )
-from apps.pointcloud.data.ply import write_ply
+from apps.pointcloud.data.plywriter import write_ply
 from apps.pointcloud.data.source import CloudData, embedded_clouds
 from apps.pointcloud.evaluation import suites
 from apps.pointcloud.evaluation.suites import open_suite

@@ -3,6 +3,7 @@
 import struct
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 
 from apps.pointcloud.data import files
 from apps.pointcloud.data.files import find_clouds, read_cloud, read_mesh, write_cloud
+from apps.pointcloud.data.formats.ply import read_ply
 from apps.pointcloud.data.open3d_compat import has_open3d, open3d
-from apps.pointcloud.data.ply import read_ply, write_ply
-from apps.pointcloud.data.plystream import ply_stream
+from apps.pointcloud.data.plywriter import ply_stream, write_ply
 from apps.pointcloud.geometry.cloud import Cloud, finite_cloud, make_cloud, sphere_of
 from core.errors import InputError
 
@@ -68,11 +69,13 @@ def test_colours_a_little_outside_their_range_are_cut_and_not_wrapped(tmp_path, 
 
 
 def test_a_very_dark_cloud_stays_dark(tmp_path):
-    """Bytes are divided by 255 however small they are; floats up to 1 are not."""
-    for kind, rows, expected in (("uchar", "1 0 1", 1 / 255), ("float", "1 0 1", 1.0)):
+    """Bytes are divided by 255 however small they are, floats up to 1 are not; lists or none."""
+    plain, listed = ("1 0 1", []), ("1 0 1 2 8 9", ["property list uchar int near"])
+    kinds = {"uchar": 1 / 255, "float": 1.0}
+    for (kind, expected), (row, more) in product(kinds.items(), (plain, listed)):
         names = [f"property {kind} {name}" for name in ("red", "green", "blue")]
-        lines = ["element vertex 1", *(f"property float {axis}" for axis in "xyz"), *names]
-        (tmp_path / "a.ply").write_bytes(header("ascii", *lines) + f"0 0 0 {rows}\n".encode())
+        lines = ["element vertex 1", *(f"property float {axis}" for axis in "xyz"), *names, *more]
+        (tmp_path / "a.ply").write_bytes(header("ascii", *lines) + f"0 0 0 {row}\n".encode())
         colours = read_ply(tmp_path / "a.ply")[0].colours
         np.testing.assert_allclose(colours, [[expected, 0, expected]], rtol=1e-6)
 
@@ -113,7 +116,7 @@ def test_lists_of_different_lengths(tmp_path):
     (tmp_path / "a.ply").write_bytes(header("binary_little_endian", *lines) + body)
     assert read_ply(tmp_path / "a.ply")[1].tolist() == [[0, 1, 2], [4, 5, 6], [4, 6, 7]]
     (tmp_path / "b.ply").write_bytes(header("binary_little_endian", *lines) + body[:-2])
-    with pytest.raises(InputError, match=r"b\.ply: is truncated within 'face'"):
+    with pytest.raises(InputError, match=r"b\.ply: is truncated: 1 of 2 rows of 'face'"):
         read_ply(tmp_path / "b.ply")
 
 
@@ -294,6 +297,7 @@ def test_pcd(tmp_path, text):
 
 WITHOUT = """
 import sys
+from itertools import product
 
 class Hide:
     def find_spec(self, name, path=None, target=None):

@@ -8,9 +8,9 @@ import pytest
 from apps.pointcloud.config import CorruptionConfig
 from apps.pointcloud.data.dataset import Reconstruction, collate, open_clouds
 from apps.pointcloud.data.files import SUFFIXES, read_cloud, read_mesh, write_cloud
+from apps.pointcloud.data.formats.ply import read_ply
 from apps.pointcloud.data.open3d_compat import has_open3d, open3d
-from apps.pointcloud.data.ply import read_ply
-from apps.pointcloud.data.plystream import ply_stream
+from apps.pointcloud.data.plywriter import ply_stream
 from apps.pointcloud.geometry.cloud import Cloud, distinct_cloud, make_cloud
 from apps.pointcloud.geometry.spacing import spacing_of, thinned, typical_spacing
 from core.errors import InputError

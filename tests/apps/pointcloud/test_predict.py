@@ -12,8 +12,8 @@ from torch import nn
 from apps.pointcloud import predict
 from apps.pointcloud.config import ModelConfig
 from apps.pointcloud.data.files import read_cloud, write_cloud
-from apps.pointcloud.data.ply import read_ply
-from apps.pointcloud.data.plystream import ply_stream
+from apps.pointcloud.data.formats.ply import read_ply
+from apps.pointcloud.data.plywriter import ply_stream
 from apps.pointcloud.evaluation.inference import network_method, normalization_of, reconstruct_cloud
 from apps.pointcloud.geometry.cloud import make_cloud
 from apps.pointcloud.geometry.spacing import spacing_of, thinned

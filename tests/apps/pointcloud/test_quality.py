@@ -14,7 +14,7 @@ from apps.pointcloud.data.open3d_compat import has_open3d
 from apps.pointcloud.evaluation.inference import reconstruct_places
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
 from apps.pointcloud.geometry.places import density_levels, without_lonely
-from apps.pointcloud.geometry.quadrics import fit_quadrics
+from apps.pointcloud.geometry.quadrics import quadrics_of
 from apps.pointcloud.geometry.roughness import roughness_of
 from apps.pointcloud.geometry.spacing import spacing_of
 from apps.pointcloud.prediction.checks import Coverage, rougher
@@ -110,9 +110,10 @@ def test_noise_of_few_points_and_of_points_on_a_line():
 def test_heights_over_a_paraboloid_are_exact():
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 21)] * 2), -1).reshape(-1, 2)
     surface = np.c_[grid, 0.3 * grid[:, 0] ** 2 - 0.2 * grid.prod(1)]
-    fit = fit_quadrics(np.array([[0.0, 0.0, 0.1], [0.0, 0.0, -0.05]]), surface, 16)
+    places = np.array([[0.0, 0.0, 0.1], [0.0, 0.0, -0.05]])
+    fit = quadrics_of(places, surface, 16)
     upwards = np.sign(fit.normals[:, 2])
-    np.testing.assert_allclose(fit.heights * upwards, [0.1, -0.05], atol=1e-3)
+    np.testing.assert_allclose(fit.over(places) * upwards, [0.1, -0.05], atol=1e-3)
     np.testing.assert_allclose(fit.deviations, 0, atol=1e-3)
 
 
@@ -153,12 +154,21 @@ def test_each_part_has_the_scale_of_its_own_spacing():
     assert np.mean(levels[:2000] == 0) > 0.97
     assert np.mean(levels[2000:] == 2) > 0.9  # exp(2) is about 7, as is the root of 50
     assert not density_levels(noisy(sphere)).any()
-    pieces = reconstruct_places(Session(), Near(), points)
+    tiles = []
+    pieces = reconstruct_places(Session(), Near(), points, lambda *counts: tiles.append(counts))
     made = np.concatenate([piece for piece, _ in pieces])
+    assert tiles == sorted(tiles)  # the parts are counted one after another
+    assert tiles[-1][0] == tiles[-1][1]
     sparse = made[:, 0] > 2
     assert sparse.sum() > 0.85 * 400
     assert (~sparse).sum() > 0.9 * 2000
     assert len(np.unique(made.round(6), axis=0)) == len(made)  # no place comes twice
+
+
+def test_copies_have_no_density_of_their_own():
+    copies = np.repeat(noisy(plane, 20), 5, 0)  # each with four others at its place
+    for points in (np.concatenate([noisy(sphere), copies]), copies):
+        assert not density_levels(points).any()
 
 
 def test_lonely_points_are_outliers_and_sparse_parts_are_not():

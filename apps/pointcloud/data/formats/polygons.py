@@ -45,8 +45,8 @@ def read_off(path: Path) -> Mesh:
             f"{path}: is truncated: {len(points)} of {vertices} vertices and {len(polygons)} of "
             f"{faces} faces are there"
         )
-    points = points.reshape(-1, 3)
-    return placed_cloud(points, where=str(path)), triangles_of(polygons, len(points), path)
+    cloud = placed_cloud(points.reshape(-1, 3), where=str(path))
+    return cloud, _triangles_of_rows(polygons, len(cloud), path)
 
 
 def _corners(rows: list[list[str]]) -> list[list[str]]:
@@ -77,7 +77,7 @@ def read_obj(path: Path) -> Mesh:
         raise InputError(f"{path}: no vertices (lines v x y z) in it: damaged, or another format?")
     colours = as_colours(rows[:, 3:]) if width == 6 else None
     cloud = placed_cloud(rows[:, :3], None, colours, str(path))
-    return cloud, triangles_of(polygons, len(cloud), path)
+    return cloud, _triangles_of_rows(polygons, len(cloud), path)
 
 
 def _obj_lines(path: Path) -> Iterator[list[str]]:
@@ -121,12 +121,26 @@ def _text_corners(data: bytes, path: Path) -> np.ndarray:
     return corners
 
 
-def triangles_of(polygons: list[list[int]], vertices: int, path: str | Path) -> np.ndarray:
-    """Fans of polygons, (F, 3) int64. Raises InputError for a corner that is no vertex."""
-    for polygon in polygons:
-        if polygon and not 0 <= min(polygon) <= max(polygon) < vertices:
-            raise InputError(
-                f"{path}: faces name vertices that are not there ({vertices} are); it is damaged"
-            )
-    fans = [(p[0], p[i], p[i + 1]) for p in polygons for i in range(1, len(p) - 1)]
-    return np.array(fans, np.int64).reshape(-1, 3)
+def triangles_of(
+    corners: np.ndarray, counts: np.ndarray, vertices: int, path: str | Path
+) -> np.ndarray:
+    """Fans of polygons, (F, 3) int64: the corners of all one after another, and each one's number.
+
+    Raises InputError for a corner that is no vertex.
+    """
+    if len(corners) and not 0 <= corners.min() <= corners.max() < vertices:
+        raise InputError(
+            f"{path}: faces name vertices that are not there ({vertices} are); it is damaged"
+        )
+    counts = counts.astype(np.int64)
+    fans = np.maximum(counts - 2, 0)  # triangles of each polygon
+    first = (np.cumsum(counts) - counts).repeat(fans)  # where its corners begin
+    turn = np.arange(fans.sum()) - (np.cumsum(fans) - fans).repeat(fans)
+    return corners.astype(np.int64)[np.stack([first, first + turn + 1, first + turn + 2], 1)]
+
+
+def _triangles_of_rows(polygons: list[list[int]], vertices: int, path: Path) -> np.ndarray:
+    # a number of any length that is no vertex is the nearest that is none
+    corners = [max(-1, min(corner, vertices)) for row in polygons for corner in row]
+    corners = np.array(corners, np.int64)
+    return triangles_of(corners, np.array([len(row) for row in polygons]), vertices, path)

@@ -15,6 +15,9 @@ the same place, of which neighbours may leave out any. Clouds may have any size 
 
 from __future__ import annotations
 
+from torch import Tensor, nn
+
+from apps.pointcloud.geometry.search import knn
 from apps.pointcloud.models.operators.block import OperatorBlock
 from apps.pointcloud.models.operators.core_mixer import CoreMixerOperator
 from apps.pointcloud.models.operators.point_transformer import PointTransformerOperator
@@ -48,3 +51,21 @@ def create_operator(name: str, channels: int, neighbours: int = 16) -> OperatorB
     return OperatorBlock(
         channels, OPERATORS[name](channels), 0 if name == "pointnet" else neighbours
     )
+
+
+class Blocks(nn.ModuleList):
+    """Blocks around one operator, one after another over the same points, (N, C) -> (N, C).
+
+    Raises InputError as create_operator does.
+    """
+
+    def __init__(self, name: str, channels: int, neighbours: int, count: int):
+        super().__init__(create_operator(name, channels, neighbours) for _ in range(count))
+
+    def forward(self, features: Tensor, points: Tensor, batch: Tensor) -> Tensor:
+        """features (N, C), points (N, 3), batch (N,) sorted."""
+        k = self[0].neighbours
+        index = knn(points, points, k, batch, batch) if k else None  # the same for all blocks
+        for block in self:
+            features = block(features, points, batch, index)
+        return features
