@@ -135,12 +135,16 @@ def test_16_bit_colours_are_not_white(tmp_path):
 def test_surveyed_coordinates_keep_their_millimetres(tmp_path):
     """UTM needs ten digits; float32 has seven: the origin is kept apart, and added in writing."""
     far = POINTS.astype(np.float64) + UTM
-    (tmp_path / "a.xyz").write_text("\n".join(" ".join(f"{v:.4f}" for v in row) for row in far))
+    lines = "\n".join(" ".join(f"{v:.4f}" for v in row) for row in far)
+    (tmp_path / "a.xyz").write_text(lines)
+    floats = "".join(f"property float {axis}\n" for axis in "xyz")  # as many converters declare it
+    head = f"ply\nformat ascii 1.0\nelement vertex {len(far)}\n{floats}end_header\n"
+    (tmp_path / "f.ply").write_text(head + lines)
     np.savez(tmp_path / "b.npz", points=far)
     np.save(tmp_path / "c.npy", far)
     double_pcd(tmp_path / "d.pcd", far)
     write_las(tmp_path / "e.las", far)
-    for name in ("a.xyz", "b.npz", "c.npy", "d.pcd", "e.las"):
+    for name in ("a.xyz", "b.npz", "c.npy", "d.pcd", "f.ply", "e.las"):
         cloud = read(tmp_path / name)
         np.testing.assert_allclose(cloud.places(), far, atol=1e-4, err_msg=name)
         again = read(write_cloud(tmp_path / "out.ply", cloud))

@@ -186,10 +186,11 @@ def _columns_of(rows: Iterable[list[Sequence]], element: Element, path) -> dict[
 def _typed(values: np.ndarray, kind: str) -> np.ndarray:
     """Numbers of eight bytes in their type: a byte that a text writes as 255.0 is a byte.
 
-    What an integer cannot hold stays as it is.
+    What an integer cannot hold stays as it is, and so do floats: a text that declares `float` may
+    have more digits than that (UTM coordinates, six before the point).
     """
     if kind[0] == "f":
-        return values.astype(kind)
+        return values
     limits = np.iinfo(kind)
     fits = np.isfinite(values).all() and limits.min <= values.min() <= values.max() <= limits.max
     return values.astype(kind) if fits else values
