@@ -14,6 +14,7 @@ are dealt: one in ten, by a fixed draw, validates. A record is a name and the pa
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import re
 import unicodedata
@@ -28,6 +29,7 @@ from apps.crossview.data.panels import ORDERS
 from apps.crossview.data.splits import read_list
 from core.data.images.labelled import some_of
 from core.errors import InputError
+from core.files import read_text
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 ABOVE, STREET = ("aerial", "satview", "satellite"), ("ground", "streetview", "panorama")
@@ -139,8 +141,7 @@ def _cvusa(root: Path, split: str) -> list[Record]:
     listed = next((root / name for name in names if (root / name).is_file()), None)
     if listed is None:
         raise InputError(f"{root} has none of the lists {', '.join(names)}")
-    with listed.open(newline="") as file:
-        rows = [row for row in csv.reader(file) if row]
+    rows = [row for row in csv.reader(io.StringIO(read_text(listed), newline="")) if row]
     return [_triple(root, listed, number, row) for number, row in enumerate(rows, start=1)]
 
 

@@ -39,24 +39,6 @@ def check_folders(root: str, paths: Sequence[str], lists: str) -> None:
             )
 
 
-def as_on_disk(paths: Sequence[str]) -> list[str]:
-    """The paths with accents as the disk has them: in one code point (NFC), or two (NFD, macOS).
-
-    Lists and copies of them differ; the names look the same.
-    """
-    other = [path for path in paths if not path.isascii()]
-    spelt = {path: next(filter(os.path.exists, _spellings(path)), path) for path in other}
-    return [spelt.get(path, path) for path in paths]
-
-
-def _spellings(path: str) -> list[str]:
-    """The path itself first, since a folder may have both."""
-    folder, name = os.path.split(path)
-    forms = ("NFC", "NFD")
-    names = [os.path.join(folder, unicodedata.normalize(form, name)) for form in forms]
-    return [path, *names, *(unicodedata.normalize(form, path) for form in forms)]
-
-
 def present_files(paths: Mapping[int, str], allowed: int, report: Reporter) -> list[int]:
     """The keys of files that are there and not known to be broken; the others are reported.
 
