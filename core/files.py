@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, under names that do not collide; read as others write them."""
+"""Files that appear whole or not at all, under names that do not collide; and reading text."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from core.data.images.files import SUFFIXES
+from core.data.images.folders import is_foreign
 from core.errors import InputError
 
 Reporter = Callable[[str], object]  # takes a line for a person
@@ -26,11 +27,8 @@ def check_folders(root: str, paths: Sequence[str], lists: str) -> None:
     if not place.is_dir():
         raise InputError(f"{root or 'data.root'} is no folder: the paintings of {lists} lie there")
     for entry in sorted(os.scandir(place), key=lambda entry: entry.name):
-        if (
-            unicodedata.normalize("NFC", entry.name) in listed
-            or entry.name.startswith(".")
-            or not entry.is_dir()
-        ):
+        known = unicodedata.normalize("NFC", entry.name) in listed or is_foreign(entry.name)
+        if known or not entry.is_dir():
             continue
         if any(name.lower().endswith(SUFFIXES) for name in os.listdir(entry)):
             raise InputError(

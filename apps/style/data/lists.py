@@ -12,14 +12,13 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.config import did_you_mean
+from core.data.images.labelled import alike
 from core.errors import InputError
 from core.files import read_text
 
@@ -160,15 +159,12 @@ def _checked_row(row: dict, columns: dict[str, str], where: str) -> list[str]:
 
 
 def _check_spelling(classes: Sequence[str], where: str) -> None:
-    """InputError for names that differ in capitals, spaces and signs alone."""
-    seen: dict[str, str] = {}
-    for name in classes:
-        key = re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name).casefold()).strip() or name
-        if (other := seen.setdefault(key, name)) != name:
-            raise InputError(
-                f"{where}: {other!r} and {name!r} are two classes that differ in spelling alone: "
-                "write one of them for both"
-            )
+    """InputError for `alike` names: of a list that somebody types they are one class."""
+    for one, other in alike(classes):
+        raise InputError(
+            f"{where}: {one!r} and {other!r} are two classes that differ in spelling alone: write "
+            "one of them for both"
+        )
 
 
 def _check_twice(names: Sequence[str], where: str) -> None:
