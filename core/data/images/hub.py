@@ -85,7 +85,10 @@ def find_columns(features: Any, root: str, chosen: list[str]) -> tuple[str, str]
     labels = [n for n in labels + plain if n in chosen] or labels
     labels = labels or [name for name in plain if name.lower() in LABELS]
     if useless := [name for name in chosen if name not in images + labels]:
-        raise InputError(f"{root}: {useless[0]} is a column neither of images nor of labels")
+        raise InputError(
+            f"{root}: {useless[0]} is a column neither of images nor of labels; its columns: "
+            f"{', '.join(features)}"
+        )
     image = _one(images, "image", features, root, chosen)
     return image, _one(labels, "label", features, root, chosen)
 
