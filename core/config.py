@@ -23,7 +23,7 @@ import yaml
 
 from core.errors import InputError
 from core.errors import did_you_mean as did_you_mean
-from core.files import write_text
+from core.files import read_text, write_text
 from core.ranges import check_ranges, show_ranges
 
 Config = TypeVar("Config")
@@ -87,11 +87,16 @@ def load_config(kind: type[Config], path: str | os.PathLike) -> Config:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} is missing: is {path.parent} the folder of a run?")
+    return build(kind, read_yaml(path), str(path))
+
+
+def read_yaml(path: str | os.PathLike, hint: str = "check the path") -> Any:
+    """The content of a yaml file. Raises InputError, with the ``hint`` where there is none."""
+    text = read_text(path, hint)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not yaml: {' '.join(str(error).split())}") from error
-    return build(kind, values, str(path))
 
 
 def to_plain(value: Any) -> Any:

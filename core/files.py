@@ -1,11 +1,13 @@
-"""Files that appear whole or not at all, under names that do not collide."""
+"""Files that appear whole or not at all, under names that do not collide; and reading text."""
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import json
 import os
 import shutil
+import unicodedata
 import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -15,6 +17,8 @@ from typing import Any
 
 from core.errors import InputError
 
+# what spreadsheets and editors of Windows write before a text
+MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 STEM = 40  # characters of a file's name that its partial file repeats: names may be 255 bytes long
 
 
@@ -78,6 +82,42 @@ def _plain(value: Any) -> dict:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} does not go into json: {value!r}")
+
+
+def text_encoding(path: str | os.PathLike, otherwise: str = "utf-8") -> str:
+    """The encoding of a text file by the mark that it begins with, ``otherwise`` without one."""
+    with open(path, "rb") as file:
+        start = file.read(3)
+    return next((name for mark, name in MARKS.items() if start.startswith(mark)), otherwise)
+
+
+def read_text(path: str | os.PathLike, hint: str = "check the path") -> str:
+    """A text in UTF-8, or in UTF-16 by its mark; all ends of lines are \\n.
+
+    Raises InputError for another one, and with the ``hint`` where there is no such file.
+    """
+    try:
+        return Path(path).read_text(encoding=text_encoding(path))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}: {hint}") from error
+    except UnicodeError as error:
+        raise InputError(f"{path} is no text in UTF-8: save it as such") from error
+
+
+def name_on_disk(folder: str | os.PathLike, name: str) -> str:
+    """The ``name`` of a file below ``folder`` as it is spelt there; as it is where there is none.
+
+    macOS writes accents in two code points (NFD), others in one (NFC), and what is copied keeps
+    what it had, folder by folder; Windows writes \\ between them.
+    """
+    place = Path(folder)
+    if (name.isascii() and "\\" not in name) or (place / name).is_file():
+        return name
+    spelt = Path()
+    for part in Path(name.replace("\\", "/")).parts:
+        spellings = (part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD")))
+        spelt /= next((one for one in spellings if (place / spelt / one).exists()), part)
+    return spelt.as_posix() if (place / spelt).is_file() else name
 
 
 def check_archive(path: str | os.PathLike) -> None:

@@ -20,8 +20,14 @@ from apps.pose.config import EvalConfig, ModelConfig, PoseConfig
 from apps.pose.data.keypoints import COCO_NAMES, NO_MIRROR, KeypointSet
 from apps.pose.data.sets import PoseSets
 from apps.pose.data.source import PoseData
-from apps.pose.evaluation.inference import exported_predictor, predict_people, to_results
+from apps.pose.evaluation.inference import (
+    Predictor,
+    exported_predictor,
+    predict_people,
+    to_results,
+)
 from apps.pose.evaluation.protocol import compute_metrics, evaluate_sets, of_set, report_tables
+from apps.pose.evaluation.report import gains_table
 from apps.pose.evaluation.server import write_server_files
 from apps.pose.models.network import PoseNet
 from core.app.commands import Report, Words, evaluation_command
@@ -50,10 +56,12 @@ def report(session: Session, words: Words) -> Report:
 
 def _report_figures(session: Session, words: Words) -> Report:
     options, config = words.options, _settings(session, words)
+    exported = _exported(words, config)  # now: what is wrong with it costs no evaluation
     sets = _open_sets(session, words, config)
+    people_of = sets.val(options.boxes or None)
     details = {"boxes": options.boxes or _kind(options), "flip_test": config.eval.flip_test}
     figures, tables = {}, []
-    for name, dataset in sets.val(options.boxes or None).items():
+    for name, dataset in people_of.items():
         data = sets.sets[name]
         people = predict_people(session, words.run.network, dataset, config.eval, data.files)
         if session.is_main:
@@ -65,29 +73,25 @@ def _report_figures(session: Session, words: Words) -> Report:
             title = f"{words.run.checkpoint} on {data.val_json}"
             _print(title, details, _kind(options), metrics, own)
             _write_results(words, name, config.eval.flip_test, results)
-    if options.onnx:
-        details["onnx"] = _exported(session, words, config, sets, figures)
+    if exported:
+        network = words.run.network
+        others = evaluate_sets(session, network, sets, people_of, config.eval, exported)
+        details["onnx"] = others
+        pairs = {name: (value, others[name]) for name, value in figures.items()}
+        if session.is_main:
+            print(gains_table(options.onnx, ("network", "file"), pairs))
     details["tables"] = [table.plain() for table in tables]
     jsons = ", ".join(str(data.val_json) for data in sets.sets.values())
     return Report(jsons, figures, details)
 
 
-def _exported(
-    session: Session, words: Words, config: PoseConfig, sets: PoseSets, figures: dict[str, float]
-) -> dict[str, float]:
-    """The figures of an exported file on the same people, printed beside the network's."""
-    options, network = words.options, words.run.network
+def _exported(words: Words, config: PoseConfig) -> Predictor | None:
+    """What --onnx names. Raises InputError where it cannot be measured beside the network."""
+    if not words.options.onnx:
+        return None
     if config.eval.flip_test:
         raise InputError("--onnx: an exported file has no flip test; leave --flip-test out")
-    predict = exported_predictor(options.onnx, config.model)
-    people = sets.val(options.boxes or None)
-    exported = evaluate_sets(session, network, sets, people, config.eval, predict)
-    if session.is_main:
-        rows = [(name, value, exported[name]) for name, value in figures.items()]
-        rows = [(*row, 100 * (row[2] - row[1])) for row in rows]
-        columns = ("metric", "network", "file", "points")
-        print(Table(str(options.onnx), columns, rows, forms={"points": "{:+.2f}"}))
-    return exported
+    return exported_predictor(words.options.onnx, words.run.network)
 
 
 def _open_sets(session: Session, words: Words, config: PoseConfig) -> PoseSets:

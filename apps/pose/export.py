@@ -32,13 +32,13 @@ from apps.pose.data.codec import uses_udp
 from apps.pose.data.sets import PoseSets
 from apps.pose.evaluation.inference import exported_predictor
 from apps.pose.evaluation.protocol import MAIN, evaluate_sets
+from apps.pose.evaluation.report import gains_table
 from apps.pose.exported.graph import PoseGraph, RtmlibGraph
 from apps.pose.models.network import PoseNet
 from core.app.runs import TrainedRun, reopen
 from core.config import entry_point
 from core.errors import InputError
-from core.evaluation.exporters import import_onnx, new_file, quantize, write_onnx
-from core.tables import Table
+from core.evaluation.exporters import new_file, open_onnx, quantize, write_onnx
 from core.training.session import Session, build_accelerator
 
 MAX_LOSS = 0.01  # of a metric, by int8
@@ -82,7 +82,7 @@ def export_rtmlib(network: PoseNet, path: str | Path) -> dict[str, float]:
         example = torch.from_numpy(noise(network, 2)).permute(0, 3, 1, 2) / 50.0
         about = {name: json.dumps(value) for name, value in describe(network).items()}
         write_onnx(graph, example, draft, "input", ["simcc_x", "simcc_y"], about)
-        session = _open(draft)
+        session = open_onnx(draft)
         with torch.inference_mode():
             expected = graph(example)
         axes = session.run(["simcc_x", "simcc_y"], {"input": example.numpy()})
@@ -124,16 +124,10 @@ def _measured(
     network: PoseNet, path: Path, data: PoseSets, session: Session
 ) -> dict[str, tuple[float, float]]:
     people, how = data.val(), EvalConfig()
-    predict = exported_predictor(path, network.config)
+    predict = exported_predictor(path, network)
     before = evaluate_sets(session, network, data, people, how)
     after = evaluate_sets(session, network, data, people, how, predict)
     return {name: (value, after[name]) for name, value in before.items()}
-
-
-def _open(path: Path):
-    return import_onnx("onnxruntime").InferenceSession(
-        str(path), providers=["CPUExecutionProvider"]
-    )
 
 
 def describe(network: PoseNet) -> dict:
@@ -153,7 +147,7 @@ def describe(network: PoseNet) -> dict:
 def compare(network: PoseNet, path: Path) -> dict[str, float]:
     """How far onnxruntime's keypoints and scores are from torch's."""
     crops = noise(network, CROPS)
-    session = _open(path)
+    session = open_onnx(path)
     points, scores = session.run(["keypoints", "scores"], {"crops": crops})
     with torch.inference_mode():
         expected = PoseGraph(network)(torch.from_numpy(crops))
@@ -211,9 +205,7 @@ def main() -> None:
     if options.int8:
         people = _people(run, options.sets, session)
         measured = export_int8(run.network, path, people, session, options.max_loss / 100)
-        rows = [(name, *pair, 100 * (pair[1] - pair[0])) for name, pair in measured.items()]
-        columns = ("metric", "float", "int8", "points")
-        print(Table("", columns, rows, forms={"points": "{:+.2f}"}))
+        print(gains_table("", ("float", "int8"), measured))
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
         return
     export = {"crops": export_pose, "rtmlib": export_rtmlib}[options.layout]

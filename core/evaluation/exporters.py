@@ -104,9 +104,7 @@ def export_int8(
 
 def onnx_network(path: str | Path) -> Network:
     """An ONNX file as a function from images to tokens, on the CPU."""
-    session = import_onnx("onnxruntime").InferenceSession(
-        str(path), providers=["CPUExecutionProvider"]
-    )
+    session = open_onnx(path)
 
     def network(images: Tensor) -> Tensor:
         return torch.from_numpy(session.run(["tokens"], {"images": images.numpy()})[0])
@@ -249,6 +247,22 @@ def import_onnx(package: str):
         return importlib.import_module(package)
     except ImportError as error:
         raise InputError(f"ONNX needs {package}: pip install -e '.[export]'") from error
+
+
+def open_onnx(path: str | Path, cuda: bool = False):
+    """onnxruntime's session of an ONNX file, on the CPU; ``cuda``: on a GPU where it has one.
+
+    Raises InputError where there is no such file, or onnxruntime cannot open it.
+    """
+    onnxruntime = import_onnx("onnxruntime")
+    if not Path(path).is_file():
+        raise InputError(f"{path} does not exist: give an ONNX file")
+    wanted = ["CUDAExecutionProvider"] * cuda + ["CPUExecutionProvider"]
+    providers = [p for p in wanted if p in onnxruntime.get_available_providers()]
+    try:
+        return onnxruntime.InferenceSession(str(path), providers=providers)
+    except Exception as error:  # of onnxruntime's own kinds
+        raise InputError(f"{path} cannot be opened by onnxruntime: {first_line(error)}") from error
 
 
 def check_new(path: Path) -> None:

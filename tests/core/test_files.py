@@ -2,12 +2,22 @@
 
 import json
 import threading
+import unicodedata
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import pytest
 
-from core.files import distinct_name, whole_file, write_json, write_text
+from core.errors import InputError
+from core.files import (
+    distinct_name,
+    name_on_disk,
+    read_text,
+    text_encoding,
+    whole_file,
+    write_json,
+    write_text,
+)
 
 
 def everything(folder):
@@ -114,3 +124,34 @@ def test_distinct_names():
     assert [distinct_name("a", taken) for _ in range(3)] == ["a", "a-2", "a-3"]
     assert distinct_name("a-2", taken) == "a-2-2"
     assert taken == {"a", "a-2", "a-3", "a-2-2"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_texts_as_other_systems_write_them(tmp_path, encoding):
+    path = tmp_path / "a.csv"
+    path.write_bytes("é,1\r\nb\u2028c,2\r".encode(encoding))
+    assert read_text(path) == "é,1\nb\u2028c,2\n"
+
+
+def test_no_text_and_no_file(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("é".encode("latin-1"))
+    with pytest.raises(InputError, match="no text in UTF-8"):
+        read_text(path)
+    assert text_encoding(path, "latin-1") == "latin-1"
+    with pytest.raises(InputError, match=r"b\.csv: .*: give a list"):
+        read_text(tmp_path / "b.csv", "give a list")
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD"), ("NFC", "NFC")])
+def test_names_as_the_disk_spells_them(tmp_path, forms):
+    """Each folder by itself; accents in one code point or two, a slash or a backslash."""
+    parts = [unicodedata.normalize(form, part) for form, part in zip(forms, "éü", strict=True)]
+    (tmp_path / parts[0]).mkdir()
+    (tmp_path / parts[0] / parts[1]).touch()
+    for form, between in (("NFC", "/"), ("NFD", "/"), ("NFC", "\\")):
+        name = unicodedata.normalize(form, f"é{between}ü")
+        assert name_on_disk(tmp_path, name) == "/".join(parts)
+    assert name_on_disk(tmp_path, "é/ö") == "é/ö"  # is not there
+    absolute = str(tmp_path / "é" / "ü")
+    assert name_on_disk("elsewhere", absolute) == str(tmp_path.joinpath(*parts))

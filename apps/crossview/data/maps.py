@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
-from core.config import did_you_mean
+from core.config import did_you_mean, read_yaml
 from core.errors import InputError
 
 FAR = 32.0  # levels of 255, Euclidean
@@ -104,12 +103,7 @@ def open_palette(name: str, root: Path | None = None) -> Palette:
     if not name.endswith((".yaml", ".yml")):
         hint = did_you_mean(name, PALETTES) if name else " Known: " + ", ".join(PALETTES)
         raise InputError(f"no palette {name!r} of the maps.{hint}, or a yaml: --data.palette")
-    try:
-        return as_palette(yaml.safe_load(Path(name).read_text(encoding="utf-8-sig")), name)
-    except FileNotFoundError as error:
-        raise InputError(f"{name} does not exist: it names the colours of the maps") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{name} is not yaml: {' '.join(str(error).split())}") from error
+    return as_palette(read_yaml(name, "it names the colours of the maps"), name)
 
 
 def as_palette(classes: dict, source: str) -> Palette:

@@ -23,7 +23,6 @@ from apps.crossview.config import DataConfig
 from apps.crossview.data.maps import MOST_UNKNOWN, NO_MAP, Palette, open_palette
 from apps.crossview.data.panels import panel_boxes
 from apps.crossview.data.pictures import (
-    DEEP,
     check_bits,
     class_ids,
     read_map,
@@ -32,6 +31,7 @@ from apps.crossview.data.pictures import (
 )
 from apps.crossview.data.records import Record, find_records, listed_records, panels_of
 from apps.crossview.data.splits import by_panorama
+from core.data.images.files import DEEP
 from core.data.loading import BadSample
 from core.data.samples import evenly_spaced
 from core.errors import InputError, first_line

@@ -9,28 +9,16 @@ import numpy as np
 from PIL import Image
 
 from apps.crossview.data.maps import MOST_UNKNOWN, Palette
-from core.data.images.files import decode
+from core.data.images.files import DEEP, FORMATS, decode
 from core.errors import InputError
 
-DEEP = 16  # bits of a grey picture whose numbers go all the way
 DARK = 2**12  # levels: what has none above is no picture of 16 bits
 GREY = ("L", "I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's modes of one number a pixel
 
 
 def read_photograph(path: str | Path, bits: int = DEEP) -> Image.Image:
-    """8-bit RGB. Grey of more than 8 bits is divided by the largest number of ``bits``.
-
-    Raises ValueError for numbers that are larger.
-    """
-    with Image.open(path) as image:
-        if bits == DEEP or not image.mode.startswith("I"):
-            return decode(str(path))
-        levels = np.asarray(image).astype(np.int64)
-    largest = 2**bits - 1
-    if levels.max() > largest:
-        raise ValueError(f"has numbers up to {levels.max()}, and {bits} bits end at {largest}")
-    grey = np.round(levels.clip(0) * (255 / largest)).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+    """8-bit RGB; ``bits`` as in `to_rgb`."""
+    return decode(str(path), bits=bits)
 
 
 def read_map(path: str | Path, palette_ids: bool = False) -> Image.Image:
@@ -38,7 +26,7 @@ def read_map(path: str | Path, palette_ids: bool = False) -> Image.Image:
 
     ``palette_ids``: the numbers of a picture with a palette of its own are ids, too (CVUSA).
     """
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         if image.mode in GREY or (image.mode == "P" and palette_ids):
             return Image.fromarray(np.asarray(image))
     return decode(str(path))
@@ -49,19 +37,20 @@ def check_bits(paths: Sequence[Path], bits: int) -> None:
 
     Satellites' pictures have 11 or 12 bits in files of 16: read as 16, they are night.
     """
-    largest, example = 0, None
-    for path in paths:
+    largest: dict[Path, int] = {}  # number of each 16-bit picture
+    for path in paths if bits == DEEP else ():
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 if image.mode.startswith("I"):
-                    largest, example = max(largest, int(np.asarray(image).max())), path
+                    largest[path] = int(np.asarray(image).max())
         except Exception:  # damaged files are named when they are read
             continue
-    if example is not None and bits == DEEP and largest < DARK:
-        used = max(8, largest.bit_length())
+    if largest and (most := max(largest.values())) < DARK:
+        used = max(8, most.bit_length())
         raise InputError(
-            f"{example}: a 16-bit picture, and no number of {len(paths)} such pictures is above "
-            f"{largest}, which would be night: say how many bits are in use, --data.bits {used}"
+            f"{next(iter(largest))}: a 16-bit picture, and no number of {len(largest)} such "
+            f"pictures is above {most}, which would be night: say how many bits are in use, "
+            f"--data.bits {used}"
         )
 
 

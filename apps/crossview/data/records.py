@@ -14,6 +14,7 @@ are dealt: one in ten, by a fixed draw, validates. A record is a name and the pa
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import re
 import unicodedata
@@ -26,10 +27,11 @@ import numpy as np
 
 from apps.crossview.data.panels import ORDERS
 from apps.crossview.data.splits import read_list
+from core.data.images.folders import images_below
 from core.data.images.labelled import some_of
 from core.errors import InputError
+from core.files import read_text
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 ABOVE, STREET = ("aerial", "satview", "satellite"), ("ground", "streetview", "panorama")
 FOLDERS = {
     "aerial": ABOVE,
@@ -37,7 +39,6 @@ FOLDERS = {
     "ground_map": ("ground_map",),
     "aerial_map": ("aerial_map",),
 }
-HIDDEN = ("@eaDir", "__MACOSX")
 SHOWN = 4  # names in a message
 HELD = 10  # one in so many pairs validates, where a set has no splits
 
@@ -76,22 +77,16 @@ def _folder(root: Path, names: Iterable[str]) -> Path | None:
     return next((there[name] for name in names if name in there), None)
 
 
-def images_below(folder: Path) -> list[Path]:
+def sorted_images(folder: Path) -> list[Path]:
     """The images of a folder and of those in it, by path; none that a system hides (._a.png)."""
-    paths = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    return sorted(p for p in paths if not _is_hidden(p.relative_to(folder)))
-
-
-def _is_hidden(path: Path) -> bool:
-    """Whether macOS, a NAS or a notebook put it there: its thumbnails, its second halves."""
-    return any(part.startswith(".") or part in HIDDEN for part in path.parts)
+    return sorted(map(Path, images_below(folder)))
 
 
 def _panels(root: Path, split: str) -> list[Record]:
     folder = _split_folder(root, split)
     if folder is None:
         raise InputError(f"{root} has no folder {' or '.join(_names_of(split))}")
-    images = images_below(folder)
+    images = sorted_images(folder)
     return [Record(p.relative_to(folder).as_posix(), {"panels": p}) for p in images]
 
 
@@ -109,7 +104,7 @@ def listed_records(root: str, lists: str, split: str) -> list[Record]:
             f"{lists} needs one list *{'*.txt or *'.join(sides)}*.txt, and has {present}: a folder "
             "with one list a side"
         )
-    images = images_below(Path(root).expanduser())
+    images = sorted_images(Path(root).expanduser())
     files, names = _one_each(images, lambda path: _key(path.name)), read_list(texts[0])[0]
     if absent := [name for name in names if _key(name) not in files]:
         count = f"{len(absent)} of {len(names)}"
@@ -139,8 +134,7 @@ def _cvusa(root: Path, split: str) -> list[Record]:
     listed = next((root / name for name in names if (root / name).is_file()), None)
     if listed is None:
         raise InputError(f"{root} has none of the lists {', '.join(names)}")
-    with listed.open(newline="") as file:
-        rows = [row for row in csv.reader(file) if row]
+    rows = [row for row in csv.reader(io.StringIO(read_text(listed), newline="")) if row]
     return [_triple(root, listed, number, row) for number, row in enumerate(rows, start=1)]
 
 
@@ -160,7 +154,7 @@ def _folders(root: Path, split: str) -> list[Record]:
     for panel, names in FOLDERS.items():
         folder = _folder(base, names)
         if folder is not None:
-            files[panel] = _one_each(images_below(folder), partial(_place_in, folder))
+            files[panel] = _one_each(sorted_images(folder), partial(_place_in, folder))
     for panel, names in (("aerial", ABOVE), ("ground", STREET)):
         if panel not in files:
             raise InputError(f"{base} has no folder {' or '.join(names)}{_instead(base)}")

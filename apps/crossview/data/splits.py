@@ -21,7 +21,7 @@ import numpy as np
 
 from core.config import entry_point
 from core.errors import InputError
-from core.files import write_text
+from core.files import read_text, write_text
 
 NAME = re.compile(r"(?P<pano>.+)\.x-?\d+\.y-?\d+\.a(?P<heading>-?\d+)(\.a2g)?\.(jpg|png)")
 WITHIN = (10, 20, 45)  # degrees
@@ -49,11 +49,7 @@ def _heading(match: re.Match) -> int:
 
 def read_list(path: str | Path) -> tuple[list[str], int]:
     """Names of a list, and how many lines were none (`.` and `..` in the ablation lists)."""
-    try:
-        lines = Path(path).read_text().split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as a list of names: {error}") from error
-    words = [line.strip() for line in lines if line.strip()]
+    words = [line.strip() for line in read_text(path).split("\n") if line.strip()]
     names = [word for word in words if word not in (".", "..")]
     if not names:
         raise InputError(f"{path} names no image")

@@ -21,18 +21,17 @@ from torch import Tensor
 from apps.crossview.config import DataConfig, Direction
 from apps.crossview.data.pairs import Pairs
 from apps.crossview.data.pictures import (
-    DEEP,
     check_bits,
     class_ids,
     read_map,
     read_photograph,
     squeezed,
 )
-from apps.crossview.data.records import SUFFIXES, images_below
+from apps.crossview.data.records import sorted_images
 from apps.crossview.data.views import SIDES
 from apps.crossview.models.network import Generator
 from core.app.predicting import Item
-from core.data.images.files import find_images
+from core.data.images.files import DEEP, find_images
 from core.data.samples import evenly_spaced
 from core.errors import InputError
 
@@ -50,7 +49,7 @@ def own_images(
 ) -> list[Item]:
     """Images, or folders of them, with a map or a folder of maps, of the bits and with the void of
     ``config``. InputError where maps lack, and for pictures of fewer bits."""
-    paths = [path for path in find_images(inputs, SUFFIXES) if not path.name.startswith("._")]
+    paths = find_images(inputs)
     _check_maps(network, len(paths), maps)
     check_bits(paths[:SOME], config.bits)
     read = partial(read_image, network, maps=maps, bits=config.bits, void=config.void)
@@ -67,7 +66,7 @@ def map_files(maps: Path | None) -> list[Path]:
     """What --map names: no prediction may overwrite it."""
     if maps is None:
         return []
-    return images_below(maps) if maps.is_dir() else [maps]
+    return sorted_images(maps) if maps.is_dir() else [maps]
 
 
 def pair_files(val: Pairs) -> list[Path]:
@@ -110,7 +109,7 @@ def _map_of(path: Path, maps: Path) -> Path:
     """
     if maps.is_file():
         return maps
-    same = [file for file in images_below(maps) if _stem(file) == _stem(path)]
+    same = [file for file in sorted_images(maps) if _stem(file) == _stem(path)]
     near = [_shared_folders(file, path) for file in same]
     best = [file for file, count in zip(same, near, strict=True) if count == max(near)]
     if not best:

@@ -29,20 +29,33 @@ def read_coco(
     content = mender.content(content)
     if not any(annotation["keypoints"] for annotation in content["annotations"]):
         raise InputError(f"{path}: no annotation has keypoints: give person_keypoints_*.json")
+    return _fitted(content, mender, folder, report)
+
+
+def read_images(
+    path: str | Path, folder: str | Path | None = None, report: Report | None = None
+) -> dict:
+    """A json that lists images and nobody in them, such as COCO's image_info_test-dev2017.json.
+
+    ``folder`` and ``report`` as in `read_coco`.
+    """
+    content, mender = _with_lists(path, ("images",)), Mender(path, 0)
+    images = mender.images(content["images"])
+    content = {"annotations": [], "categories": [], **content, "images": images}
+    return _fitted(content, mender, folder, report)
+
+
+def _fitted(
+    content: dict, mender: Mender, folder: str | Path | None, report: Report | None
+) -> dict:
+    """The content as the files in the ``folder`` have it; says what was mended, here and before."""
     lines = mender.lines()
     if folder is not None:
-        content, more = fit_to_files(content, Path(folder), path)
+        content, more = fit_to_files(content, Path(folder), mender.path)
         lines += more
     for line in lines if report else ():
         report(line)
     return content
-
-
-def read_images(path: str | Path) -> dict:
-    """A json that lists images and nobody in them, such as COCO's image_info_test-dev2017.json."""
-    content = _with_lists(path, ("images",))
-    images = Mender(path, 0).images(content["images"])
-    return {"annotations": [], "categories": [], **content, "images": images}
 
 
 def read_truth(

@@ -17,7 +17,6 @@ from apps.pose.data.annotations import (
     read_coco,
     read_images,
 )
-from apps.pose.data.files import check_folder
 from apps.pose.data.joining import Shared
 from apps.pose.data.keypoints import read_json
 from apps.pose.data.mmpose_compat import BaseDataset, CocoDataset
@@ -64,8 +63,7 @@ def open_coco(
     for everything that cannot be used.
     """
     if boxes and "annotations" not in read_json(json_path):
-        content = read_images(json_path)
-        check_folder(content["images"], Path(images), json_path)
+        content = read_images(json_path, images, report)
     else:
         content = read_coco(json_path, len(shared.json), images, report)
     if boxes:

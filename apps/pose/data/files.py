@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image
 
 from core.data.samples import evenly_spaced
 from core.errors import InputError
+from core.files import name_on_disk
 
 LOOKED_AT = 500  # images whose headers are read at the start; all, where one of them is turned
 _ORIENTATION = 0x0112  # EXIF's tag; 5 to 8 are quarter turns
@@ -19,27 +19,29 @@ _QUARTER_TURNS = (5, 6, 7, 8)
 def fit_to_files(content: dict, folder: Path, path: str | Path) -> tuple[dict, list[str]]:
     """The json's content with names and sizes as its files have them, and lines on what differed.
 
-    Single missing files are found when they are read; here only whether this is the right folder.
-    Raises InputError, which names the json ``path``.
+    Images in which nobody is labelled do not ask for another size. Single missing files are found
+    when they are read; here only whether this is the right folder. Raises InputError, which names
+    the json ``path``.
     """
-    check_folder(content["images"], folder, path)
-    images, renamed = zip(*(_found(image, folder) for image in content["images"]), strict=True)
-    content = {**content, "images": list(images)}
+    named = [(image, name_on_disk(folder, image["file_name"])) for image in content["images"]]
+    content = {**content, "images": [{**image, "file_name": name} for image, name in named]}
+    _check_folder(content["images"], folder, path)
     lines = []
-    if any(renamed):
-        lines.append(f"{path}: mended: {sum(renamed)} x file_name of other accents or \\")
-    if turned := _turned(content["images"], folder):
+    if renamed := sum(image["file_name"] != name for image, name in named):
+        lines.append(f"{path}: mended: {renamed} x file_name of other accents or \\")
+    turned = _turned(content["images"], folder)
+    if any(a["num_keypoints"] for a in content["annotations"] if a["image_id"] in turned):
         content = {**content, "images": _upright(content, turned, path)}
         lines.append(f"{path}: mended: {len(turned)} x size of before the EXIF turn: width, height")
     return content, lines
 
 
-def check_folder(images: list[dict], folder: Path, path: str | Path) -> None:
+def _check_folder(images: list[dict], folder: Path, path: str | Path) -> None:
     """InputError where it has none of the first images, or the json lists an image twice."""
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: check data.root and the image folder's name")
     first = images[:20]
-    if not any((folder / _found(image, folder)[0]["file_name"]).is_file() for image in first):
+    if not any((folder / image["file_name"]).is_file() for image in first):
         raise InputError(
             f"{folder} has none of the first {len(first)} images of {path} "
             f"({first[0]['file_name']}, ...): give the folder that the json's file names are "
@@ -53,22 +55,6 @@ def check_folder(images: list[dict], folder: Path, path: str | Path) -> None:
                 f"{image['id']}): its people would count twice, remove one of the two"
             )
         seen.add(image["file_name"])
-
-
-def _found(image: dict, folder: Path) -> tuple[dict, bool]:
-    """The record with the name of its file, and whether that is spelt otherwise in the json.
-
-    macOS writes accents in two code points (NFD), others in one (NFC); Windows writes \\.
-    """
-    name = image["file_name"]
-    if (name.isascii() and "\\" not in name) or (folder / name).is_file():
-        return image, False
-    for slashed in (name, name.replace("\\", "/")):
-        for form in ("NFC", "NFD"):
-            other = unicodedata.normalize(form, slashed)
-            if (folder / other).is_file():
-                return {**image, "file_name": other}, True
-    return image, False
 
 
 def _turned(images: list[dict], folder: Path) -> set[int]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from apps.pose.data.names import is_lower_body, mirror_images, side_of
+from core.config import read_yaml
 from core.errors import InputError
 
 _COCO_PAIRS = {  # COCO's parts that have two sides, in its order, and their OKS sigmas
@@ -225,12 +224,7 @@ def _same(names: Sequence[str], others: Sequence[str], where: str) -> None:
 
 def read_side_file(path: str | Path) -> dict:
     """The fields of a yaml as `KeypointSet.read` takes it, each a list; InputError else."""
-    try:
-        side = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}: check data.keypoints") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not a yaml file ({' '.join(str(error).split())})") from None
+    side = read_yaml(path, "check data.keypoints")
     if not isinstance(side, dict) or set(side) - set(_SIDE_FIELDS):
         raise InputError(f"{path}: only the fields {', '.join(_SIDE_FIELDS)} are known")
     for name, value in side.items():

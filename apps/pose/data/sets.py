@@ -18,7 +18,6 @@ import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import yaml
 from torch.utils.data import ConcatDataset, Dataset
 
 from apps.pose.config import DataConfig, PoseConfig, SetConfig
@@ -26,7 +25,7 @@ from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.joining import choose
 from apps.pose.data.keypoints import NO_MIRROR, KeypointSet
 from apps.pose.data.source import PoseData, side_path
-from core.config import build, did_you_mean
+from core.config import build, did_you_mean, read_yaml
 from core.data.concatenated import Concatenated
 from core.errors import InputError
 from core.training.session import Session
@@ -135,13 +134,7 @@ def find_set(word: str, data: DataConfig) -> tuple[str, DataConfig]:
 
 def read_set(path: Path) -> SetConfig:
     """One's own set, from the yaml of a `SetConfig`. Raises InputError."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"data.sets: {path}: {error.strerror or error}: check the path") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not a yaml file ({' '.join(str(error).split())})") from None
-    files = build(SetConfig, values, str(path))
+    files = build(SetConfig, read_yaml(path, "check the path in data.sets"), str(path))
     keypoints = str(path.parent / files.keypoints) if files.keypoints else ""
     return replace(files, root=str(path.parent / files.root), keypoints=keypoints)
 

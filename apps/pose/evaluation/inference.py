@@ -20,7 +20,7 @@ from apps.pose.models.flip_test import flip_average
 from apps.pose.models.network import PoseNet
 from core.errors import InputError
 from core.evaluation.collect import collect
-from core.evaluation.exporters import import_onnx
+from core.evaluation.exporters import open_onnx
 from core.sizes import times
 from core.training.session import Session
 
@@ -64,35 +64,28 @@ def predictor(
     return predict
 
 
-def exported_predictor(path: str | Path, model: ModelConfig) -> Predictor:
-    """The same of an ONNX file that `export.py` wrote, by onnxruntime on the CPU.
+def exported_predictor(path: str | Path, network: PoseNet) -> Predictor:
+    """The same of an ONNX file that `export.py` wrote of the network, by onnxruntime on the CPU.
 
-    ``model`` is the network's that it was made of. Raises InputError for another file.
+    Raises InputError for another file.
     """
-    session = import_onnx("onnxruntime").InferenceSession(
-        _existing(path), providers=["CPUExecutionProvider"]
-    )
+    session, size = open_onnx(path), network.config.image_size
     about = session.get_modelmeta().custom_metadata_map
-    size = json.loads(about.get("image_size", "null"))
-    if [one.name for one in session.get_inputs()] != ["crops"] or size != [*model.image_size]:
+    expected = {"image_size": [*size], "names": [*network.keypoints.names]}
+    found = {name: json.loads(about.get(name, "null")) for name in expected}
+    if [one.name for one in session.get_inputs()] != ["crops"] or found != expected:
         raise InputError(
-            f"{path} is not what export.py writes of this network, for crops of "
-            f"{times(model.image_size)}: export it, in the layout crops"
+            f"{path} is not what export.py writes of this network, {len(network.keypoints)} "
+            f"keypoints in crops of {times(size)}: export it, in the layout crops"
         )
 
     def predict(batch: dict) -> tuple[Tensor, Tensor]:
         crops = batch["image"].permute(0, 2, 3, 1).cpu().numpy()  # (B, H, W, 3)
         outputs = session.run(["keypoints", "scores"], {"crops": crops})
         points, scores = (torch.from_numpy(v).to(batch["center"].device) for v in outputs)
-        return to_image(points, batch["center"], batch["scale"], model.image_size), scores
+        return to_image(points, batch["center"], batch["scale"], size), scores
 
     return predict
-
-
-def _existing(path: str | Path) -> str:
-    if not Path(path).is_file():
-        raise InputError(f"{path} does not exist: give an ONNX file of export.py")
-    return str(path)
 
 
 def numpy_predictor(

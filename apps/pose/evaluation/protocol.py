@@ -13,11 +13,7 @@ from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.sets import PoseSets
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import People, Predictor, predict_people, to_results
-from apps.pose.evaluation.metrics import (
-    coco_ap,
-    crowd_ap,
-    one_category,
-)
+from apps.pose.evaluation.metrics import coco_ap, crowd_ap, one_category
 from apps.pose.evaluation.pck import PARTS, TORSO, box_size, find_parts, pck, pckh, torso_length
 from apps.pose.evaluation.report import coco_report, pck_report
 from core.errors import InputError

@@ -1,4 +1,5 @@
-"""Where a network is wrong: tables by keypoint, kind of error, size, occlusion and crowding."""
+"""Where a network is wrong: tables by keypoint, kind of error, size, occlusion and crowding; and
+what another one gains on it."""
 
 from __future__ import annotations
 
@@ -15,6 +16,14 @@ from core.tables import Table
 def _fraction(value: float) -> str:
     """COCO's evaluation has -1 where nothing was counted."""
     return "-" if value == -1 else f"{value:.3f}"
+
+
+def gains_table(
+    title: str, columns: tuple[str, str], metrics: dict[str, tuple[float, float]]
+) -> Table:
+    """Metrics before and after, by name, and the points that the second has more."""
+    rows = [(name, *pair, 100 * (pair[1] - pair[0])) for name, pair in metrics.items()]
+    return Table(title, ("metric", *columns, "points"), rows, forms={"points": "{:+.2f}"})
 
 
 def coco_report(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from apps.pose.models.network import PoseNet
-from core.models.shapes import times
 from core.models.weights.card import architecture, chapters, front_matter, record_of, training
 from core.models.weights.evaluations import without_folders
 from core.models.weights.kept_card import evaluation_tables, precision
 from core.models.weights.names import About
+from core.sizes import times
 from core.tables import Table
 
 USE = """\

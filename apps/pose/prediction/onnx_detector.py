@@ -22,8 +22,8 @@ import torch
 from torchvision.ops import nms
 
 from apps.pose.prediction.pipeline import Boxes, Frame
-from core.errors import InputError, first_line
-from core.evaluation.exporters import import_onnx
+from core.errors import InputError
+from core.evaluation.exporters import import_onnx, open_onnx
 
 SUFFIX = ".onnx"
 STRIDES = (8, 16, 32)
@@ -119,15 +119,9 @@ def _grid(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _open(path: str | Path):
-    onnxruntime = import_onnx("onnxruntime")
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file: check --detector")
-    available = onnxruntime.get_available_providers()
-    providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in available]
-    try:
-        return onnxruntime.InferenceSession(str(path), providers=providers)
-    except Exception as error:  # of onnxruntime's own kinds
-        raise InputError(f"{path} cannot be opened by onnxruntime: {first_line(error)}") from error
+    return open_onnx(path, cuda=True)
 
 
 def _signature(session, path: str | Path) -> tuple:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from core.data.images.files import SUFFIXES
+from core.data.images.folders import is_foreign
 from core.errors import InputError
 
 Reporter = Callable[[str], object]  # takes a line for a person
@@ -26,35 +27,14 @@ def check_folders(root: str, paths: Sequence[str], lists: str) -> None:
     if not place.is_dir():
         raise InputError(f"{root or 'data.root'} is no folder: the paintings of {lists} lie there")
     for entry in sorted(os.scandir(place), key=lambda entry: entry.name):
-        if (
-            unicodedata.normalize("NFC", entry.name) in listed
-            or entry.name.startswith(".")
-            or not entry.is_dir()
-        ):
+        known = unicodedata.normalize("NFC", entry.name) in listed or is_foreign(entry.name)
+        if known or not entry.is_dir():
             continue
         if any(name.lower().endswith(SUFFIXES) for name in os.listdir(entry)):
             raise InputError(
                 f"{entry.path} holds images and is in no list of {lists}: move it away, or list "
                 "its images"
             )
-
-
-def as_on_disk(paths: Sequence[str]) -> list[str]:
-    """The paths with accents as the disk has them: in one code point (NFC), or two (NFD, macOS).
-
-    Lists and copies of them differ; the names look the same.
-    """
-    other = [path for path in paths if not path.isascii()]
-    spelt = {path: next(filter(os.path.exists, _spellings(path)), path) for path in other}
-    return [spelt.get(path, path) for path in paths]
-
-
-def _spellings(path: str) -> list[str]:
-    """The path itself first, since a folder may have both."""
-    folder, name = os.path.split(path)
-    forms = ("NFC", "NFD")
-    names = [os.path.join(folder, unicodedata.normalize(form, name)) for form in forms]
-    return [path, *names, *(unicodedata.normalize(form, path) for form in forms)]
 
 
 def present_files(paths: Mapping[int, str], allowed: int, report: Reporter) -> list[int]:

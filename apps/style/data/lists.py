@@ -9,19 +9,18 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import os
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.config import did_you_mean
+from core.data.images.labelled import alike
 from core.errors import InputError
+from core.files import read_text
 
 SIDES = ("train", "val")
 COLUMNS = {  # ours -> what files call it
@@ -74,19 +73,8 @@ def _lines(path: Path) -> list[str]:
             "and style_val.csv"
         )
     # not splitlines: a name may hold U+2028 and other ends of lines that are none in a file
-    lines = _text(path).split("\n")
+    lines = read_text(path).split("\n")
     return lines[:-1] if lines[-1] == "" else lines
-
-
-def _text(path: Path) -> str:
-    """A text file, its ends of lines as \n; the marks that spreadsheets write first are read."""
-    content = path.read_bytes()
-    utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        text = content.decode("utf-16" if utf16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no text in UTF-8: save it as such") from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _read_classes(path: Path) -> list[str]:
@@ -121,7 +109,7 @@ def read_csv(file: str | Path) -> Listing:
     file = Path(file).expanduser()
     if not file.is_file():
         raise InputError(f"{file} is missing: data.csv is a file with the columns path and class")
-    text = _text(file)
+    text = read_text(file)
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=_separator(text))
     columns = _columns(rows.fieldnames or [], file)
     values = [_checked_row(row, columns, f"{file}, line {rows.line_num}") for row in rows]
@@ -171,15 +159,12 @@ def _checked_row(row: dict, columns: dict[str, str], where: str) -> list[str]:
 
 
 def _check_spelling(classes: Sequence[str], where: str) -> None:
-    """InputError for names that differ in capitals, spaces and signs alone."""
-    seen: dict[str, str] = {}
-    for name in classes:
-        key = re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name).casefold()).strip() or name
-        if (other := seen.setdefault(key, name)) != name:
-            raise InputError(
-                f"{where}: {other!r} and {name!r} are two classes that differ in spelling alone: "
-                "write one of them for both"
-            )
+    """InputError for `alike` names: of a list that somebody types they are one class."""
+    for one, other in alike(classes):
+        raise InputError(
+            f"{where}: {one!r} and {other!r} are two classes that differ in spelling alone: write "
+            "one of them for both"
+        )
 
 
 def _check_twice(names: Sequence[str], where: str) -> None:

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from apps.style.config import DataConfig
-from apps.style.data.files import Reporter, as_on_disk, check_folders
+from apps.style.data.files import Reporter, check_folders
 from apps.style.data.lists import Listing, artist_of, read_csv, read_lists
 from apps.style.data.splits import artist_split, stratified_split
 from core.data.images.labelled import LabelledImages
 from core.data.sources import open_images
 from core.errors import InputError
+from core.files import name_on_disk
 
 
 def open_all(config: DataConfig, split: str) -> tuple[LabelledImages, list[str]]:
@@ -37,7 +38,8 @@ def open_all(config: DataConfig, split: str) -> tuple[LabelledImages, list[str]]
 
 
 def _listed(listing: Listing, root: str, source: str) -> tuple[LabelledImages, list[str]]:
-    paths = as_on_disk([os.path.join(os.path.expanduser(root), path) for path in listing.paths])
+    place = os.path.expanduser(root)
+    paths = [os.path.join(place, name_on_disk(place, path)) for path in listing.paths]
     names = [os.path.basename(path) for path in paths]
     read = paths.__getitem__
     return LabelledImages(source, listing.classes, listing.labels, names, read), listing.sides

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numba
 from numba import njit
 
+LOOP = {"cache": True, "error_model": "numpy", "nogil": True}
 LAG = 16  # chaos games side by side; each point follows the one LAG places before it
 
 # SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014
@@ -26,12 +27,7 @@ def random_bits(key, index):
     return z ^ (z >> numba.uint64(31))
 
 
-@njit(
-    "void(float32[:, ::1], uint32[::1], uint64, float32[::1], float32[::1])",
-    cache=True,
-    error_model="numpy",
-    nogil=True,
-)
+@njit("void(float32[:, ::1], uint32[::1], uint64, float32[::1], float32[::1])", **LOOP)
 def play(table, thresholds, key, xs, ys):
     """LAG chaos games in turns: point i is a random map of point i - LAG. xs[:LAG] are the starts.
 
@@ -50,12 +46,7 @@ def play(table, thresholds, key, xs, ys):
         ys[i] = table[row, 2] * x + table[row, 3] * y + table[row, 5]
 
 
-@njit(
-    "void(float32[::1], float32[::1], float32[::1], int32, int32, int32[::1])",
-    cache=True,
-    error_model="numpy",
-    nogil=True,
-)
+@njit("void(float32[::1], float32[::1], float32[::1], int32, int32, int32[::1])", **LOOP)
 def cells(xs, ys, frame, margin, side, places):
     """The pixel of each point, as row * side + column, in `places`.
 
@@ -68,12 +59,7 @@ def cells(xs, ys, frame, margin, side, places):
         places[i] = row * side + column
 
 
-@njit(
-    "void(int32[::1], int32[::1], uint32[::1])",
-    cache=True,
-    error_model="numpy",
-    nogil=True,
-)
+@njit("void(int32[::1], int32[::1], uint32[::1])", **LOOP)
 def count(cells, mask, counts):
     """Add one to `counts` at each cell plus each offset of the mask."""
     for offset in mask:
@@ -81,12 +67,7 @@ def count(cells, mask, counts):
             counts[numba.uint32(cell + offset)] += numba.uint32(1)
 
 
-@njit(
-    "void(int32[::1], int32, uint64, uint32[::1])",
-    cache=True,
-    error_model="numpy",
-    nogil=True,
-)
+@njit("void(int32[::1], int32, uint64, uint32[::1])", **LOOP)
 def paste(cells, side, key, counts):
     """Every point writes a random 3x3 mask of its own (never empty) over what is there: 0 or 1.
 
@@ -109,12 +90,7 @@ def random_sign(key, index):
     return numba.float32(bits) * numba.float32(2.0**-23)
 
 
-@njit(
-    "void(float32[:, ::1], float32, uint64, float32[:, ::1])",
-    cache=True,
-    error_model="numpy",
-    nogil=True,
-)
+@njit("void(float32[:, ::1], float32, uint64, float32[:, ::1])", **LOOP)
 def refine(heights, noise, key, finer):
     """A step of diamond-square: (n, n) -> (2n, 2n), periodic, n a power of two."""
     n = heights.shape[0]  # & (n - 1) below: modulo n, so that the borders meet
@@ -141,12 +117,7 @@ def refine(heights, noise, key, finer):
             finer[2 * i + 1, 2 * j] = quarter * under + random
 
 
-@njit(
-    "void(uint32[:, ::1], uint8[:, ::1], uint8[:, :, ::1])",
-    cache=True,
-    error_model="numpy",
-    nogil=True,
-)
+@njit("void(uint32[:, ::1], uint8[:, ::1], uint8[:, :, ::1])", **LOOP)
 def colour(counts, palette, image):
     """Write palette[count] over the image (S, S, 3) where count > 0; the last is for all above."""
     last = palette.shape[0] - 1

@@ -17,12 +17,13 @@ from core.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif")
 SUFFIXES += (".tiff", ".webp")
+DEEP = 16  # bits of a grey picture whose numbers go all the way
 # Pillow's names, whatever a file's suffix says; not PostScript, which it would hand to Ghostscript
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
 
 
 def find_images(paths: list[str], suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
-    """The given files, and what has one of the suffixes below the given folders.
+    """The given files, and what has one of the suffixes below the given folders and is not hidden.
 
     Raises InputError where a path does not exist, and where no path gives an image.
     """
@@ -31,14 +32,15 @@ def find_images(paths: list[str], suffixes: tuple[str, ...] = SUFFIXES) -> list[
         if not path.exists():
             raise InputError(f"{path} does not exist: give images or folders of images")
         inside = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in suffixes)
-        files += inside if path.is_dir() else [path]
+        # not ._a.png, the second half of a file that macOS has copied
+        files += (p for p in inside if p.name[0] != ".") if path.is_dir() else [path]
     if paths and not files:
         raise InputError(f"no image in {', '.join(paths)}: known are {', '.join(suffixes)}")
     return files
 
 
-def decode(data: str | bytes, max_pixels: int = 0):
-    """An encoded image, or the file at a path, as an 8-bit RGB PIL image.
+def decode(data: str | bytes, max_pixels: int = 0, bits: int = DEEP):
+    """An encoded image, or the file at a path, as an 8-bit RGB PIL image; ``bits`` as in `to_rgb`.
 
     A JPEG of more than `max_pixels` is decoded at 1/2, 1/4 or 1/8 of its sides, so that no more
     memory is needed; what is larger still is a ValueError. 0: whatever Pillow takes, which warns
@@ -49,7 +51,7 @@ def decode(data: str | bytes, max_pixels: int = 0):
         if max_pixels:
             _shrink(image, max_pixels)
         image.load()
-        return to_rgb(image)
+        return to_rgb(image, bits)
 
 
 def _open(source: str | io.BytesIO):
@@ -89,15 +91,22 @@ def _shrink(image, most: int) -> None:
         raise ValueError(f"{width} x {height} pixels are more than max_pixels, {most}: raise it")
 
 
-def to_rgb(image):
-    """8-bit RGB of a PIL image of any mode but 32-bit float, whose range nothing tells."""
+def to_rgb(image, bits: int = DEEP):
+    """8-bit RGB of a PIL image of any mode but 32-bit float, whose range nothing tells.
+
+    16-bit grey is divided by the largest number of ``bits``, those in use: 11 or 12 of many
+    satellites. Raises ValueError for floats, and for numbers above those of fewer bits.
+    """
     from PIL import Image
 
     if image.mode == "F":
         raise ValueError("a 32-bit float image has no agreed range: store 8 or 16 bits")
     if image.mode.startswith("I"):  # 16-bit grey; Pillow clips it where it should scale
-        levels = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        image = Image.fromarray(np.round(levels / 257).astype(np.uint8))
+        levels, largest = np.asarray(image).astype(np.int64), 2**bits - 1
+        if bits < DEEP and levels.max() > largest:
+            raise ValueError(f"has numbers up to {levels.max()}, and {bits} bits end at {largest}")
+        levels = np.clip(levels, 0, largest) * (255 / largest)
+        image = Image.fromarray(np.round(levels).astype(np.uint8))
     elif image.mode == "P":  # with transparency in its palette Pillow asks for this detour
         image = image.convert("RGBA")
     return image if image.mode == "RGB" else image.convert("RGB")

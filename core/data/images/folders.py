@@ -39,7 +39,7 @@ def open_folder(root: Path, split: str, transform: Callable | None = None) -> La
     if not classes:
         raise InputError(_no_classes(folder))
     passed: Counter[str] = Counter()  # what is no image, by kind
-    files = {name: _images_below(folder / name, passed) for name in classes}  # a list for each
+    files = {name: images_below(folder / name, passed) for name in classes}  # a list for each
     if empty := [name for name in classes if not files[name]]:
         raise InputError(
             f"{folder}: {len(empty)} of {len(classes)} class folders hold no image "
@@ -60,7 +60,7 @@ def open_pictures(root: Path, split: str, transform: Callable | None = None) -> 
     """
     folder = root / split if split and (root / split).is_dir() else root
     passed: Counter[str] = Counter()
-    paths = _images_below(folder, passed)
+    paths = images_below(folder, passed)
     if not paths:
         raise InputError(f"{folder} and the folders below hold no picture ({', '.join(SUFFIXES)})")
     _say_passed(folder, passed)
@@ -81,16 +81,17 @@ def _split_folder(root: Path, split: str) -> Path:
 
 
 def _folders(folder: Path) -> list[str]:
-    return sorted(e.name for e in os.scandir(folder) if e.is_dir() and not _foreign(e.name))
+    return sorted(e.name for e in os.scandir(folder) if e.is_dir() and not is_foreign(e.name))
 
 
-def _foreign(name: str) -> bool:
+def is_foreign(name: str) -> bool:
+    """Whether a folder of this name is hidden, or a system's own."""
     return name.startswith(".") or name in SYSTEM
 
 
-def _images_below(folder: Path, passed: Counter[str]) -> list[str]:
-    """The images of a class; what lies there and is none is added to ``passed``."""
-    paths = []
+def images_below(folder: Path, passed: Counter[str] | None = None) -> list[str]:
+    """The images of a folder and of those in it; ``passed`` counts what lies there and is none."""
+    passed, paths = Counter() if passed is None else passed, []
     for place, names in sorted(_walk(folder)):  # ImageFolder's order
         for name in sorted(names):
             if name.startswith("."):
@@ -111,7 +112,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
             inner.clear()
             continue
         seen.add((state.st_dev, state.st_ino))
-        inner[:] = sorted(name for name in inner if not _foreign(name))
+        inner[:] = sorted(name for name in inner if not is_foreign(name))
         yield place, names
 
 

@@ -74,7 +74,8 @@ def find_columns(features: Any, root: str, chosen: list[str]) -> tuple[str, str]
     """The names of the image column and the label column.
 
     Labels: a ClassLabel, or what `chosen` names or is called label, style or class, of words or
-    whole numbers. Raises InputError where there is none, or several and `chosen` names none.
+    whole numbers. Raises InputError where there is none, or several and `chosen` names none, and
+    where `chosen` names a column that is neither.
     """
     if unknown := [name for name in chosen if name not in features]:
         raise InputError(f"{root}: no column {unknown[0]!r}, but {', '.join(features)}")
@@ -83,9 +84,13 @@ def find_columns(features: Any, root: str, chosen: list[str]) -> tuple[str, str]
     plain = [name for name in features if _is_plain(features[name])]
     labels = [n for n in labels + plain if n in chosen] or labels
     labels = labels or [name for name in plain if name.lower() in LABELS]
-    return _one(images, "image", features, root, chosen), _one(
-        labels, "label", features, root, chosen
-    )
+    if useless := [name for name in chosen if name not in images + labels]:
+        raise InputError(
+            f"{root}: {useless[0]} is a column neither of images nor of labels; its columns: "
+            f"{', '.join(features)}"
+        )
+    image = _one(images, "image", features, root, chosen)
+    return image, _one(labels, "label", features, root, chosen)
 
 
 def _one(names: list[str], kind: str, features: Any, root: str, chosen: list[str]) -> str:

@@ -118,13 +118,21 @@ def say(words: str) -> None:
 
 
 def say_alike(source: str, classes: Sequence[str]) -> None:
-    """Name classes whose names differ by capitals, marks for a space or accents' encoding alone."""
+    """Print a note on `alike` classes."""
+    for first, name in alike(classes):
+        say(f"note: {source} has classes {first!r} and {name!r}: if they are one, name them so")
+
+
+def alike(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of names that differ by capitals, marks for a space or accents' encoding alone."""
     seen: dict[str, str] = {}
-    for name in classes:
+    pairs = []
+    for name in names:
         plain = unicodedata.normalize("NFC", name).casefold()
         first = seen.setdefault(re.sub(r"[\s_-]+", " ", plain), name)
         if first != name:
-            say(f"note: {source} has classes {first!r} and {name!r}: if they are one, name them so")
+            pairs.append((first, name))
+    return pairs
 
 
 def some_of(names: Sequence[str], limit: int = 5) -> str:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from core.errors import InputError
-from core.models.networks.mlp import ChannelMlp, drop_path
+from core.models.networks.mlp import ChannelMlp, drop_path, drop_rates
 from core.models.shapes import (
     as_pair,
     check_counts,
@@ -100,7 +100,7 @@ class ConvMLPStage(nn.Module):
         self.grad_checkpointing = config.grad_checkpointing
         dim, count = config.dims[index], config.num_blocks[index]
         # As in the official code the ramp begins again in every stage.
-        rates = [config.stochastic_depth * i / max(count - 1, 1) for i in range(count)]
+        rates = drop_rates(config.stochastic_depth, count)
         hidden = config.mlp_ratio * dim
         self.blocks = nn.ModuleList(ConvMLPBlock(dim, hidden, rate) for rate in rates)
         last = index + 1 == len(config.dims)

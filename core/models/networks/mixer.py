@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from core.errors import InputError
 from core.models.networks.mixer_config import MixerConfig, spec_config
-from core.models.networks.mlp import ChannelMlp, TokenMlp, drop_path
+from core.models.networks.mlp import ChannelMlp, TokenMlp, drop_path, drop_rates
 from core.models.networks.resize import Maps, grid_maps, is_known, resize_token_mlp
 from core.models.shapes import (
     Grid,
@@ -83,8 +83,7 @@ class Mixer(nn.Module):
         self.num_features, self.stride = config.hidden_dim, config.patch_size
         self.normalization = ((0.5,) * config.in_channels, (0.5,) * config.in_channels)
         self.stem = nn.Conv2d(config.in_channels, self.num_features, self.stride, self.stride)
-        last = max(config.num_blocks - 1, 1)
-        rates = [config.stochastic_depth * i / last for i in range(config.num_blocks)]
+        rates = drop_rates(config.stochastic_depth, config.num_blocks)
         self.blocks = nn.ModuleList(MixerBlock(config, rate) for rate in rates)
         self.norm = nn.LayerNorm(config.hidden_dim, eps=1e-6)
         self.apply(_lecun_normal)

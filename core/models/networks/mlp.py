@@ -142,6 +142,11 @@ def multiply_first_axis(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.addmm(bias[:, None], weight, x.flatten(1)).unflatten(1, x.shape[1:])
 
 
+def drop_rates(last: float, blocks: int) -> list[float]:
+    """Stochastic depth's rate of each block: linear from 0 in the first to ``last``."""
+    return [last * i / max(blocks - 1, 1) for i in range(blocks)]
+
+
 def drop_path(x: Tensor, rate: float, training: bool, sample_axis: int = 0) -> Tensor:
     """Stochastic depth for each sample of x; the kept ones are scaled by 1 / (1 - rate).
 

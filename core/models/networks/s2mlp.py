@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from core.errors import InputError
-from core.models.networks.mlp import ChannelMlp, drop_path
+from core.models.networks.mlp import ChannelMlp, drop_path, drop_rates
 from core.models.shapes import (
     Grid,
     as_pair,
@@ -145,8 +145,7 @@ class S2MLP(nn.Module):
         self.normalization = ((0.5,) * config.in_channels, (0.5,) * config.in_channels)
         self.stem = nn.Conv2d(config.in_channels, self.num_features, self.stride, self.stride)
         self.stem_norm = nn.LayerNorm(config.hidden_dim, eps=1e-6)
-        last = max(config.num_blocks - 1, 1)
-        rates = [config.stochastic_depth * i / last for i in range(config.num_blocks)]
+        rates = drop_rates(config.stochastic_depth, config.num_blocks)
         self.blocks = nn.ModuleList(S2Block(config, rate) for rate in rates)
         self.norm = nn.LayerNorm(config.hidden_dim, eps=1e-6)
         self._configure(config)

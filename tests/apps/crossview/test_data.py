@@ -150,7 +150,8 @@ def test_cvusa_triples(tmp_path):
         ids = rng.integers(0, 4, (16, 64), dtype=np.uint8)
         Image.fromarray(ids).save(tmp_path / f"m{number}.png")
         rows.append(f"a{number}.jpg,g{number}.jpg,m{number}.png")
-    (tmp_path / "splits/train-19zl.csv").write_text("\n".join(rows) + "\n")
+    # as a spreadsheet writes it
+    (tmp_path / "splits/train-19zl.csv").write_text("\r\n".join([*rows, ""]), encoding="utf-16")
     pairs = Pairs(config(tmp_path, palette="", layout="cvusa", size=(16, 64)), "train")
     assert len(pairs) == 2
     assert pairs.palette.names == ("sky", "man-made", "road", "vegetation")
@@ -347,7 +348,8 @@ def test_lists_say_who_is_where(tmp_path):
     for number, name in enumerate(names):
         write_panels(tmp_path / "all" / name.replace(".jpg", ".a2g.png"), seed=number)
     (tmp_path / "lists").mkdir()
-    (tmp_path / "lists/dayton_train.txt").write_text("\n".join([".", *names[:4]]) + "\n")
+    train = "\n".join([*names[:4], "."]) + "\n"
+    (tmp_path / "lists/dayton_train.txt").write_text(train, encoding="utf-8-sig")
     (tmp_path / "lists/dayton_test.txt").write_text("\n".join(names[4:]) + "\n")
     given = config(tmp_path / "all", lists=str(tmp_path / "lists"))
     sides = [Pairs(given, side) for side in ("train", "val")]

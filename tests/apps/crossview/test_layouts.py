@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from apps.crossview.config import DataConfig
 from apps.crossview.data.maps import open_palette
@@ -114,6 +114,12 @@ def test_pictures_of_11_bits(tmp_path):
         read_photograph(tmp_path / "a.png", 10)
     save(tmp_path / "bright.png", levels * 32)
     check_bits([tmp_path / "a.png", tmp_path / "bright.png"], 16)  # one is dark, not all
+
+
+def test_postscript_is_no_map(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+    with pytest.raises(UnidentifiedImageError):
+        read_map(tmp_path / "a.png")
 
 
 def test_pairs_of_11_bits_are_said_before_training(tmp_path):

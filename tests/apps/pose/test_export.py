@@ -21,7 +21,7 @@ from apps.pose.config import ModelConfig
 from apps.pose.data.codec import heatmap_size
 from apps.pose.data.dataset import crop_box
 from apps.pose.data.keypoints import KeypointSet
-from apps.pose.evaluation.inference import predictor
+from apps.pose.evaluation.inference import exported_predictor, predictor
 from apps.pose.exported.graph import PoseGraph
 from apps.pose.models.decoding import HeatmapDecoder, SimCCDecoder
 from apps.pose.people import make_people
@@ -307,6 +307,12 @@ def test_an_exported_file_is_evaluated_beside_its_network(measured, command, tmp
     pose_export.export_pose(other, tmp_path / "other.onnx")
     done = command(pose_eval.main, *words[:-1], tmp_path / "other.onnx")
     assert "other.onnx is not what export.py writes of this network" in done.output
+    renamed = network()
+    renamed.keypoints = replace(COCO, names=COCO.names[::-1])
+    with pytest.raises(InputError, match="of this network, 17 keypoints in crops of 64x48"):
+        exported_predictor(tmp_path / "pose.onnx", renamed)
+    done = command(pose_eval.main, *words[:-1], run / "eval.json")
+    assert "eval.json cannot be opened by onnxruntime" in done.output
     done = command(pose_eval.main, *words[:-1], tmp_path / "none.onnx")
     assert "none.onnx does not exist" in done.output
 

@@ -16,7 +16,7 @@ from PIL import Image
 pytest.importorskip("mmpose")
 
 from apps.pose.config import AugmentConfig, ModelConfig
-from apps.pose.data.annotations import check_detections, read_coco, read_truth
+from apps.pose.data.annotations import check_detections, read_coco, read_images, read_truth
 from apps.pose.data.dataset import PoseDataset, read_image
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.data.mending import COVERED, Mender, box_around
@@ -276,6 +276,25 @@ def test_names_of_other_systems(tmp_path, name):
     assert "mended: 1 x file_name" in said[0]
 
 
+def test_two_spellings_of_one_name_are_one_image(tmp_path):
+    (tmp_path / "sub").mkdir()
+    pictures(tmp_path / "sub", 1)
+    value = content()
+    image = value["images"][0]
+    value["images"] = [{**image, "id": i, "file_name": f"sub{s}0.png"} for i, s in enumerate("/\\")]
+    with pytest.raises(InputError, match=r"sub/0\.png is listed twice"):
+        read_coco(save(tmp_path, value), K, tmp_path)
+
+
+def test_names_of_other_systems_in_a_json_of_images_alone(tmp_path):
+    (tmp_path / "sub").mkdir()
+    pictures(tmp_path / "sub", 1)
+    image, said = {**content()["images"][0], "file_name": "sub\\0.png"}, []
+    images = read_images(save(tmp_path, {"images": [image]}), tmp_path, said.append)["images"]
+    assert images[0]["file_name"] == "sub/0.png"
+    assert "mended: 1 x file_name" in said[0]
+
+
 def turned(folder, points):
     """A json of the stored size, 120 x 100, of a picture that EXIF makes 100 x 120."""
     exif = Image.Exif()
@@ -298,6 +317,11 @@ def test_sizes_of_before_the_exif_turn(tmp_path):
 def test_a_turn_that_the_keypoints_do_not_tell_is_refused(tmp_path, points):
     with pytest.raises(InputError, match=r"0.png, have the size \(120 x 100\) of before their EX"):
         open_people(turned(tmp_path, points), tmp_path)
+
+
+def test_a_turn_is_no_matter_where_nobody_is_labelled(tmp_path):
+    path = turned(tmp_path, [0] * 9)
+    assert read_coco(path, K, tmp_path)["images"][0]["height"] == 100
 
 
 def test_images_of_16_bits_and_floats(tmp_path):

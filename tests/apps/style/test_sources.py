@@ -250,3 +250,13 @@ def test_an_artgan_copy_of_another_system(tmp_path):
     for path in [*root.glob("*/artist-0_train*")]:
         path.rename(path.with_name(path.name.replace("artist-0", "andre\u0301")))
     assert class_counts(opened(root=str(root))).tolist() == [6, 6]
+
+
+def test_classes_of_a_csv_that_differ_in_spelling_alone(tmp_path):
+    file = tmp_path / "list.csv"
+    for one, other in (("Art Nouveau", "art_nouveau"), ("Caf\u00e9", "Cafe\u0301")):
+        file.write_text(f"path,class\na.jpg,{one}\nb.jpg,{other}\n", encoding="utf-8")
+        with pytest.raises(InputError, match="two classes that differ in spelling alone"):
+            read_csv(file)
+    file.write_text("path,class\na.jpg,A+\nb.jpg,A-\nc.jpg,C\nd.jpg,C#\n", encoding="utf-8")
+    assert read_csv(file).classes == ["A+", "A-", "C", "C#"]  # signs are no spelling

@@ -250,7 +250,9 @@ def test_hub_sets_of_words_and_numbers_as_most_copies_have_them(tmp_path, kind):
     feature = {"struct": struct, "bytes": datasets.Value("binary"), "image": datasets.Image()}[kind]
     stored = content["bytes"] if kind == "bytes" else content
     rows = {"image": [stored] * 3, "style": ["Rococo", "Baroque", "Rococo"], "genre": [7, 10, 7]}
+    rows["year"] = [1.5] * 3
     kinds = {"image": feature, "style": datasets.Value("string"), "genre": datasets.Value("int64")}
+    kinds["year"] = datasets.Value("float32")
     (tmp_path / "set").mkdir()
     saved = datasets.Dataset.from_dict(rows, features=datasets.Features(kinds))
     saved.to_parquet(tmp_path / "set/train.parquet")
@@ -259,6 +261,8 @@ def test_hub_sets_of_words_and_numbers_as_most_copies_have_them(tmp_path, kind):
     np.testing.assert_array_equal(images[0]["image"], noise(8, 9))
     images = open_images(f"hub:{tmp_path}/set#genre", "train")
     assert (images.classes, images.labels) == (["7", "10"], [0, 1, 0])
+    with pytest.raises(InputError, match="#year: year is a column neither of images nor of labels"):
+        open_images(f"hub:{tmp_path}/set#year", "train")
 
 
 def test_hub_sets_without_labels(tmp_path):
