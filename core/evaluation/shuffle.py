@@ -64,7 +64,7 @@ class Config:
     # what the accuracy is measured on
     test: ImagesConfig = ImagesConfig(split="val")
     # pixels of the square patches that are shuffled; 0: each model's own stride
-    patch: Count = 16
+    patch: Whole = 16
     # of the permutations
     seed: Seed = 0
     # examples of each class; 0: every training image, and no seeds

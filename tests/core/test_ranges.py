@@ -112,8 +112,25 @@ def test_no_number_is_without_a_range():
     for name in EVALUATIONS:
         room = "profiling" if name in ("throughput", "memory") else "evaluation"
         config = importlib.import_module(f"core.{room}.{name}").Config
-        assert _plain_numbers(config) == []
+        # the block -1 is the last
+        assert _plain_numbers(config) == (["blocks"] if name == "mixing" else [])
         check_ranges(config())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mixing", "--blocks -1 1 --units 0"),
+        ("shuffle", "--patch 0 --shots 0"),
+        ("fewshot", "--shots 0 1"),
+        ("grids", "--limit 0"),
+        ("throughput", "--batch-size 0"),
+    ],
+)
+def test_what_a_comment_gives_a_meaning_is_taken(name, words):
+    room = "profiling" if name == "throughput" else "evaluation"
+    config = importlib.import_module(f"core.{room}.{name}").Config
+    cli({name: config}, words.split())
 
 
 @dataclass(frozen=True)
