@@ -94,6 +94,8 @@ def test_help_shows_the_range(capsys):
     assert "--optim.betas FLOAT FLOAT (0 to below 1)" in text
     assert "--augment.randaugment FLOAT (0 to 30)" in text
     assert "--transfer.seeds [INT ...] (0 or more)" in text
+    assert "--fractals.classes INT (1 to 4,294,967,295)" in text
+    assert "--augment.shuffle-seed INT (0 or more) of the order" in text
 
 
 def _plain_numbers(kind: type, prefix: str = "") -> list[str]:
