@@ -37,6 +37,7 @@ from apps.pointcloud.models.sparse.voxelize import CHANNELS, centres, occupied, 
 from apps.pointcloud.models.surface import SurfaceNet
 from core.config import build, to_plain
 from core.errors import InputError
+from core.ranges import check_ranges
 
 REACH = 1.0  # voxel lengths: half of one reaches the voxel's own border
 
@@ -44,12 +45,12 @@ REACH = 1.0  # voxel lengths: half of one reaches the voxel's own border
 class ReconNet(nn.Module):
     """Packed clouds to packed clouds; how in the module's docstring.
 
-    Raises InputError for a number below 1 and an unknown operator.
+    Raises InputError for a number out of its range and an unknown operator.
     """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        _check(config)
+        check_ranges(config, "model.")
         self.config = config
         stem = SparseConv(CHANNELS, config.channels)
         self.stem = ConvNorm(stem, config.channels)
@@ -134,11 +135,3 @@ Network = ReconNet | SurfaceNet
 def create_network(config: ModelConfig) -> Network:
     """The network of a configuration, with random weights; raises InputError as that does."""
     return SurfaceNet(config) if config.start == "surface" else ReconNet(config)
-
-
-def _check(config: ModelConfig) -> None:
-    for name in ("channels", "hourglasses", "depth", "blocks", "points"):
-        if getattr(config, name) < 1:
-            raise InputError(f"model.{name} is {getattr(config, name)}; choose 1 or more")
-    if not config.voxel_length > 0:
-        raise InputError(f"model.voxel_length is {config.voxel_length}; choose a number above 0")

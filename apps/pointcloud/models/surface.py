@@ -32,7 +32,7 @@ from apps.pointcloud.models.layers import linear_norm_relu
 from apps.pointcloud.models.operators import create_operator
 from apps.pointcloud.models.parts import FEATURES, Parts, parts_of
 from core.config import to_plain
-from core.errors import InputError
+from core.ranges import check_ranges
 
 REACH, SLIDE = 1.0, 0.3  # spacings along the normal, and beside it
 VALID = 3.0  # the logit of every point before training
@@ -41,14 +41,12 @@ VALID = 3.0  # the logit of every point before training
 class SurfaceNet(nn.Module):
     """Packed clouds to packed clouds; how in the module's docstring.
 
-    Raises InputError for a number below 1 and an unknown operator.
+    Raises InputError for a number out of its range and an unknown operator.
     """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        for name in ("channels", "blocks", "points"):
-            if getattr(config, name) < 1:
-                raise InputError(f"model.{name} is {getattr(config, name)}; choose 1 or more")
+        check_ranges(config, "model.")
         self.config = config
         self.refine = SurfaceRefinement(config)
         # of the training inputs, in their unit: what tiles are cut by; 0 where it is not known
