@@ -104,7 +104,7 @@ def _plain_numbers(kind: type, prefix: str = "") -> list[str]:
     for name, hint in typing.get_type_hints(kind, include_extras=True).items():
         if is_dataclass(hint):
             found += _plain_numbers(hint, f"{prefix}{name}.")
-        elif hint in (int, float, tuple[int, ...], tuple[float, ...]):
+        elif {hint, *typing.get_args(hint)} & {int, float} and not hasattr(hint, "__metadata__"):
             found.append(prefix + name)
     return found
 
@@ -117,6 +117,15 @@ def test_no_number_is_without_a_range():
         # the block -1 is the last
         assert _plain_numbers(config) == (["blocks"] if name == "mixing" else [])
         check_ranges(config())
+
+
+@pytest.mark.parametrize("app", ["pose", "style", "pointcloud", "crossview"])
+def test_no_number_of_an_app_is_without_a_range(app):
+    """But the biases; and the presets keep to theirs."""
+    presets = importlib.import_module(f"apps.{app}.presets").PRESETS
+    for make in presets.values():
+        check_ranges(config := make())
+    assert all(name.endswith("bias") for name in _plain_numbers(type(config)))
 
 
 @pytest.mark.parametrize(
