@@ -1,7 +1,8 @@
 """Which numbers a setting takes, said where it is declared, and checked in one place.
 
     workers: Workers = 2
-    crop_area: Annotated[tuple[float, float], Range(0, 1)] = (0.05, 1.0)  # each of them
+    margin: Annotated[float, Range(1, 4)] = 1.0
+    sizes: Counts = ()  # each of them
 
 `--help` shows the range beside the name. What a command line, a yaml or Python gives goes through
 `check_ranges` (`core.config.cli` and `build`, `core.training.run.Run`).
@@ -14,6 +15,7 @@ import math
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any
 
 from core.errors import InputError
@@ -35,9 +37,9 @@ class Range:
 
     def __str__(self) -> str:
         if self.high == math.inf:
-            return f"above {self.low:g}" if self.above else f"{self.low:g} or more"
-        start = f"above {self.low:g}, up" if self.above else f"{self.low:g}"
-        return f"{start} to {'below ' if self.below else ''}{self.high:g}"
+            return f"above {self.low:,}" if self.above else f"{self.low:,} or more"
+        start = f"above {self.low:,}, up" if self.above else f"{self.low:,}"
+        return f"{start} to {'below ' if self.below else ''}{self.high:,}"
 
 
 Whole = Annotated[int, Range(0)]
@@ -47,7 +49,13 @@ Seed = Whole
 NonNegative = Annotated[float, Range(0)]
 Positive = Annotated[float, Range(0, above=True)]
 Share = Annotated[float, Range(0, 1)]  # of a whole, or a probability
+PositiveShare = Annotated[float, Range(0, 1, above=True)]
 Decay = Annotated[float, Range(0, 1, below=True)]
+Wholes = Annotated[tuple[int, ...], Range(0)]
+Counts = Annotated[tuple[int, ...], Range(1)]
+Seeds = Wholes
+Size = Annotated[tuple[int, int], Range(1)]  # height and width
+Shares = Annotated[tuple[float, float], Range(0, 1, above=True)]  # the least and the largest
 
 
 def check_ranges(config: Any, prefix: str = "") -> None:
@@ -55,15 +63,26 @@ def check_ranges(config: Any, prefix: str = "") -> None:
 
     prefix: what stands before its name; of options "--", and they have dashes.
     """
-    for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
+    for name, ranges in _ranges_of(type(config)).items():
         value = getattr(config, name, None)
         if dataclasses.is_dataclass(value):
             check_ranges(value, f"{prefix}{name}.")
-        for allowed in getattr(hint, "__metadata__", ()):
-            if isinstance(allowed, Range) and not all(n in allowed for n in _numbers(value)):
+        for allowed in ranges:
+            if not all(number in allowed for number in _numbers(value)):
                 name = f"{prefix}{name}"
                 option = name.replace("_", "-") if name.startswith("--") else name
                 raise InputError(f"{option} is {value}; choose {allowed}")
+
+
+@cache  # some settings are checked each step
+def _ranges_of(kind: type) -> dict[str, list[Range]]:
+    """Those of each setting of a dataclass."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {name: _ranges(hint) for name, hint in hints.items()}
+
+
+def _ranges(hint: Any) -> list[Range]:
+    return [extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Range)]
 
 
 def _numbers(value: Any) -> Iterator[float]:
@@ -81,8 +100,7 @@ def show_ranges(kind: type) -> None:
         for name in vars(base).get("__annotations__", {}):
             if dataclasses.is_dataclass(hint := hints[name]):
                 show_ranges(hint)
-            ranges = [r for r in getattr(hint, "__metadata__", ()) if isinstance(r, Range)]
-            if ranges and len(hint.__metadata__) == len(ranges):  # not yet said
+            if (ranges := _ranges(hint)) and len(hint.__metadata__) == len(ranges):  # not yet said
                 plain = typing.get_origin(hint) and hint.__origin__
                 shown = tyro.conf.arg(metavar=f"{_type_words(plain)} ({ranges[0]})")
                 base.__annotations__[name] = Annotated[(hint, shown)]

@@ -35,6 +35,7 @@ from core.config import did_you_mean, entry_point
 from core.errors import InputError
 from core.models.backbone import create_backbone
 from core.pictures.sheets import save_image
+from core.ranges import Seeds
 from core.training.run import Run
 from core.training.session import Session
 
@@ -55,7 +56,7 @@ class CompareConfig:
     base: CrossViewConfig = field(default_factory=towns_small)
     rows: tuple[str, ...] = ROWS
     weights: str = ""  # of row mixer-pretrained: a run, file or folder
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: Seeds = (0, 1, 2)
     out: str = "runs/crossview/compare"
 
 

@@ -21,6 +21,7 @@ from core.app.comparing import Scores, check_lists, report, scores_of, train_all
 from core.checkpoints import find_checkpoint, read_info
 from core.config import did_you_mean, entry_point
 from core.errors import InputError
+from core.ranges import Seeds
 from core.training.run import Run
 
 PARTS = {
@@ -39,7 +40,7 @@ class CompareConfig:
     base: PoseConfig = field(default_factory=people_mlp_pose)
     backbones: tuple[str, ...] = ()  # none: that of base
     variants: tuple[str, ...] = ("plain", "fuse", "mixer", "keypoint_mixer", "fuse+mixer")
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: Seeds = (0, 1, 2)
     metric: str = "AP"  # of the validation people, at the end of a run
     out: str = "runs/pose/compare"
 

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from apps.style.config import LossConfig
-from core.errors import InputError
+from core.ranges import check_ranges
 from core.training.losses import softmax_loss
 
 
@@ -40,10 +40,9 @@ def style_losses(
 ) -> dict[str, Tensor]:
     """{"class": (B,)} of logits (B, K), targets (B,) or (B, K), and counts n_c (K,), all above 0.
 
-    plain and focal need no counts. Raises InputError for a negative tau or gamma.
+    plain and focal need no counts. Raises InputError for a tau or gamma out of its range.
     """
-    if config.tau < 0 or config.gamma < 0:
-        raise InputError("loss.tau and loss.gamma are 0 or more")
+    check_ranges(config, "loss.")
     logits = logits.float()
     if config.name == "weighted":
         loss = _weighted(logits, targets, class_weights(counts), label_smoothing)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from core.errors import InputError
-from core.ranges import Decay, NonNegative, Range, Share, check_ranges
+from core.ranges import Decay, NonNegative, Range, Seed, Share, Shares, Whole, check_ranges
 
 JITTERED = 0.8  # share of the pictures whose colours `jitter` moves
 
@@ -24,40 +24,34 @@ JITTERED = 0.8  # share of the pictures whose colours `jitter` moves
 class AugmentConfig:
     """Random crops, flips and colours of a picture, and mixtures of two."""
 
-    crop_area: Annotated[tuple[float, float], Range(0, 1, above=True)] = (
-        0.05,
-        1.0,
-    )  # Inception crop; (1, 1): none
-    margin: Annotated[float, Range(1, 4)] = (
-        1.0  # resize to this times the size, squashing, and crop at random; 1: none
-    )
+    crop_area: Shares = (0.05, 1.0)  # Inception crop; (1, 1): none
+    # resize to this times the size, squashing, and crop at random; 1: none
+    margin: Annotated[float, Range(1, 4)] = 1.0
     shift: Decay = 0.0  # crop of the image padded by this fraction of the size, for small images
     flip: Share = 0.5  # probability
     vertical_flip: Share = 0.0  # probability; for pictures without an up, such as fractals
-    randaugment: Annotated[float, Range(0, 30)] = (
-        0.0  # magnitude of its 2 layers; the Mixer's: 10, 15 or 20; 0: none
-    )
+    # magnitude of its 2 layers; the Mixer's: 10, 15 or 20; 0: none
+    randaugment: Annotated[float, Range(0, 30)] = 0.0
     # TrivialAugment (arXiv 2103.10158), or AutoAugment's policy for CIFAR-10 (arXiv 1805.09501)
     policy: Literal["none", "trivialaugment", "autoaugment"] = "none"
     # brightness and contrast within 0.4 of 1 times this, saturation 0.2, hue 0.1 of its circle, for
-    # 4 pictures of 5 (ColorJitter of SimCLR, arXiv 2002.05709, as LeJEPA has it); 0: none
-    jitter: Annotated[float, Range(0, 2.5)] = 0.0  # brightness would become negative above
+    # 4 pictures of 5 (ColorJitter of SimCLR, arXiv 2002.05709, as LeJEPA has it); 0: none; above
+    # 2.5 brightness would become negative
+    jitter: Annotated[float, Range(0, 2.5)] = 0.0
     grey: Share = 0.0  # probability of a picture without colour
     erasing: Share = 0.0  # probability of a random rectangle of noise
-    mixup: NonNegative = (
-        0.0  # Beta(a, a) of the mixing weight, one a batch; the Mixer's: 0.2, 0.5, 0.8
-    )
-    cutmix: NonNegative = (
-        0.0  # the same for a rectangle's area; beside mixup: half the batches each
-    )
+    # Beta(a, a) of the mixing weight, one a batch; the Mixer's: 0.2, 0.5, 0.8
+    mixup: NonNegative = 0.0
+    # the same for a rectangle's area; beside mixup: half the batches each
+    cutmix: NonNegative = 0.0
     mixed: Share = 1.0  # probability that a batch is mixed at all, where mixup or cutmix is set
     label_smoothing: Decay = 0.0
     # one order of the patches, or of all pixels, for all images of training and evaluation
     # (core/data/shuffle.py; Figure 4 of MLP-Mixer)
     shuffle: Literal["none", "patches", "pixels"] = "none"
     # side in pixels; 0: the network's own patch. To compare two, say it
-    shuffle_patch: Annotated[int, Range(0)] = 0
-    shuffle_seed: Annotated[int, Range(0)] = 0
+    shuffle_patch: Whole = 0
+    shuffle_seed: Seed = 0  # of the order
 
 
 def train_transform(config: AugmentConfig, image_size: tuple[int, int], normalization) -> Callable:
@@ -178,10 +172,8 @@ def mix(
 def check_augment(config: AugmentConfig) -> None:
     check_ranges(config, "augment.")
     low, high = config.crop_area
-    if not 0 < low <= high <= 1:
-        raise InputError(
-            f"augment.crop_area is {config.crop_area}: two shares, 0 < low <= high <= 1"
-        )
+    if low > high:
+        raise InputError(f"augment.crop_area is {config.crop_area}: the smaller one comes first")
     if config.margin > 1 and low < 1:
         raise InputError(f"augment.margin is {config.margin}: it needs crop_area (1, 1)")
     if config.mixed < 1 and not (config.mixup or config.cutmix):

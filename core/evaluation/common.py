@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from torch import nn
 
 from core.data.loading import seed_everything
 from core.models.backbone import create_backbone
 from core.models.building import load_backbone
-from core.ranges import Count, Range
+from core.ranges import Count, Counts
 from core.sizes import times
 
 DEFAULT_BACKBONE = "mixer_s16"  # where neither a name nor weights are given
@@ -26,7 +26,7 @@ class BackboneConfig:
     # mixer_b16, s2mlp_wide, convmlp_s, timm:<model>, ...; empty: what the weights hold
     backbone: str = ""
     # height and width in pixels; empty: 224, or without a name what the weights were trained at
-    image_size: Annotated[tuple[int, ...], Range(1)] = ()
+    image_size: Counts = ()
     # a file, folder or run; a name (`python -m core.models.weights` lists them); "timm";
     # empty: random weights
     weights: str = ""

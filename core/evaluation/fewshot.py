@@ -35,7 +35,7 @@ from core.evaluation.common import BackboneConfig, EvalConfig, open_backbone
 from core.evaluation.features import pooled_features
 from core.evaluation.ridge import fit_ridge
 from core.files import write_json
-from core.ranges import Count, Range
+from core.ranges import Count, Range, Wholes
 from core.tables import Table
 from core.training.session import Session
 
@@ -58,7 +58,7 @@ class Config:
     # what the accuracy is measured on
     test: ImagesConfig = ImagesConfig(split="val")
     # examples of each class; 0: every training image, l2 chosen by leave-one-out
-    shots: Annotated[tuple[int, ...], Range(0)] = (1, 5, 10, 25)
+    shots: Wholes = (1, 5, 10, 25)
     # how often the examples are drawn: seeds 0, 1, ...
     seeds: Count = 3
     # regularisation; several values share one decomposition
@@ -67,6 +67,7 @@ class Config:
     pool: Count = 65
     # squash: both sides to 256, crop 224, in proportion at other sizes; see core/data/transforms.py
     protocol: str = "squash"
+    # how it goes through the images
     eval: EvalConfig = EvalConfig()
     # folder for fewshot.json
     out: str = "results"

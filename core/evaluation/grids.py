@@ -12,7 +12,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ from core.models.classifier import Classifier, load_classifier
 from core.models.networks.mixer import Mixer
 from core.models.weights.reading import read_stored
 from core.pictures.figures import new_figure, plain_axes, save_figure
-from core.ranges import Range, Whole
+from core.ranges import Counts, Whole
 from core.sizes import times
 from core.tables import Table, scaled
 from core.training.session import Session
@@ -50,7 +50,7 @@ class Config:
     data: ImagesConfig = ImagesConfig()
     eval: EvalConfig = EvalConfig()
     # image sides in pixels
-    sizes: Annotated[tuple[int, ...], Range(1)] = (128, 160, 192, 224, 256, 320, 384, 448)
+    sizes: Counts = (128, 160, 192, 224, 256, 320, 384, 448)
     # exact is left out where the grid does not grow by an integer
     methods: tuple[str, ...] = ("exact", "pi", "area", "bilinear")
     # how a picture becomes an input, core/data/transforms.py

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 from torch import nn
@@ -21,7 +20,7 @@ from core.evaluation.mixing_pictures import mixing_sheet, panels
 from core.evaluation.opposites import mean_frequency, opposite_pairs
 from core.files import write_json
 from core.pictures.sheets import save_image
-from core.ranges import Range, Whole
+from core.ranges import Whole
 from core.training.session import Session
 
 
@@ -31,7 +30,7 @@ class Config:
 
     model: BackboneConfig = BackboneConfig()
     # blocks to show, 1 is the first, -1 the last; empty: the first three, as Figure 5
-    blocks: Annotated[tuple[int, ...], Range(0)] = ()
+    blocks: tuple[int, ...] = ()
     # hidden units of a block to show, of pairs the most opposite ones; 0: all
     units: Whole = 0
     # put units of opposite phase side by side, and sort the pairs by frequency

@@ -20,7 +20,7 @@ import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
 from PIL import Image
@@ -38,7 +38,7 @@ from core.models.networks.mixer import Mixer
 from core.models.weights.names import is_kept
 from core.pictures.figures import new_figure, plain_axes, save_figure
 from core.pictures.sheets import caption, enlarged, save_image, sheet
-from core.ranges import Count, Range, Seed, Whole
+from core.ranges import Count, Counts, Seed, Whole
 from core.training.session import Session
 
 UNDONE = "patches, weights permuted"
@@ -58,7 +58,7 @@ class Config:
     # a backbone's name, a run or weights folder, NAME=WEIGHTS (mixer_b16=imagenet1k), kept weights
     models: tuple[str, ...] = ("mixer_s16", "timm:resnet50")
     # height and width in pixels; empty: 224, of a folder what its weights were trained at
-    image_size: Annotated[tuple[int, ...], Range(1)] = ()
+    image_size: Counts = ()
     # where the few examples are drawn from
     train: ImagesConfig = ImagesConfig(split="train")
     # what the accuracy is measured on
@@ -75,6 +75,7 @@ class Config:
     pool: Count = 65
     # squash: both sides to 256, crop 224, in proportion at other sizes; see core/data/transforms.py
     protocol: str = "squash"
+    # how it goes through the images
     eval: EvalConfig = EvalConfig()
     # folder for shuffle.json, shuffle.png and shuffle_examples.png
     out: str = "results"

@@ -56,6 +56,7 @@ class Config:
     protocol: str = "squash"
     # average over all pixels where an image shrinks; the official TensorFlow code does not
     antialias: bool = True
+    # how it goes through the images
     eval: EvalConfig = EvalConfig()
     # processes that read images, for each process
     workers: Workers = 2

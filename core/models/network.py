@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
 from core.errors import InputError
 from core.models.backbone import create_backbone
 from core.models.classifier import Classifier, create_classifier, head_by_name
-from core.ranges import Decay, Range
+from core.ranges import Counts, Decay
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class ClassifierConfig:
     RENAMED: ClassVar[dict[str, str]] = {"name": "backbone"}
 
     backbone: str = "mixer_s16"  # any name of core.create_backbone
-    image_size: Annotated[tuple[int, ...], Range(1)] = (224,)  # one number, or height and width
+    image_size: Counts = (224,)  # one number, or height and width
     weights: str = ""  # a file, folder, run or named set to start from; empty: random
     resize: str = "auto"  # of token mixing, where the weights have another grid
     new_head: bool = False  # replace the head of the weights by a zero one
@@ -30,7 +30,7 @@ class ClassifierConfig:
     grad_checkpointing: bool = False  # recompute blocks in the backward pass to save memory
     # several sizes: each step trains at one of them, drawn at random. Needs a mixer_ name, whose
     # token mixing is resized on the fly, and gives one checkpoint for all sizes between
-    sizes: Annotated[tuple[int, ...], Range(1)] = ()
+    sizes: Counts = ()
 
 
 def build_classifier(config: ClassifierConfig, classes: Sequence[str]) -> Classifier:

@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 
@@ -37,7 +37,7 @@ from core.models.classifier import Classifier, create_classifier
 from core.models.networks.mixer import Mixer
 from core.profiling.activations import peak_bytes
 from core.profiling.cost import parameters
-from core.ranges import Count, Range, check_ranges
+from core.ranges import Count, Counts, Size, check_ranges
 from core.sizes import times
 from core.tables import Table
 from core.training.session import Session
@@ -55,9 +55,10 @@ class Config:
     # mixer_ names of create_backbone
     models: tuple[str, ...] = ("mixer_s16", "mixer_b16", "mixer_l16", "mixer_h14")
     # height and width in pixels
-    image_size: Annotated[tuple[int, int], Range(1)] = (224, 224)
+    image_size: Size = (224, 224)
     # classes of the head
     classes: Count = 1000
+    # how state is shared out; a row each
     strategies: tuple[Strategy, ...] = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
     # GPUs that share the state
     gpus: Count = 8
@@ -72,7 +73,7 @@ class Config:
     # with and without gradient checkpointing
     checkpointing: tuple[bool, ...] = (False, True)
     # GiB of the GPUs that the last columns are for
-    memory: Annotated[tuple[int, ...], Range(1)] = (24, 40, 80)
+    memory: Counts = (24, 40, 80)
     # folder for memory.json
     out: str = "results"
 

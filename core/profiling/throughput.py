@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import torch
 
@@ -31,7 +30,7 @@ from core.profiling.subjects import (
 )
 from core.profiling.timing import device_clock, interleave, machine, products
 from core.profiling.tokens import time_tokens, tokens_table
-from core.ranges import Count, Positive, Range, Whole, check_ranges
+from core.ranges import Count, Counts, Positive, Size, Whole, check_ranges
 from core.training.session import Session
 
 
@@ -45,7 +44,7 @@ class Config:
     # the model that ratios are taken against; empty: the first
     reference: str = ""
     # height and width in pixels
-    image_size: Annotated[tuple[int, int], Range(1)] = (224, 224)
+    image_size: Size = (224, 224)
     # images in a step; 0: of the powers of two the fastest for each model
     batch_size: Whole = 0
     # every combination of the next three is measured
@@ -63,7 +62,7 @@ class Config:
     # float32 products in TF32, on GPUs that have it
     tf32: bool = False
     # sides of square images in pixels, e.g. 112 224 448: also measure the cost as tokens grow
-    tokens: Annotated[tuple[int, ...], Range(1)] = ()
+    tokens: Counts = ()
     # folder for throughput.json, .csv and pictures; those of an earlier measurement are replaced
     out: str = "results/throughput"
 

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from core.config import did_you_mean
 from core.errors import InputError, first_line
-from core.ranges import Decay, NonNegative, Range, Share
+from core.ranges import Decay, NonNegative, PositiveShare, Range, Share
 from core.training.optimistic import OptimisticAdam
 
 # torch's own definitions: timm's `sgd` is Nesterov, its `rmsprop` has momentum 0.9
@@ -41,14 +41,11 @@ class OptimConfig:
     name: str = "adamw"
     lr: NonNegative = 1e-3  # peak learning rate
     weight_decay: NonNegative = 0.05  # not applied to biases and norms
-    betas: Annotated[tuple[float, float], Range(0, 1, below=True)] = (
-        0.9,
-        0.999,
-    )  # the adams; timm:<name> has its own unless changed
+    # the adams; timm:<name> has its own unless changed
+    betas: Annotated[tuple[float, float], Range(0, 1, below=True)] = (0.9, 0.999)
     momentum: Decay = 0.9  # sgd (0: plain SGD) and those of timm that have one; not rmsprop
-    layer_decay: Annotated[float, Range(0, 1, above=True)] = (
-        1.0  # the learning rate's factor for each layer of the backbone downwards
-    )
+    # the learning rate's factor for each layer of the backbone downwards
+    layer_decay: PositiveShare = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +56,9 @@ class ScheduleConfig:
     warmup: NonNegative = 0.05  # steps if >= 1, else a fraction of the run; linear from 0
     hold: Share = 0.0  # cosine, linear: fraction of the run after which it leaves the peak
     final: Share = 0.0  # cosine, linear: last factor of the peak
-    milestones: Annotated[tuple[float, ...], Range(0, 1)] = (
-        0.8,
-        0.95,
-    )  # step: fractions of the run where it drops
-    gamma: Annotated[float, Range(0, 1, above=True)] = 0.1  # step: factor of each drop
+    # step: fractions of the run where it drops
+    milestones: Annotated[tuple[float, ...], Range(0, 1)] = (0.8, 0.95)
+    gamma: PositiveShare = 0.1  # step: factor of each drop
 
 
 def create_optimizer(config: OptimConfig, module: nn.Module) -> torch.optim.Optimizer:

@@ -24,7 +24,6 @@ draws by them, a size for example, is one thing a step however it is accumulated
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -35,20 +34,21 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from core.checkpoints import latest_checkpoint, step_of, weights_file
-from core.config import flatten
+from core.checkpoints import step_of
 from core.data.batched.held import HeldImages, HeldLoader
 from core.data.loading import TrainLoader, seed_everything
 from core.data.streams.loading import StreamLoader
 from core.errors import InputError, did_you_mean
 from core.progress import Display
 from core.ranges import check_ranges
-from core.training import checkpoint, folder, lock, state
+from core.training import state
 from core.training.feed import describe_order, follow_order
 from core.training.gradients import Gradients, Losses
 from core.training.meter import Meter, NotFinite
-from core.training.optim import is_trained, lr_factor, move_average, set_lr, steps_module
+from core.training.optim import lr_factor
+from core.training.parts import Parts
 from core.training.run_config import RunConfig as RunConfig
+from core.training.run_files import RunFiles
 from core.training.session import Session, build_accelerator, end_processes
 from core.training.stop import StopSignals
 from core.training.together import EndedEverywhere, together
@@ -69,14 +69,12 @@ class Run:
         )
         self.session = Session(self.accelerator)
         self.micro_batch = self._micro_batch()
-        self.resumed = self.session.on_main(self._claim)  # the checkpoint to go on from, or None
+        self.files = RunFiles(config, app_config or config, self.session)
+        self.resumed = self.files.resumed  # the checkpoint to go on from, or None
         self.done = step_of(self.resumed) if self.resumed else 0  # finished optimizer steps
         self.step_number = self.done  # the step that a micro-batch belongs to: done + 1 in the loop
         seed_everything(config.seed)  # for the networks that the app builds next
-        self._parts: dict[str, Any] = {}  # as accelerate prepared them
-        self._owned: dict[str, list[str]] = {}  # networks that each optimizer steps
-        self._ema: dict[str, nn.Module] = {}  # moving averages
-        self._plain: dict[str, nn.Module] = {}  # the networks without their wrappers
+        self.parts = Parts(self.session, config)
         self._metrics: dict[str, float] = {}
         self._metrics_step = -1
         self._last_micro = True  # whether the micro-batch is the last of its optimizer step
@@ -86,30 +84,6 @@ class Run:
         self.gradients = Gradients(
             self.accelerator, config.batch_size, config.clip, self.session.sharding
         )
-        self._app_config = app_config or config
-        self._opened = False  # whether the folder is there
-        self._noted: list[tuple[str, str]] = []  # bad samples, until it is
-
-    def _claim(self) -> Path | None:
-        folder.claim(self.folder, self.config.resume)
-        best = self.config.best, self.config.best_is == "max"
-        return checkpoint.newest_whole(self.folder, *best) if self.config.resume else None
-
-    def _open(self) -> None:
-        """Make the folder, and start the trackers: not before there is something to write.
-
-        A start that fails, on a wrong path for example, leaves nothing behind.
-        """
-        if self._opened:
-            return
-        settings = self._app_config
-        self.session.on_main(
-            lambda: folder.open_folder(self.folder, self.config.resume, settings, self.done)
-        )
-        self._opened = True
-        for path, reason in self._noted:
-            folder.note_bad(self.folder, path, reason)
-        self._start_trackers(settings)
 
     def _micro_batch(self) -> int:
         size, world = self.config.batch_size, self.session.world
@@ -120,11 +94,6 @@ class Run:
                 f"{self.config.accumulate} accumulation step(s): choose a multiple of {parts}"
             )
         return size // parts
-
-    def _start_trackers(self, app_config: Any) -> None:
-        if self.config.trackers:
-            options = {"tensorboard": {"purge_step": self.done + 1}} if self.done else {}
-            self.accelerator.init_trackers("tracking", flatten(app_config), options)
 
     # ---- building ----------------------------------------------------------------------------
 
@@ -140,10 +109,7 @@ class Run:
 
     def note_bad(self, path: str, reason: str) -> None:
         """Name a sample that cannot be read in the run's folder."""
-        if self._opened:
-            folder.note_bad(self.folder, path, reason)
-        else:
-            self._noted.append((path, reason))
+        self.files.note_bad(path, reason)
 
     def prepare(self, **parts: Any) -> tuple:
         """Networks and optimizers by name, made ready for the processes, in the order given.
@@ -151,53 +117,7 @@ class Run:
         A checkpoint names its files after them; a resumed run's weights are read here. A network
         without trainable parameters only moves to the device.
         """
-        self._plain = {n: part for n, part in parts.items() if isinstance(part, nn.Module)}
-        trained = {n: m for n, m in self._plain.items() if is_trained(m)}
-        optimizers = {n: part for n, part in parts.items() if n not in self._plain}
-        self._refuse_sharding(trained)
-        for name, module in self._plain.items():
-            self._begin_module(name, module)
-        for name, optimizer in optimizers.items():
-            self._owned[name] = [n for n, m in trained.items() if steps_module(optimizer, m)]
-            set_lr(optimizer, 1.0)
-        ready = self._prepare_trained({n: p for n, p in parts.items() if n in trained | optimizers})
-        for name in self._plain.keys() - trained.keys():
-            ready[name] = parts[name].to(self.session.device)
-        self._parts = {name: ready[name] for name in parts}
-        if self.resumed:
-            state.restore_training(self.session, self._parts, self.resumed / "training_state")
-        return tuple(self._parts.values())
-
-    def _refuse_sharding(self, trained: dict[str, nn.Module]) -> None:
-        if self.session.sharding and len(trained) > 1:
-            raise InputError(
-                f"{self.session.sharding} trains one network, this app has {len(trained)} "
-                f"({', '.join(trained)}): use one device or data parallelism (MULTI_GPU)"
-            )
-        if self.session.sharding and self.config.ema:
-            raise InputError(f"no moving average under {self.session.sharding}: set --run.ema 0")
-
-    def _begin_module(self, name: str, module: nn.Module) -> None:
-        """Weights and moving average, while the module is still plain."""
-        if self.resumed:
-            state.check_classes(name, module, self.resumed)
-            checkpoint.load_weights(module, self.resumed / weights_file(name))
-        if self.config.ema and name in self.config.ema_of:
-            average = copy.deepcopy(module).requires_grad_(False).to(self.session.device)
-            if self.resumed:
-                path = self.resumed / weights_file(name, ema=True)
-                checkpoint.load_weights(average, path)
-            self._ema[name] = average
-        if self.config.compile:
-            module.compile()  # torch.compile(module) would put _orig_mod. before every key
-
-    def _prepare_trained(self, parts: dict[str, Any]) -> dict[str, Any]:
-        if self.session.sharding == "DeepSpeed":  # it reads these from its own configuration
-            settings = self.accelerator.deepspeed_plugin.deepspeed_config
-            settings["train_micro_batch_size_per_gpu"] = self.micro_batch
-            settings["gradient_clipping"] = self.config.clip
-        ready = self.accelerator.prepare(*parts.values())
-        return dict(zip(parts, ready if len(parts) > 1 else [ready], strict=True))
+        return self.parts.prepare(parts, self.micro_batch, self.resumed)
 
     # ---- the loop ----------------------------------------------------------------------------
 
@@ -224,18 +144,18 @@ class Run:
         """
         self.total, self._loader = self.total_steps(loader), loader
         self._say_warmup()
-        accumulate, networks = self.config.accumulate, self._trained_networks()
+        accumulate, networks = self.config.accumulate, self.parts.trained_networks()
         follow_order(loader, self.resumed, self.done, accumulate)
         batches = together(loader.batches(self.done * accumulate), self.session.world)
         self.display = Display(self.total, self.done, self.session.is_main)
         self.meter.restart()  # building the networks was no training time
         with StopSignals(self.session, self.config.log_every) as stop, self.display:
             while self.done < self.total:
-                self._set_lr()
-                self.step_number, self._to_step = self.done + 1, set(self._owned)
+                self.parts.set_lr(lr_factor(self.config.schedule, self.done, self.total))
+                self.step_number, self._to_step = self.done + 1, set(self.parts.owned)
                 for micro in range(accumulate):
                     batch = self.session.to_device(self._fetch(batches))
-                    self._open()
+                    self.files.open()
                     # dropout and mixing: of this micro-batch of this process alone
                     seed_everything(self.config.seed, self.done, micro, self.session.rank)
                     self._last_micro = micro == accumulate - 1
@@ -256,19 +176,11 @@ class Run:
         """Keep the finished steps, not the micro-batches of one that began; says how to go on."""
         if not self._last_micro:
             self.meter.restart()
-        if self._opened and self.done:
+        if self.files.opened and self.done:
             self.save()
         self._close()
-        latest = latest_checkpoint(self.folder)
+        latest = self.files.latest()
         return f"Go on from {latest} with --run.resume" if latest else "No step was finished"
-
-    def _trained_networks(self) -> list[nn.Module]:
-        return [p for p in self._parts.values() if isinstance(p, nn.Module) and is_trained(p)]
-
-    def _set_lr(self) -> None:
-        factor = lr_factor(self.config.schedule, self.done, self.total)
-        for name in self._owned:
-            set_lr(self._parts[name], factor)
 
     def backward(self, losses: Losses, valid: torch.Tensor | None = None) -> None:
         """Gradients of one micro-batch. ``losses``: name -> (B,), one number a sample.
@@ -287,9 +199,8 @@ class Run:
             return
         if norm is not None:
             self.meter.norms.append(norm)
-        name = next(name for name, part in self._parts.items() if part is optimizer)
-        for owned in self._ema.keys() & set(self._owned[name]):
-            move_average(self._ema[owned], self._plain[owned], self.config.ema, self.step_number)
+        name = self.parts.name_of(optimizer)
+        self.parts.move_averages(name, self.step_number)
         self._to_step.discard(name)
         if not self._to_step:
             self.done = self.step_number
@@ -316,22 +227,20 @@ class Run:
         try:
             row = self.meter.read()
         except NotFinite as error:
-            good = latest_checkpoint(self.folder) or "none exists yet"
+            good = self.files.latest() or "none exists yet"
             raise InputError(
                 f"{error}: lower the learning rate or look at the data; "
                 f"the last good checkpoint is {good}"
             ) from error
         if row:
-            row["lr"] = self._parts[next(iter(self._owned))].param_groups[0]["lr"]
+            row["lr"] = self.parts.lr
             self.record(row)
             speed = f"{row['images_per_second']:.0f} images/s  data {row['waiting']:.0%}"
             self.display.update(self.done, f"loss {row['loss']:.4f}  {speed}")
 
     def record(self, row: dict[str, float]) -> None:
         """One line of metrics.jsonl and of the trackers, at the last finished step."""
-        if self.session.is_main:
-            folder.append_metrics(self.folder, {"step": self.done, **row})
-        self.accelerator.log(row, step=self.done)
+        self.files.record(self.done, row)
 
     # ---- evaluating, saving, ending ----------------------------------------------------------
 
@@ -341,8 +250,7 @@ class Run:
 
         It computes in the run's precision; metrics of what it gives are in full precision.
         """
-        network = (self._parts if self.session.sharding else self._plain)[name]
-        network = self._ema.get(name, network)
+        network = self.parts.to_evaluate(name)
         was_training = network.training
         with self.meter.pause(), torch.no_grad(), self.session.in_precision(network):
             network.eval()  # DeepSpeed's engine returns None
@@ -356,7 +264,7 @@ class Run:
     def _end_evaluation(self, error: Exception) -> None:
         """What an evaluation that fails costs: no step. A loss that was not finite is its cause."""
         everywhere = self.session.world == 1 or isinstance(error, EndedEverywhere)
-        if not (self._opened and everywhere):
+        if not (self.files.opened and everywhere):
             return
         self._flush()
         if isinstance(error, InputError):
@@ -364,7 +272,7 @@ class Run:
 
     def log(self, metrics: dict[str, float]) -> None:
         """Record an evaluation in metrics.jsonl and the trackers, and show it."""
-        self._open()
+        self.files.open()
         if self.config.best and self.config.best not in metrics:
             known = did_you_mean(self.config.best, metrics)
             raise InputError(
@@ -377,25 +285,17 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint, unless this step has one. Nothing is written of a diverged run."""
-        self._open()
+        self.files.open()
         with self.meter.pause():
-            latest = latest_checkpoint(self.folder)
+            latest = self.files.latest()
             if latest and step_of(latest) == self.done:
                 return
             self._flush()
-            whole = state.gather(self.session, self._parts, self._ema, self.folder)
+            whole = self.parts.gather(self.folder)
             whole.order = describe_order(self._loader)
             fresh = self._metrics if self._metrics_step == self.done else {}
-            info = {"step": self.done, "metrics": fresh, **state.describe(self._plain)}
-            if self.session.is_main:
-                checkpoint.write_checkpoint(self.folder, self.done, partial(whole.write, info))
-                checkpoint.link_and_prune(
-                    self.folder,
-                    self.config.best,
-                    self.config.best_is == "max",
-                    self.config.keep_best,
-                )
-            self.session.wait()
+            info = {"step": self.done, "metrics": fresh, **state.describe(self.parts.plain)}
+            self.files.save(self.done, partial(whole.write, info))
 
     def stop(self, signal: int) -> None:
         """Save, and leave with the status of a process that the signal ended."""
@@ -410,9 +310,6 @@ class Run:
         self._close(keep_processes)
 
     def _close(self, keep_processes: bool = False) -> None:
-        for tracker in self.accelerator.trackers:
-            tracker.finish()
-        if self.session.is_main:
-            lock.release(self.folder)
+        self.files.close()
         if not keep_processes:
             end_processes()

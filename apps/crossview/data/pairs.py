@@ -35,6 +35,7 @@ from core.data.images.files import DEEP
 from core.data.loading import BadSample
 from core.data.samples import evenly_spaced
 from core.errors import InputError, first_line
+from core.ranges import check_ranges
 
 LOOKED_AT = 4  # records that are read at once, evenly over the set
 BLACK = 4  # levels that a panel without a map has on average, at most
@@ -188,12 +189,7 @@ def _or_bad(path: Path, action: Callable[..., Any], *values: Any) -> Any:
 
 
 def _check(config: DataConfig) -> None:
-    if min(config.size) < 16:
-        raise InputError(f"data.size is {config.size}: at least 16 pixels high and wide")
-    if not 8 <= config.bits <= DEEP:
-        raise InputError(f"data.bits is {config.bits}: 8 to {DEEP}")
-    if config.enlarge < 1:
-        raise InputError(f"data.enlarge is {config.enlarge}: at least 1")
+    check_ranges(config, "data.")
     if (config.split == "panorama" or config.lists) and config.layout != "panels":
         raise InputError("data.split panorama and data.lists are for --data.layout panels")
 

@@ -28,6 +28,7 @@ from apps.crossview.models.translators import Fork, Sequel, Translator
 from apps.crossview.models.unet import UNet
 from core.config import build
 from core.errors import InputError
+from core.ranges import check_ranges
 
 MAP_WIDTH = 4  # of the U-Net that draws the last map, as released
 
@@ -123,11 +124,6 @@ def _first_stage(config: ModelConfig, size: tuple[int, int], channels: int) -> n
 
 
 def _check(config: ModelConfig) -> None:
-    for name in ("width", "blocks", "depth", "candidates", "selection_width", "fusion"):
-        if getattr(config, name) < 1:
-            raise InputError(f"model.{name} is {getattr(config, name)}: at least 1")
-    patch = config.patch
-    if patch < 2 or patch & (patch - 1):
-        raise InputError(f"model.patch is {patch}: a power of two from 2")
-    if not 0 <= config.dropout < 1:
-        raise InputError(f"model.dropout is {config.dropout}: from 0, below 1")
+    check_ranges(config, "model.")
+    if config.patch & (config.patch - 1):
+        raise InputError(f"model.patch is {config.patch}: a power of two from 2")

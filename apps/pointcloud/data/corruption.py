@@ -10,7 +10,7 @@ import numpy as np
 
 from apps.pointcloud.config import CorruptionConfig
 from core.data.randomness import direction, uniform, weighted_order
-from core.errors import InputError
+from core.ranges import check_ranges
 
 GRID = 2.0**-20  # inputs are rounded to it, so that a last bit of exp or log changes no hash
 FEWEST_LEFT = 0.5  # a hole that would leave less than this share of the points is not made
@@ -22,7 +22,7 @@ def corrupt(dense: np.ndarray, config: CorruptionConfig, rng: np.random.Generato
     A pure function of the arguments and of the generator's state. Where fewer than N points are
     left, they are taken again in turn. Raises InputError for settings without a meaning.
     """
-    check(config)
+    check_ranges(config, "corruption.")
     dense = dense.astype(np.float64)
     low, high = dense.min(0), dense.max(0)
     away = direction(rng)
@@ -41,20 +41,6 @@ def corrupt(dense: np.ndarray, config: CorruptionConfig, rng: np.random.Generato
     # shuffled, for the outliers came first and the heavier points before the lighter
     points = points[np.argsort(rng.random(len(points)), kind="stable")]
     return (np.round(points / GRID) * GRID).astype(np.float32)
-
-
-def check(config: CorruptionConfig) -> None:
-    """Raises InputError for settings without a meaning."""
-    if config.points < 1 or config.holes < 0 or not 0 <= config.outliers <= 1:
-        raise InputError(
-            f"corruption: points {config.points} (1 or more), holes {config.holes} (0 or more), "
-            f"outliers {config.outliers} (a share)"
-        )
-    if min(config.noise, config.hole_radius) < 0:
-        raise InputError(
-            f"corruption: noise {config.noise} and hole_radius {config.hole_radius} are lengths, "
-            "0 or more"
-        )
 
 
 def _outside_holes(dense: np.ndarray, config: CorruptionConfig, rng) -> np.ndarray:

@@ -19,13 +19,14 @@ from torch.utils.data import Dataset
 from apps.pointcloud.config import CorruptionConfig, ScanConfig, Turn
 from apps.pointcloud.data import modelnet, shapenet
 from apps.pointcloud.data.cloud_set import CloudSet, take_split
-from apps.pointcloud.data.corruption import check, corrupt
+from apps.pointcloud.data.corruption import corrupt
 from apps.pointcloud.data.files import find_clouds, read_cloud, silent
 from apps.pointcloud.data.scanning import check_scan, scanned
 from apps.pointcloud.geometry.cloud import Cloud
 from core.data.loading import BadSample
 from core.data.randomness import chance, stream
 from core.errors import InputError
+from core.ranges import check_ranges
 
 NO_SCANS = ScanConfig()
 
@@ -73,7 +74,7 @@ class Reconstruction(Dataset):
         turn: Turn = "none",
         scan: ScanConfig = NO_SCANS,
     ):
-        check(corruption)
+        check_ranges(corruption, "corruption.")
         check_scan(scan)
         if outputs < 1:
             raise InputError(f"data.outputs is {outputs}: at least 1")

@@ -19,6 +19,7 @@ from apps.pointcloud.geometry.normals import estimate_normals
 from apps.pointcloud.geometry.spacing import spacing_of
 from core.data.randomness import direction, uniform, whole
 from core.errors import InputError
+from core.ranges import check_ranges
 
 HEIGHT, WIDTH = 72, 96
 CAMERA = Camera(525 * WIDTH / 640, 525 * WIDTH / 640, WIDTH / 2 - 0.5, HEIGHT / 2 - 0.5)  # 62 wide
@@ -57,15 +58,10 @@ def scanned(
 
 def check_scan(scan: ScanConfig) -> None:
     """Raises InputError for settings without a meaning."""
-    if not 0 <= scan.share <= 1 or scan.views < 1 or scan.clusters < 0 or scan.pose < 0:
+    check_ranges(scan, "scan.")
+    if scan.smallest > scan.largest:
         raise InputError(
-            f"scan: share {scan.share} (0 to 1), views {scan.views} (1 or more), pose {scan.pose} "
-            f"and clusters {scan.clusters} (0 or more)"
-        )
-    if not 0 < scan.smallest <= scan.largest:
-        raise InputError(
-            f"scan: smallest {scan.smallest} and largest {scan.largest} are lengths above 0, in "
-            "this order"
+            f"scan.smallest is {scan.smallest}; choose at most scan.largest, {scan.largest}"
         )
 
 

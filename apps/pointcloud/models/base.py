@@ -9,20 +9,18 @@ from torch import nn
 
 from apps.pointcloud.config import ModelConfig
 from core.config import to_plain
-from core.errors import InputError
+from core.ranges import check_ranges
 
 
 class Network(nn.Module):
     """Packed clouds (N, 3), (N,) to packed clouds {"points": (P, 3), "batch": (P,), ...}.
 
-    counts: the settings that have to be 1 or more. Raises InputError where one is not.
+    Raises InputError where a setting is out of its range.
     """
 
-    def __init__(self, config: ModelConfig, counts: tuple[str, ...]):
+    def __init__(self, config: ModelConfig):
         super().__init__()
-        for name in counts:
-            if getattr(config, name) < 1:
-                raise InputError(f"model.{name} is {getattr(config, name)}; choose 1 or more")
+        check_ranges(config, "model.")
         self.config = config
         # of the training inputs (`spacing.spacing_of`), in their unit; 0 where it is not known
         self.register_buffer("spacing", torch.zeros(()))

@@ -43,15 +43,11 @@ REACH = 1.0  # voxel lengths: half of one reaches the voxel's own border
 class ReconNet(Network):
     """Packed clouds to packed clouds; how in the module's docstring.
 
-    Raises InputError for a number below 1 and an unknown operator.
+    Raises InputError for a number out of its range and an unknown operator.
     """
 
     def __init__(self, config: ModelConfig):
-        super().__init__(config, ("channels", "hourglasses", "depth", "blocks", "points"))
-        if not config.voxel_length > 0:
-            raise InputError(
-                f"model.voxel_length is {config.voxel_length}; choose a number above 0"
-            )
+        super().__init__(config)
         stem = SparseConv(CHANNELS, config.channels)
         self.stem = ConvNorm(stem, config.channels)
         self.hourglasses = nn.ModuleList(

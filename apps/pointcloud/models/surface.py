@@ -38,11 +38,11 @@ VALID = 3.0  # the logit of every point before training
 class SurfaceNet(Network):
     """Packed clouds to packed clouds; how in the module's docstring.
 
-    Raises InputError for a number below 1 and an unknown operator.
+    Raises InputError for a number out of its range and an unknown operator.
     """
 
     def __init__(self, config: ModelConfig):
-        super().__init__(config, ("channels", "blocks", "points"))
+        super().__init__(config)
         self.refine = SurfaceRefinement(config)
 
     def forward(

@@ -14,6 +14,7 @@ from apps.pose.config import AugmentConfig
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.data.mmpose_compat import RandomBBoxTransform, RandomFlip, RandomHalfBody
 from core.errors import InputError
+from core.ranges import check_ranges
 
 LUMA = np.float64([0.299, 0.587, 0.114])  # ITU-R 601-2
 PATCH = (0.2, 0.5)  # side of what hides a part of the person, a share of the crop's
@@ -39,14 +40,9 @@ def after_cropping(augment: AugmentConfig) -> list:
 
 
 def check_augment(augment: AugmentConfig) -> None:
-    for name in ("flip", "half_body", "turn", "occlusion", "colour"):
-        if not 0 <= (value := getattr(augment, name)) <= 1:
-            raise InputError(f"augment.{name} is {value}; choose one in [0, 1]")
-    if not 0 < augment.scale[0] <= augment.scale[1]:
-        raise InputError(f"augment.scale is {augment.scale}: two factors, 0 < low <= high")
-    for name in ("rotation", "shift"):
-        if not (value := getattr(augment, name)) >= 0:
-            raise InputError(f"augment.{name} is {value}; choose 0 or more")
+    check_ranges(augment, "augment.")
+    if augment.scale[0] > augment.scale[1]:
+        raise InputError(f"augment.scale is {augment.scale}: two factors, the smaller one first")
 
 
 class _RandomBBoxTransform(RandomBBoxTransform):

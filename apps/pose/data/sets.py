@@ -14,7 +14,6 @@ Keypoints are joined by name (joining.py). What a set does not label has weight 
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from apps.pose.data.source import PoseData, side_path
 from core.config import build, did_you_mean, read_yaml
 from core.data.concatenated import Concatenated
 from core.errors import InputError
+from core.ranges import check_ranges
 from core.training.session import Session
 
 LAYOUTS = {
@@ -146,8 +146,7 @@ def check_shares(data: DataConfig) -> tuple[float, ...]:
         raise InputError(
             f"data.shares has {len(shares)} numbers for {len(data.sets)} data.sets: one for each"
         )
-    if any(not math.isfinite(share) or share < 0 for share in shares):
-        raise InputError(f"data.shares {shares}: each is a number from 0 on")
+    check_ranges(data, "data.")
     if shares and not any(shares):
         raise InputError(f"data.shares {shares}: one set at least needs a share above 0")
     return shares

@@ -27,6 +27,7 @@ from core.config import did_you_mean
 from core.data.images.labelled import LabelledImages, some_of
 from core.data.streams.labelled import LabelledStream
 from core.errors import InputError
+from core.ranges import check_ranges
 
 
 def open_paintings(
@@ -75,10 +76,9 @@ def _check(config: DataConfig, split: str) -> None:
         raise InputError("data.csv and data.lists are given: take one of them")
     if not (config.root or config.csv):
         raise InputError("no paintings given: data.root is a folder or hub:<name>, data.csv a file")
-    if config.long_tail < 1 or (config.long_tail > 1 and config.stream):
-        raise InputError("data.long_tail is 1 or more, and of paintings that are no stream")
-    if config.max_pixels < 0 or config.skip_bad < 0:
-        raise InputError("data.max_pixels and data.skip_bad are 0 or more")
+    check_ranges(config, "data.")
+    if config.long_tail > 1 and config.stream:
+        raise InputError("data.long_tail above 1 is of paintings that are no stream")
 
 
 def _source(config: DataConfig, split: str) -> str:

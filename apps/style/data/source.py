@@ -34,8 +34,6 @@ class StyleData:
     """
 
     def __init__(self, config: StyleConfig, session: Session):
-        if config.eval.batch_size < 1:  # said before step 1, not at the first evaluation
-            raise InputError(f"eval.batch_size is {config.eval.batch_size}: at least 1")
         self.config, self.session = config, session
         self.data = config.data
         if not (config.data.root or config.data.csv):

@@ -35,11 +35,10 @@ def hue(x: Tensor, turn: Tensor) -> Tensor:
     high, low = x.amax(1, keepdim=True), x.amin(1, keepdim=True)
     span = (high - low).clamp(min=1e-6)
     r, g, b = x.split(1, 1)
-    angle = torch.where(high == r, (g - b) / span, torch.where(high == g, 2 + (b - r) / span, 0))
-    angle = torch.where((high == b) & (high != r) & (high != g), 4 + (r - g) / span, angle)
-    angle = angle + 6 * turn  # in sixths of the circle
-    corner = angle + x.new_tensor([5, 3, 1]).view(1, 3, 1, 1)  # of red, green and blue
-    corner = corner % 6
+    blue = 4 + (r - g) / span
+    angle = torch.where(high == r, (g - b) / span, torch.where(high == g, 2 + (b - r) / span, blue))
+    # in sixths of the circle; of red, green and blue
+    corner = (angle + 6 * turn + x.new_tensor([5, 3, 1]).view(1, 3, 1, 1)) % 6
     return high - (high - low) * torch.minimum(corner, 4 - corner).clamp(0, 1)
 
 

@@ -24,6 +24,7 @@ WEIGHTS[1:].reshape(6, 4, 6)[range(6), :, range(6)] = (0.2, 0.6, 1.4, 1.8)
 FLIPS = ((1, 1), (-1, 1), (1, -1), (-1, -1))  # steps through rows and columns
 SPARSE = 0.01  # share of lit pixels below which weights are dropped
 WORD = 2**32 - 1  # keys of random streams are 32-bit words, but for the instance, which is last
+Key = Annotated[int, Range(0, WORD)]
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,9 @@ class FractalsConfig:
 
     rule: Literal["fractaldb", "sigma", "1p-frac"] = "fractaldb"
     classes: Annotated[int, Range(1, WORD)] = 1000
-    instances: Annotated[int, Range(0, WORD)] = (
-        1000  # images of each class; 0: a new one at every draw
-    )
-    first: Annotated[int, Range(0, WORD)] = (
-        0  # number of the first instance; a validation split has numbers of its own
-    )
-    seed: Annotated[int, Range(0, WORD)] = 0
+    instances: Key = 1000  # images of each class; 0: a new one at every draw
+    first: Key = 0  # number of the first instance; a validation split has numbers of its own
+    seed: Key = 0
     size: Annotated[int, Range(16, 4096)] = 256  # pixels of a side
     points: Annotated[int, Range(100, 10**8)] = 100_000
     # a point is a pixel, the image's random 3x3 patch, or a patch of its own (FractalDB's code)

@@ -167,5 +167,5 @@ def test_the_map_of_an_image(tmp_path):
 
 @pytest.mark.parametrize("bits", [7, 17])
 def test_bits_that_no_picture_has(tmp_path, bits):
-    with pytest.raises(InputError, match=f"data.bits is {bits}: 8 to 16"):
+    with pytest.raises(InputError, match=f"data.bits is {bits}; choose 8 to 16"):
         Pairs(DataConfig(root=str(tmp_path), bits=bits), "train")

@@ -98,7 +98,8 @@ def test_a_share_of_the_training_inputs_is_scanned_and_seeds_decide():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("share", 1.5), ("views", 0), ("clusters", -1), ("smallest", 0.0)]
+    ("field", "value"),
+    [("share", 1.5), ("views", 0), ("clusters", -1), ("smallest", 0.0), ("smallest", 99.0)],
 )
 def test_settings_without_a_meaning_are_refused(field, value):
     with pytest.raises(InputError, match=field):

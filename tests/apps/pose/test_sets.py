@@ -339,7 +339,7 @@ def test_one_set_s_own_json_is_evaluated_on_its_own_names(sets, trained, tmp_pat
         ({"sets": ("lspet=/no",)}, r"lspet is looked for in /no, which is no folder: say lspet="),
         ({"sets": ("own.yaml",)}, r"own.yaml: No such file or directory: check the path"),
         ({"sets": ("people",), "shares": (1.0, 2.0)}, r"shares has 2 numbers for 1 data.sets"),
-        ({"sets": ("people",), "shares": (-1.0,)}, r"shares \(-1.0,\): each is a number from 0 on"),
+        ({"sets": ("people",), "shares": (-1.0,)}, r"shares is \(-1.0,\); choose 0 or more"),
         ({"sets": ("people",), "shares": (0.0,)}, r"one set at least needs a share above 0"),
         ({"shares": (1.0,)}, r"shares has 1 numbers for 0 data.sets"),
     ],

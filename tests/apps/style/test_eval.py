@@ -60,7 +60,7 @@ def test_evaluation_on_other_classes(learned, paintings, tmp_path, command):
     [
         (["--data.split", "artsit"], "invalid choice 'artsit'"),
         (["--data.classes", 5], "invalid choice '5'"),
-        (["--eval.batch-size", 0], "eval.batch_size is 0: at least 1"),
+        (["--eval.batch-size", 0], "--eval.batch-size is 0; choose 1 or more"),
         (["--data.root", "nowhere"], "nowhere is no folder"),
     ],
 )

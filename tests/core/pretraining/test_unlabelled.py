@@ -244,7 +244,7 @@ def test_pictures_in_any_nesting_without_labels_become_weights(tmp_path):
         open_unlabelled(ImagesConfig(str(tmp_path / "empty"), "train"), FractalsConfig())
 
     network = create_backbone("mixer_c16_l2_p4", 16, weights=tmp_path / "run")
-    state = run._plain["model"].backbone.state_dict()
+    state = run.parts.plain["model"].backbone.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
     classifier = create_classifier("mixer_c16_l2_p4", 24, 5, weights=tmp_path / "run")
     assert classifier.head.weight.shape == (5, 16)

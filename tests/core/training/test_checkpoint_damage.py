@@ -31,13 +31,12 @@ OPERATIONS = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "o
 SCORES = {5: 0.5, 10: 0.9, 15: 0.1, 20: 0.7}
 
 
-def save(run: Path, step: int, optimizers: int = 1) -> None:
+def save(run: Path, step: int) -> None:
     """A checkpoint as a run writes it, and what is pruned after it."""
     tensors = {"w": torch.full((3,), float(step))}
-    names = ["optimizer", "d_optimizer"][:optimizers]
     whole = WholeState(
         {"model.safetensors": tensors, "ema.safetensors": tensors},
-        {name: {"step": step} for name in names},
+        {name: {"step": step} for name in ("optimizer", "d_optimizer")},
         run,
     )
     info = {"step": step, "metrics": {"score": SCORES[step]}}
@@ -45,7 +44,7 @@ def save(run: Path, step: int, optimizers: int = 1) -> None:
     link_and_prune(run, "score", True, 1)
 
 
-def killed_at(number: int, run: Path, step: int, optimizers: int) -> bool:
+def killed_at(number: int, run: Path, step: int) -> bool:
     """Whether a child that saves was killed at its operation ``number``, not through before it."""
     if not (child := os.fork()):
         left = number
@@ -60,7 +59,7 @@ def killed_at(number: int, run: Path, step: int, optimizers: int) -> bool:
 
         sys.addaudithook(kill)
         try:
-            save(run, step, optimizers)
+            save(run, step)
             os._exit(0)
         finally:
             os._exit(1)
@@ -69,26 +68,25 @@ def killed_at(number: int, run: Path, step: int, optimizers: int) -> bool:
     return status == 9
 
 
-@pytest.mark.parametrize("optimizers", [1, 2])
-def test_a_kill_at_each_operation_of_a_save_and_of_its_prune(tmp_path, optimizers):
+def test_a_kill_at_each_operation_of_a_save_and_of_its_prune(tmp_path):
     """5 is pruned by the save of 15 (the best is 10), as 15 is by that of 20."""
     begun = tmp_path / "begun"
     for step in (5, 10):
-        save(begun, step, optimizers)
-    save(begun, 15, optimizers)
+        save(begun, step)
+    save(begun, 15)
     assert [step_of(path) for path in list_checkpoints(begun)] == [10, 15]
     number, killed = 0, True
     while killed:
         run = tmp_path / f"killed-{number}"
         shutil.copytree(begun, run, symlinks=True)
-        killed = killed_at(number, run, 20, optimizers)
+        killed = killed_at(number, run, 20)
         checkpoint = newest_whole(run, "score", True)
         step = step_of(checkpoint)
         assert step in (15, 20)
         assert not damage(checkpoint)
         assert float(load_file(checkpoint / "model.safetensors")["w"][0]) == step
         assert step_of(find_checkpoint(run)) == 10
-        save(run, 20, optimizers)  # what the run does when it has gone on
+        save(run, 20)  # what the run does when it has gone on
         names = sorted(path.name for path in (run / "checkpoints").iterdir())
         assert names == ["best", "last", "step-00000010", "step-00000020"]
         shutil.rmtree(run)
@@ -115,6 +113,7 @@ FILES = (
     "model.safetensors",
     "ema.safetensors",
     "training_state/optimizer.pt",
+    "training_state/d_optimizer.pt",
     SUMS,
 )
 
