@@ -31,7 +31,6 @@ from apps.crossview.data.pictures import (
 )
 from apps.crossview.data.records import Record, find_records, listed_records, panels_of
 from apps.crossview.data.splits import by_panorama
-from core.data.images.files import DEEP
 from core.data.loading import BadSample
 from core.data.samples import evenly_spaced
 from core.errors import InputError, first_line
