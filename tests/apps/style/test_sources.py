@@ -21,7 +21,7 @@ def test_only_training_paintings_are_thinned(tmp_path):
     fields = {"root": str(tmp_path), "long_tail": 3.0}
     assert class_counts(opened("train", **fields)).tolist() == [6, 2]
     assert class_counts(opened("val", **fields)).tolist() == [3, 3]
-    with pytest.raises(InputError, match="long_tail is 1 or more"):
+    with pytest.raises(InputError, match=r"data\.long_tail is 0\.5; choose 1 or more"):
         opened("train", root=str(tmp_path), long_tail=0.5)
     with pytest.raises(InputError, match="no stream"):
         opened("train", stream=True, **fields)
