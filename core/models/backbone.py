@@ -28,8 +28,8 @@ from core.models.networks.mixer_config import (
     SPECS,
     MixerConfig,
     free_config,
-    mixer_name,
 )
+from core.models.networks.resize import resize_patch
 from core.models.networks.s2mlp import S2MLPS, s2mlp_config
 from core.models.networks.timm_backbone import TimmBackbone
 from core.models.shapes import as_pair, backbone_options, config_from, times
@@ -50,6 +50,7 @@ FREE_VIT = re.compile(r"vit_c(\d+)_l(\d+)_p(\d+)")
 WEIGHTS_DECIDE = ("gelu", "tokens_mlp_dim", "any_size")
 FREE_TO_DIFFER = ("any_size", "image_size", "dropout", "stochastic_depth", "grad_checkpointing")
 DEFAULT_SIZE = 224
+STEM = "stem.weight"
 
 
 def create_backbone(
@@ -76,7 +77,9 @@ def create_backbone(
     options: fields of the network's config (MixerConfig, S2MLPConfig, ConvMLPConfig), or what
     timm's model takes (drop_path_rate, ...). `in_channels` and timm's `in_chans` are one.
     resize: how a Mixer's token mixing comes to another grid than its weights', "auto", "exact",
-    "pi", "area" or "bilinear" (`networks/resize.py`); the other networks move by themselves.
+    "pi", "area" or "bilinear" (`networks/resize.py`); the other networks move by themselves. A name
+    of another patch than a Mixer's weights resizes their stem (`resize_patch`); its image size is
+    that of their grid, where none is given.
     The weights decide on the GELU of a Mixer, on its D_S and on `any_size`, unless options do.
     Raises InputError where name and weights disagree, and for an option that means nothing here.
     """
@@ -168,6 +171,10 @@ def _of_name(
         return replace(stored, description={**theirs, **options})
     if theirs.get("name") != kind:
         raise InputError(f"{stored.origin} holds {theirs.get('name')}, but {name} is {_a(kind)}")
+    if kind == "mixer":
+        patch = options.get("patch_size", _mixer_sizes(name)[2])
+        stored = _with_patch(stored, as_pair("patch_size", patch))
+        theirs = stored.description
     config = _config(name, size or theirs.get("image_size", DEFAULT_SIZE), options)
     with naming(stored.origin):
         values = {key: value for key, value in theirs.items() if key != "name"}
@@ -181,10 +188,23 @@ def _of_name(
     return replace(stored, description=description)
 
 
+def _with_patch(stored: StoredModel, patch: tuple[int, int]) -> StoredModel:
+    """A Mixer's weights with another patch, for images of as many of those as they had."""
+    theirs = stored.description
+    with naming(stored.origin):
+        config = config_from(MixerConfig, {k: theirs[k] for k in theirs if k != "name"})
+    if config.patch_size == patch:
+        return stored
+    stem = {name: resize_patch(w, patch) for name, w in stored.state.items() if name == STEM}
+    sides = tuple(side * length for side, length in zip(config.grid, patch, strict=True))
+    description = {**theirs, "patch_size": patch, "image_size": sides}
+    return replace(stored, description=description, state={**stored.state, **stem})
+
+
 def _refuse_other_network(name: str, weights: str) -> None:
-    """InputError where kept weights are of another network than the one of this name."""
+    """InputError where kept weights are of another network than this name's, patches aside."""
     network = kept_network(weights)
-    if kind_of(name) != "mixer" or mixer_name(*_mixer_sizes(name)) != network:
+    if kind_of(name) != "mixer" or _mixer_sizes(name)[:2] != _mixer_sizes(network)[:2]:
         raise InputError(
             f"weights {weights!r} are those of {network}, and not of {name}: take {network}, "
             f"or ./{weights} for a folder of that name"

@@ -20,6 +20,9 @@ column), so that each axis has its own R.
               patch embeddings: mixing of an interpolated field is the interpolated mixing. Along
               one that shrinks as `area`, which did better there (RESULTS.md compares them)
 
+`resize_patch` is FlexiViT's own use of the same: a stem of 8x8 pixels becomes one of 16x16 that
+gives an image enlarged twice, bilinearly, the tokens that the old one gave the image.
+
 A network with `any_size` leaves its weights alone and resizes tokens instead, by `pi`: W1 (R x) is
 (W1 R) x, and R x is two small products, one along each axis, never the S x S' matrix.
 """
@@ -65,6 +68,17 @@ def resize_token_mlp(mlp: dict[str, Tensor], grid: Grid, new_grid: Grid, method:
         "fc2.bias": write @ mlp["fc2.bias"].double(),
     }
     return {name: value.to(kind) for name, value in resized.items()}
+
+
+def resize_patch(stem: Tensor, patch: tuple[int, int]) -> Tensor:
+    """A stem's weights (C, 3, p, q) for patches of another size: (C, 3, p', q').
+
+    w' = (U^T)^+ w with the U of the module's docstring between the two patches (FlexiViT, eq. 4 of
+    2212.08013); where they shrink, what is nearest to that in least squares.
+    """
+    pairs = zip(stem.shape[-2:], patch, strict=True)
+    rows, columns = (torch.linalg.pinv(bilinear_weights(old, new)) for old, new in pairs)
+    return (rows.T @ stem.double() @ columns).to(stem.dtype)
 
 
 def choose_method(grid: Grid, new_grid: Grid, method: str) -> str:

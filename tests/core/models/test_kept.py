@@ -166,7 +166,7 @@ def test_a_head_is_kept_or_replaced(run, photos, folder, capsys):
 
 
 def test_another_network_is_refused(photos):
-    for name in ("mixer_b16", "mixer_c16_l2_p4", "s2mlp_deep", "timm:resnet18", "vit_c64_l2_p8"):
+    for name in ("mixer_b16", "mixer_c16_l3_p8", "s2mlp_deep", "timm:resnet18", "vit_c64_l2_p8"):
         with refused(f"'photos' are those of {NETWORK}, and not of {name}"):
             create_backbone(name, 32, weights="photos")
     with refused("photos holds a Mixer of channels_mlp_dim 64, but mixer_c16_l2_p8 has .* 32"):

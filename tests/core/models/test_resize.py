@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from timm.layers import resample_patch_embed
 from torch.nn.utils import prune
 
 from core import InputError, Mixer, MixerConfig, create_backbone, load_backbone
@@ -12,6 +14,7 @@ from core.models.networks.resize import (
     bilinear_weights,
     interpolation_maps,
     resample_tokens,
+    resize_patch,
     resize_token_mlp,
 )
 from core.models.sharing import save_backbone
@@ -130,6 +133,28 @@ def test_create_backbone_resizes_weights_of_another_grid(tmp_path, method):
         create_backbone("mixer_s32", (192, 96), again, num_blocks=1),
     ):
         torch.testing.assert_close(reloaded(images), source(images))
+
+
+def test_a_stem_of_larger_patches_sees_enlarged_patches_as_before(tmp_path):
+    old = tiny()
+    folder = save_backbone(old, tmp_path / "old")
+    mlps = {k: getattr(old.config, k) for k in ("tokens_mlp_dim", "channels_mlp_dim")}
+    new = create_backbone("mixer_c16_l3_p8x6", weights=folder, **mlps).eval()
+    assert (new.image_size, new.grid) == ((24, 24), old.grid)
+    images = torch.randn(2, 3, *SIZE)
+    patches = F.unfold(images, PATCH, stride=PATCH).transpose(1, 2).reshape(-1, 3, *PATCH)
+    enlarged = F.interpolate(patches, (8, 6), mode="bilinear").reshape(2, -1, 3 * 8 * 6)
+    enlarged = F.fold(enlarged.transpose(1, 2), (24, 24), (8, 6), stride=(8, 6))
+    torch.testing.assert_close(new(enlarged), old(images), atol=1e-4, rtol=1e-4)
+    moved = create_backbone("mixer_c16_l3_p8x6", (32, 36), folder, **mlps)
+    assert (moved.image_size, moved.grid) == ((32, 36), (4, 6))
+
+
+@pytest.mark.parametrize("patch", [(16, 16), (12, 8), (4, 6)])
+def test_stems_are_resized_as_timm_does_it(patch):
+    stem = torch.randn(5, 3, 8, 8)
+    expected = resample_patch_embed(stem, patch, interpolation="bilinear")
+    torch.testing.assert_close(resize_patch(stem, patch), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_auto_is_exact_for_integers_and_pi_for_the_rest():
