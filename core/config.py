@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import gc
 import os
+import signal
 import sys
 import types
 import typing
@@ -34,11 +35,13 @@ def cli(presets: Mapping[str, Callable[[], Config]], argv: list[str] | None = No
     """``[PRESET] [--section.field value ...]`` as a configuration; no word means the first preset.
 
     ``presets`` maps names to functions whose docstring states the expected result, time and
-    hardware, and which return a frozen dataclass.
+    hardware, and which return a frozen dataclass. --help and --help-all print every setting; a
+    script that calls `core.help.answer_help` answers --help before, on one screen.
     """
     import tyro  # here, so that core can be imported without it
 
     argv = list(sys.argv[1:] if argv is None else argv)
+    argv = ["--help" if word == "--help-all" else word for word in argv]
     name = argv.pop(0) if argv and not argv[0].startswith("-") else next(iter(presets))
     if name not in presets:
         raise InputError(f"there is no preset {name!r}.{did_you_mean(name, presets)}")
@@ -47,7 +50,11 @@ def cli(presets: Mapping[str, Callable[[], Config]], argv: list[str] | None = No
     words = "\n".join(f"  {key}: {_first_line(make)}" for key, make in presets.items())
     show_ranges(type(default))
     config = tyro.cli(
-        type(default), default=default, args=argv, description=f"Presets (first word):\n{words}"
+        type(default),
+        prog=f"{Path(sys.argv[0]).name} [PRESET]",
+        default=default,
+        args=argv,
+        description=f"Presets (first word):\n{words}",
     )
     check_ranges(config, "--")
     return config
@@ -214,6 +221,8 @@ def _tuple(args: tuple, value: Any, where: str) -> tuple:
 def entry_point(main: Callable[..., None]) -> Callable[..., None]:
     """Print an InputError, or an operating system's refusal, as one line and exit with status 2.
 
+    Ctrl-C is one line too, with the status of a process that the signal ended.
+
     Where several processes worked together, what still holds their group is let go when ``main``
     returns. The threads of a Gloo group would otherwise outlive Python, and now and then abort a
     process that had finished its work (github.com/pytorch/pytorch/issues/190489).
@@ -229,6 +238,9 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
             sys.exit(_complain(str(error)))
         except OSError as error:  # a full disk, a missing permission
             sys.exit(_complain(f"{error.filename or 'writing'}: {error.strerror or error}"))
+        except KeyboardInterrupt:  # of Ctrl-C, where nothing saves and stops (core.training.stop)
+            print("stopped by Ctrl-C", file=sys.stderr, flush=True)
+            sys.exit(128 + signal.SIGINT)
 
     return guarded
 

@@ -5,6 +5,11 @@ No words at all: the `demo` preset, on towns that the app renders itself.
 
 from __future__ import annotations
 
+from core.help import answer_help
+
+if __name__ == "__main__":  # before what takes seconds to import
+    answer_help(__file__)
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 

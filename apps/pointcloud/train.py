@@ -5,6 +5,11 @@ No words at all: the `demo` preset, on solids that the app makes itself.
 
 from __future__ import annotations
 
+from core.help import answer_help
+
+if __name__ == "__main__":  # before what takes seconds to import
+    answer_help(__file__)
+
 from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.data.dataset import collate
 from apps.pointcloud.data.source import CloudData

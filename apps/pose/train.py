@@ -5,6 +5,11 @@ No words at all: the `demo` preset, on people that the app draws itself.
 
 from __future__ import annotations
 
+from core.help import answer_help
+
+if __name__ == "__main__":  # before what takes seconds to import
+    answer_help(__file__)
+
 from apps.pose.config import PoseConfig
 from apps.pose.data.sets import PoseSets
 from apps.pose.evaluation.protocol import check_sets, evaluate_sets

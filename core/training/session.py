@@ -174,6 +174,16 @@ class Session:
         """Elementwise sum over all processes."""
         return self.accelerator.reduce(value.to(self.device), reduction="sum")
 
+    def describe(self) -> str:
+        """What this session runs on, in words: device, processes, precision."""
+        parts = [f"{self.device.type} with {torch.get_num_threads()} threads"]
+        if self.device.type == "cuda":
+            parts = [torch.cuda.get_device_name(self.device)]
+        parts += [f"{self.world} processes"] if self.world > 1 else []
+        precision = self.accelerator.mixed_precision
+        parts += [word for word in (self.sharding, precision) if word not in ("", "no")]
+        return ", ".join(parts)
+
     def print(self, *words: Any) -> None:
         """Print on the main process alone."""
         self.accelerator.print(*words, flush=True)
