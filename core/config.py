@@ -3,6 +3,10 @@
 A setting that has moved is named in its dataclass: `RENAMED: ClassVar[dict[str, str]]`, from the
 old dotted name to the new one (or several, with spaces), as seen from that dataclass. The yaml of
 old runs opens by it, and the old name on the command line is an InputError that says the new one.
+
+A setting that another one stands in for is named in its dataclass too: `INSTEAD: ClassVar[dict[str,
+str]]`, from a field to the one that has no say, its default then, where the command line has the
+first and not the second.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import copy
 import dataclasses
 import functools
 import gc
+import operator
 import os
 import signal
 import sys
@@ -57,7 +62,43 @@ def cli(presets: Mapping[str, Callable[[], Config]], argv: list[str] | None = No
         description=f"Presets (first word):\n{words}",
     )
     check_ranges(config, "--")
+    config = _said_instead(config, {word.split("=")[0].replace("-", "_") for word in argv})
+    _refuse_lack(name, presets[name], config)
     return config
+
+
+def needs(*settings: str) -> Callable[[Callable], Callable]:
+    """Mark a preset that cannot do without one of these settings (dotted names); `cli` refuses it.
+
+    What an app would otherwise make itself is not what such a preset is for.
+    """
+
+    def mark(make: Callable) -> Callable:
+        make.needs = settings
+        return make
+
+    return mark
+
+
+def _refuse_lack(name: str, preset: Callable, config: Any) -> None:
+    names = getattr(preset, "needs", ())
+    if names and not any(operator.attrgetter(setting)(config) for setting in names):
+        options = " or ".join(f"--{setting.replace('_', '-')}" for setting in names)
+        raise InputError(f"the preset {name} needs {options}: say where your data lies")
+
+
+def _said_instead(config: Any, said: set[str], prefix: str = "__") -> Any:
+    """The configuration, where a setting that was said stands in for another (INSTEAD)."""
+    changes = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            value = _said_instead(value, said, f"{prefix}{field.name}.")
+        other = getattr(config, "INSTEAD", {}).get(field.name)
+        if other and value and prefix + field.name in said and prefix + other not in said:
+            changes[other] = type(config).__dataclass_fields__[other].default
+        changes.setdefault(field.name, value)
+    return dataclasses.replace(config, **changes)
 
 
 def _first_line(make: Callable) -> str:

@@ -23,8 +23,10 @@ if __name__ == "__main__":  # before what takes seconds to import
         "pretraining/config.py",
     )
 
+from dataclasses import replace
 from functools import partial
 
+from core.app.starting import check_start
 from core.config import cli, entry_point
 from core.data.augment import mix
 from core.data.shuffle import training_shuffle
@@ -52,6 +54,8 @@ PRESETS = LABELLED | UNLABELLED
 def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
+    plain, weights = replace(config.model, weights=""), config.model.weights
+    check_start(lambda: build_classifier(plain, ("a", "b")), config.optim, weights=weights)
     teacher = open_teacher(config.distill, run.session)
     alone = config.distill.alone  # the teacher: labels have no part
     images = (open_unlabelled if alone else open_training)(config.train, config.fractals)

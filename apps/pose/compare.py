@@ -19,7 +19,7 @@ from apps.pose.train import train
 from core.app.commands import comparison_command
 from core.app.comparing import Scores, check_lists, report, scores_of, train_all
 from core.checkpoints import find_checkpoint, read_info
-from core.config import did_you_mean, entry_point
+from core.config import did_you_mean, entry_point, needs
 from core.errors import InputError
 from core.training.run import Run
 
@@ -49,6 +49,7 @@ def people() -> CompareConfig:
     return CompareConfig()
 
 
+@needs("base.data.root", "base.data.sets")
 def lsp() -> CompareConfig:
     """Mixer and MLP-Pose on LSP-extended, random and pretrained, 3 seeds: 12 runs of 5 minutes.
 
