@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import (
     DistributedType,
     GradientAccumulationPlugin,
@@ -68,6 +69,9 @@ def _check_trackers(trackers: Iterable[str]) -> None:
     for name in trackers:
         if name not in known:
             raise InputError(f"run.trackers: there is no {name!r}.{did_you_mean(name, known)}")
+        # accelerate leaves out what is not installed, without a word; the default may be
+        if name not in ("all", "tensorboard", *map(str, get_available_trackers())):
+            raise InputError(f"run.trackers: {name} is not installed; pip install {name}")
 
 
 def _import_before_group() -> None:
