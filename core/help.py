@@ -41,7 +41,7 @@ def answer_help(
 
 
 def help_text(script: str, presets: Sequence[Path], config: Path) -> str:
-    """One screen about a script that takes [PRESET] [--section.field VALUE ...]."""
+    """One screen about a script that takes a preset and settings."""
     lines = [line for path in presets for line in preset_lines(path)]
     settings = [(f"--{name.replace('_', '-')}", note) for name, note in changed_most(config)]
     return "\n".join(
