@@ -39,7 +39,8 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The documentation as a site, in site/. Its generator reads the sources and imports none of them.
+# The documentation as a site, in site/. Its generator reads the sources and imports none of them;
+# it wants Python 3.11 or later.
 docs: $(DOCS)/.ready
 	$(DOCS)/bin/zensical build --clean --strict
 	@echo "Read it: $(PYTHON) -m http.server --bind 127.0.0.1 --directory site"
@@ -55,7 +56,7 @@ pins: setup
 	(echo "# Exact pins of every dependency, Python 3.10-3.12, made by 'make pins'. Install with --no-deps."; \
 	$(BIN)/uv export --quiet --frozen --all-extras --no-hashes --no-annotate --no-header --no-emit-project --no-group docs) > requirements.txt
 	(echo "# Exact pins of what 'make docs' installs, made by 'make pins'. Install with --no-deps."; \
-	$(BIN)/uv pip compile --quiet --group docs --universal --python-version 3.10 --no-annotate --no-header) > requirements-docs.txt
+	$(BIN)/uv pip compile --quiet --group docs --universal --python-version 3.11 --no-annotate --no-header) > requirements-docs.txt
 
 clean:
 	rm -rf $(VENV) $(DOCS)

@@ -93,6 +93,7 @@ def compare(config: CompareConfig) -> Scores:
 
 
 def backbones_of(config: CompareConfig) -> tuple[str, ...]:
+    """The backbones that are compared; none named: that of base."""
     return config.backbones or (config.base.model.backbone,)
 
 
@@ -131,6 +132,7 @@ def with_parts(model: ModelConfig, variant: str) -> ModelConfig:
 
 
 def folder(config: CompareConfig, backbone: str, variant: str, seed: int) -> Path:
+    """Where the run of one cell lies."""
     return Path(config.out) / backbone.replace(":", "_") / f"{variant}-{seed}"
 
 

@@ -149,6 +149,7 @@ class Session:
         return until
 
     def to_device(self, batch: Any) -> Any:
+        """Tensors of a batch on the session's device."""
         return send_to_device(batch, self.device, non_blocking=True)
 
     def gather(self, mask: torch.Tensor, **values: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -193,4 +194,5 @@ class Session:
         self.accelerator.print(*words, flush=True)
 
     def wait(self) -> None:
+        """Until all processes are here."""
         self.accelerator.wait_for_everyone()

@@ -39,6 +39,7 @@ def after_cropping(augment: AugmentConfig) -> list:
 
 
 def check_augment(augment: AugmentConfig) -> None:
+    """Raise InputError for an augmentation that is out of range."""
     for name in ("flip", "half_body", "turn", "occlusion", "colour"):
         if not 0 <= (value := getattr(augment, name)) <= 1:
             raise InputError(f"augment.{name} is {value}; choose one in [0, 1]")
