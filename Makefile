@@ -8,7 +8,9 @@ RUN    ?= runs/pose/demo
 # What accelerate would take anyway; said here, it does not warn.
 QUIET  := --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no
 
-.PHONY: setup demo test lint format bench pins clean
+DOCS   := .venv-docs
+
+.PHONY: setup demo test lint format docs bench pins clean
 
 setup: $(READY)
 
@@ -37,11 +39,24 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The documentation as a site, in site/. Its generator reads the sources and imports none of them;
+# it wants Python 3.11 or later.
+docs: $(DOCS)/.ready
+	$(DOCS)/bin/zensical build --clean --strict
+	@echo "Read it: $(PYTHON) -m http.server --bind 127.0.0.1 --directory site"
+
+$(DOCS)/.ready: requirements-docs.txt
+	test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --no-deps -r requirements-docs.txt
+	@touch $@
+
 # Resolve pyproject.toml anew and write the pins.
 pins: setup
 	$(BIN)/uv lock --upgrade
 	(echo "# Exact pins of every dependency, Python 3.10-3.12, made by 'make pins'. Install with --no-deps."; \
-	$(BIN)/uv export --quiet --frozen --all-extras --no-hashes --no-annotate --no-header --no-emit-project) > requirements.txt
+	$(BIN)/uv export --quiet --frozen --all-extras --no-hashes --no-annotate --no-header --no-emit-project --no-group docs) > requirements.txt
+	(echo "# Exact pins of what 'make docs' installs, made by 'make pins'. Install with --no-deps."; \
+	$(BIN)/uv pip compile --quiet --group docs --universal --python-version 3.11 --no-annotate --no-header) > requirements-docs.txt
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(DOCS)

@@ -2,7 +2,7 @@
 
 OMP_NUM_THREADS=1 python benchmarks/recipe.py --photos FOLDER [--rows muon ...] [--seeds 0 1 2]
 
-FOLDER holds train.npz and val.npz, packed (core/README.md). `muon` is the base: crops and flips,
+FOLDER holds train.npz and val.npz, packed (docs/core.md). `muon` is the base: crops and flips,
 label smoothing, Muon; the other rows change one thing of it, `all` everything that the preset has.
 How many steps a row may take follows from trials of all rows in turn, on a quiet machine, so that
 each takes as long as `--steps` of the base; what a row does before its training counts too. Runs

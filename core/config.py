@@ -3,6 +3,10 @@
 A setting that has moved is named in its dataclass: `RENAMED: ClassVar[dict[str, str]]`, from the
 old dotted name to the new one (or several, with spaces), as seen from that dataclass. The yaml of
 old runs opens by it, and the old name on the command line is an InputError that says the new one.
+
+A setting that another one stands in for is named in its dataclass too: `INSTEAD: ClassVar[dict[str,
+str]]`, from a field to the one that has no say, its default then, where the command line has the
+first and not the second.
 """
 
 from __future__ import annotations
@@ -11,7 +15,9 @@ import copy
 import dataclasses
 import functools
 import gc
+import operator
 import os
+import signal
 import sys
 import types
 import typing
@@ -34,11 +40,13 @@ def cli(presets: Mapping[str, Callable[[], Config]], argv: list[str] | None = No
     """``[PRESET] [--section.field value ...]`` as a configuration; no word means the first preset.
 
     ``presets`` maps names to functions whose docstring states the expected result, time and
-    hardware, and which return a frozen dataclass.
+    hardware, and which return a frozen dataclass. --help and --help-all print every setting; a
+    script that calls `core.help.answer_help` answers --help before, on one screen.
     """
     import tyro  # here, so that core can be imported without it
 
     argv = list(sys.argv[1:] if argv is None else argv)
+    argv = ["--help" if word == "--help-all" else word for word in argv]
     name = argv.pop(0) if argv and not argv[0].startswith("-") else next(iter(presets))
     if name not in presets:
         raise InputError(f"there is no preset {name!r}.{did_you_mean(name, presets)}")
@@ -47,10 +55,50 @@ def cli(presets: Mapping[str, Callable[[], Config]], argv: list[str] | None = No
     words = "\n".join(f"  {key}: {_first_line(make)}" for key, make in presets.items())
     show_ranges(type(default))
     config = tyro.cli(
-        type(default), default=default, args=argv, description=f"Presets (first word):\n{words}"
+        type(default),
+        prog=f"{Path(sys.argv[0]).name} [PRESET]",
+        default=default,
+        args=argv,
+        description=f"Presets (first word):\n{words}",
     )
     check_ranges(config, "--")
+    config = _said_instead(config, {word.split("=")[0].replace("-", "_") for word in argv})
+    _refuse_lack(name, presets[name], config)
     return config
+
+
+def needs(*settings: str) -> Callable[[Callable], Callable]:
+    """Mark a preset that cannot do without one of these settings (dotted names); `cli` refuses it.
+
+    What an app would otherwise make itself is not what such a preset is for.
+    """
+
+    def mark(make: Callable) -> Callable:
+        make.needs = settings
+        return make
+
+    return mark
+
+
+def _refuse_lack(name: str, preset: Callable, config: Any) -> None:
+    names = getattr(preset, "needs", ())
+    if names and not any(operator.attrgetter(setting)(config) for setting in names):
+        options = " or ".join(f"--{setting.replace('_', '-')}" for setting in names)
+        raise InputError(f"the preset {name} needs {options}: say where your data lies")
+
+
+def _said_instead(config: Any, said: set[str], prefix: str = "__") -> Any:
+    """The configuration, where a setting that was said stands in for another (INSTEAD)."""
+    changes = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            value = _said_instead(value, said, f"{prefix}{field.name}.")
+        other = getattr(config, "INSTEAD", {}).get(field.name)
+        if other and value and prefix + field.name in said and prefix + other not in said:
+            changes[other] = type(config).__dataclass_fields__[other].default
+        changes.setdefault(field.name, value)
+    return dataclasses.replace(config, **changes)
 
 
 def _first_line(make: Callable) -> str:
@@ -214,6 +262,8 @@ def _tuple(args: tuple, value: Any, where: str) -> tuple:
 def entry_point(main: Callable[..., None]) -> Callable[..., None]:
     """Print an InputError, or an operating system's refusal, as one line and exit with status 2.
 
+    Ctrl-C is one line too, with the status of a process that the signal ended.
+
     Where several processes worked together, what still holds their group is let go when ``main``
     returns. The threads of a Gloo group would otherwise outlive Python, and now and then abort a
     process that had finished its work (github.com/pytorch/pytorch/issues/190489).
@@ -229,6 +279,9 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
             sys.exit(_complain(str(error)))
         except OSError as error:  # a full disk, a missing permission
             sys.exit(_complain(f"{error.filename or 'writing'}: {error.strerror or error}"))
+        except KeyboardInterrupt:  # of Ctrl-C, where nothing saves and stops (core.training.stop)
+            print("stopped by Ctrl-C", file=sys.stderr, flush=True)
+            sys.exit(128 + signal.SIGINT)
 
     return guarded
 

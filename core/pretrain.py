@@ -11,11 +11,22 @@ other by interpolation. With --transfer.root a report on real images follows
 
 from __future__ import annotations
 
+from core.help import answer_help
+
+if __name__ == "__main__":  # before what takes seconds to import
+    answer_help(
+        __file__,
+        [
+            f"pretraining/{name}.py"
+            for name in ("presets", "photographs", "recipes", "unlabelled/config")
+        ],
+        "pretraining/config.py",
+    )
+
+from dataclasses import replace
 from functools import partial
 
-import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
-
-# isort: split
+from core.app.starting import check_start
 from core.config import cli, entry_point
 from core.data.augment import mix
 from core.data.shuffle import training_shuffle
@@ -43,6 +54,8 @@ PRESETS = LABELLED | UNLABELLED
 def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
+    plain, weights = replace(config.model, weights=""), config.model.weights
+    check_start(lambda: build_classifier(plain, ("a", "b")), config.optim, weights=weights)
     teacher = open_teacher(config.distill, run.session)
     alone = config.distill.alone  # the teacher: labels have no part
     images = (open_unlabelled if alone else open_training)(config.train, config.fractals)
@@ -86,6 +99,7 @@ def main() -> None:
     without_labels = isinstance(config, UnlabelledConfig)
     run = (train_unlabelled if without_labels else train)(config, keep_processes=True)
     report_curves(run.session, [run.folder])
+    run.session.print(run.files())
     if config.transfer.root:
         recipe = LABELLED[config.transfer.recipe]()
         transfer.report(config, recipe, partial(train, keep_processes=True))

@@ -131,7 +131,7 @@ def test_every_room_has_a_floor(edges):
 
 def test_the_walk_sees_what_there_is(edges):
     """Some arrows that are known to be there: at the top, late, of a name and of a module."""
-    assert "core.models.networks.mixer" in edges["core"]
+    assert "core.models.networks.mixer" in edges["core.models"]
     assert "core.errors" in edges["core.models.weights.download"]
     assert "core.data.fractals.kernels" in edges["core.data.fractals.render"]  # by import_module
     assert len(edges) > 200

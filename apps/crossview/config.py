@@ -55,7 +55,7 @@ class EmbeddedConfig:
 class ModelConfig:
     """A generator; the defaults are CrossMLP at full size."""
 
-    generator: GeneratorName = "crossmlp"
+    generator: GeneratorName = "crossmlp"  # selectiongan, pix2pix, xfork, xseq, mixer
     width: Count = 64  # channels at full resolution; tokens have 2, 8 and 16 times as many
     norm: Norm = "batch"  # as released; the others make a step the same on any processes
     # classes: a channel of -1 or 1 for each class; rgb: the palette's colours, as released
@@ -101,12 +101,25 @@ class EvalConfig:
 
 ADAM = OptimConfig("adam", lr=2e-4, weight_decay=0.0, betas=(0.5, 0.999))  # as released
 
+CHANGED_MOST = (  # what --help shows of the settings; --help-all has the others
+    "data.root",
+    "data.size",
+    "direction",
+    "model.generator",
+    "optim.lr",
+    "run.steps",
+    "run.batch_size",
+    "run.eval_every",
+    "run.folder",
+    "run.resume",
+)
+
 
 @dataclass(frozen=True)
 class CrossViewConfig:
     """One training run of the cross-view app."""
 
-    direction: Direction = "a2g"
+    direction: Direction = "a2g"  # from above to the street; g2a: from the street to above
     data: DataConfig = DataConfig()
     embedded: EmbeddedConfig = EmbeddedConfig()
     model: ModelConfig = ModelConfig()

@@ -13,6 +13,7 @@ from apps.crossview.config import (
     LossConfig,
     ModelConfig,
 )
+from core.config import needs
 from core.training.optim import ScheduleConfig
 from core.training.run_config import RunConfig
 
@@ -88,14 +89,17 @@ def _released(name: str, epochs: int, hold: int, **data) -> CrossViewConfig:
     return CrossViewConfig(data=DataConfig(flip=False, workers=8, **data), run=run)
 
 
+@needs("data.root")
 def dayton() -> CrossViewConfig:
-    """CrossMLP on Dayton's quadruples, 481 k steps, dealt anew by panorama; --data.root. Not run.
+    """CrossMLP on Dayton's quadruples, 481 k steps; needs --data.root. Not run.
 
-    --data.split official is the published one, whose test images share panoramas with training.
+    Dealt anew by panorama: --data.split official is the published split, whose test images share
+    panoramas with training.
     """
     return _released("dayton", 35, 20, palette="cityscapes", split="panorama")
 
 
+@needs("data.root")
 def cvusa() -> CrossViewConfig:
     """CrossMLP on CVUSA's quadruples, 266 k steps; needs --data.root. Not run."""
     return _released("cvusa", 30, 15, palette="cvusa")

@@ -5,8 +5,14 @@ No words at all: the `demo` preset, on towns that the app renders itself.
 
 from __future__ import annotations
 
+from core.help import answer_help
+
+if __name__ == "__main__":  # before what takes seconds to import
+    answer_help(__file__)
+
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
 
@@ -15,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from apps.crossview.config import CrossViewConfig
+from apps.crossview.data.maps import Palette
 from apps.crossview.data.source import PairData
 from apps.crossview.data.views import map_input, views_of
 from apps.crossview.evaluation.pictures import sample_sheet
@@ -28,7 +35,9 @@ from apps.crossview.models.losses import (
 )
 from apps.crossview.models.network import build_generator
 from apps.crossview.presets import PRESETS
+from apps.crossview.towns import CLASSES, PALETTE
 from core.app.commands import training_command
+from core.app.starting import check_start
 from core.config import entry_point
 from core.training.optim import create_optimizer
 from core.training.run import Run
@@ -42,6 +51,10 @@ def train(config: CrossViewConfig, keep_processes: bool = False) -> Run:
     micro-batch another discriminator than the others.
     """
     run = Run(config.run, config)
+    plain, weights = replace(config, model=replace(config.model, weights="")), config.model.weights
+    towns = Palette(CLASSES, PALETTE)
+    check_start(lambda: build_generator(plain, towns), config.optim, weights=weights)
+    check_start(lambda: build_discriminator(config), config.d_optim)
     data = PairData(config, run.session)
     pairs, val = data.train(), data.val()
     loader = run.loader(pairs, workers=config.data.workers, skip_bad=config.data.skip_bad)

@@ -33,7 +33,7 @@ from core.app.comparing import (
     train_all,
 )
 from core.app.runs import reopen
-from core.config import did_you_mean, entry_point
+from core.config import did_you_mean, entry_point, needs
 from core.errors import InputError
 from core.ranges import Seeds
 from core.training.run import Run
@@ -57,6 +57,7 @@ def solids() -> CompareConfig:
     return CompareConfig()
 
 
+@needs("base.data.root")
 def modelnet10() -> CompareConfig:
     """Trained on ModelNet10's clouds: set --base.data.root and --suites modelnet10=FILE."""
     return CompareConfig(

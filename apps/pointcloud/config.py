@@ -103,6 +103,20 @@ class EvalConfig:
     batch_size: Count = 8  # clouds at a time, for each process
 
 
+CHANGED_MOST = (  # what --help shows of the settings; --help-all has the others
+    "data.root",
+    "data.outputs",
+    "model.operator",
+    "model.start",
+    "optim.lr",
+    "run.steps",
+    "run.batch_size",
+    "run.eval_every",
+    "run.folder",
+    "run.resume",
+)
+
+
 @dataclass(frozen=True)
 class PointCloudConfig:
     """One training run of the point cloud app."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from apps.pointcloud.config import DataConfig, ModelConfig, PointCloudConfig, ScanConfig
+from core.config import needs
 from core.training.run import RunConfig
 
 
@@ -46,6 +47,7 @@ def solids_small() -> PointCloudConfig:
     return replace(base, run=replace(run, eval_every=0, save_every=200))
 
 
+@needs("data.root")
 def modelnet10_small() -> PointCloudConfig:
     """ModelNet10's clouds, 256 points to 1,024: L1 0.091, 5 minutes. Set --data.root to its npz."""
     base = solids_small()

@@ -5,6 +5,11 @@ No words at all: the `demo` preset, on solids that the app makes itself.
 
 from __future__ import annotations
 
+from core.help import answer_help
+
+if __name__ == "__main__":  # before what takes seconds to import
+    answer_help(__file__)
+
 from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.data.dataset import collate
 from apps.pointcloud.data.source import CloudData
@@ -16,6 +21,7 @@ from apps.pointcloud.models.network import create_network
 from apps.pointcloud.models.operators.core_mixer import load_channel_mixing
 from apps.pointcloud.presets import PRESETS
 from core.app.commands import training_command
+from core.app.starting import check_start
 from core.config import entry_point
 from core.training.optim import create_optimizer
 from core.training.run import Run
@@ -24,6 +30,7 @@ from core.training.run import Run
 def train(config: PointCloudConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
+    check_start(lambda: create_network(config.model), config.optim, weights=config.mixer_weights)
     data = CloudData(config, run.session)
     clouds, val, length = data.train(), data.val(), config.model.voxel_length
     options = {"workers": config.data.workers, "skip_bad": config.data.skip_bad}

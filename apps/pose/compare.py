@@ -19,7 +19,7 @@ from apps.pose.train import train
 from core.app.commands import comparison_command
 from core.app.comparing import Scores, check_lists, report, scores_of, train_all
 from core.checkpoints import find_checkpoint, read_info
-from core.config import did_you_mean, entry_point
+from core.config import did_you_mean, entry_point, needs
 from core.errors import InputError
 from core.ranges import Seeds
 from core.training.run import Run
@@ -50,6 +50,7 @@ def people() -> CompareConfig:
     return CompareConfig()
 
 
+@needs("base.data.root", "base.data.sets")
 def lsp() -> CompareConfig:
     """Mixer and MLP-Pose on LSP-extended, random and pretrained, 3 seeds: 12 runs of 5 minutes.
 
@@ -93,6 +94,7 @@ def compare(config: CompareConfig) -> Scores:
 
 
 def backbones_of(config: CompareConfig) -> tuple[str, ...]:
+    """The backbones that are compared; none named: that of base."""
     return config.backbones or (config.base.model.backbone,)
 
 
@@ -131,6 +133,7 @@ def with_parts(model: ModelConfig, variant: str) -> ModelConfig:
 
 
 def folder(config: CompareConfig, backbone: str, variant: str, seed: int) -> Path:
+    """Where the run of one cell lies."""
     return Path(config.out) / backbone.replace(":", "_") / f"{variant}-{seed}"
 
 

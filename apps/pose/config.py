@@ -109,6 +109,20 @@ class EvalConfig:
     flip_test: bool = False  # average with the mirrored image: better, and twice the time
 
 
+CHANGED_MOST = (  # what --help shows of the settings; --help-all has the others
+    "data.root",
+    "model.backbone",
+    "model.image_size",
+    "model.weights",
+    "optim.lr",
+    "run.steps",
+    "run.batch_size",
+    "run.eval_every",
+    "run.folder",
+    "run.resume",
+)
+
+
 @dataclass(frozen=True)
 class PoseConfig:
     """One training run of the pose app."""

@@ -48,6 +48,7 @@ WHOLE = (
 
 
 def read_words() -> argparse.Namespace:
+    """The command line; it ends here where it is none."""
     inputs = f"images, videos {VIDEO_SUFFIXES} or folders"
     parser = prediction_parser(__doc__, inputs, count=12, kept=PoseNet.KEPT)
     parser.add_argument("--webcam", type=int, help="index of a camera to record until Ctrl-C")
@@ -99,6 +100,7 @@ def main() -> None:
 
 
 def report(line: str) -> None:
+    """A line for the person, beside what is written to stdout."""
     print(line, file=sys.stderr, flush=True)
 
 

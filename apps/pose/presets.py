@@ -12,6 +12,7 @@ from apps.pose.config import (
     ModelConfig,
     PoseConfig,
 )
+from core.config import needs
 from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
 
@@ -58,6 +59,7 @@ def debug() -> PoseConfig:
     )
 
 
+@needs("data.root", "data.sets")
 def coco_mixer_b16_256x192() -> PoseConfig:
     """COCO train2017, Mixer-B/16 and SimCC at 256x192; needs --data.root. Not run yet.
 
@@ -84,6 +86,7 @@ def coco_mixer_b16_256x192() -> PoseConfig:
     )
 
 
+@needs("data.root", "data.sets")
 def coco_resnet50_heatmap_256x192() -> PoseConfig:
     """COCO train2017, SimpleBaseline (ResNet-50, three deconvolutions); needs --data.root. Not run.
 
@@ -98,6 +101,7 @@ def coco_resnet50_heatmap_256x192() -> PoseConfig:
     )
 
 
+@needs("data.root", "data.sets")
 def coco_mixer_b16_384x288() -> PoseConfig:
     """COCO train2017, Mixer-B/16 and SimCC at 384x288; needs --data.root. Not run.
 
@@ -106,6 +110,7 @@ def coco_mixer_b16_384x288() -> PoseConfig:
     return _at(coco_mixer_b16_256x192(), "coco_mixer_b16_384x288", image_size=(384, 288))
 
 
+@needs("data.root", "data.sets")
 def coco_mlp_pose_hrnet_w48_384x288() -> PoseConfig:
     """COCO train2017, MLP-Pose on HRNet-W48 at 384x288; needs --data.root. Not run.
 
@@ -131,12 +136,14 @@ def coco_mlp_pose_hrnet_w48_384x288() -> PoseConfig:
     )
 
 
+@needs("data.root", "data.sets")
 def coco_mlp_pose_hrnet_w32_256x192() -> PoseConfig:
     """COCO train2017, MLP-Pose on HRNet-W32 at 256x192; needs --data.root. Not run."""
     base, name = coco_mlp_pose_hrnet_w48_384x288(), "coco_mlp_pose_hrnet_w32_256x192"
     return _at(base, name, backbone="timm:hrnet_w32", image_size=(256, 192))
 
 
+@needs("data.root", "data.sets")
 def coco_hrnet_w32_heatmap_256x192() -> PoseConfig:
     """COCO train2017, HRNet-W32 and heatmaps (arXiv 1902.09212); needs --data.root. Not run.
 
@@ -158,6 +165,7 @@ def people_mlp_pose() -> PoseConfig:
     return replace(base, model=model, run=run)
 
 
+@needs("data.root", "data.sets")
 def lsp_mixer_small() -> PoseConfig:
     """LSP-extended's 14 keypoints, a small Mixer of 0.8 M parameters, 4 minutes on a core.
 
@@ -240,6 +248,7 @@ def people_lsp() -> PoseConfig:
     )
 
 
+@needs("data.root", "data.sets")
 def lsp_mlp_pose_small() -> PoseConfig:
     """LSP-extended, lsp_mixer_small with MLP-Pose's parts, 1.2 M parameters, 5 minutes on a core.
 

@@ -5,12 +5,17 @@ No words at all: the `demo` preset, on people that the app draws itself.
 
 from __future__ import annotations
 
+from core.help import answer_help
+
+if __name__ == "__main__":  # before what takes seconds to import
+    answer_help(__file__)
+
 from apps.pose.config import PoseConfig
 from apps.pose.data.sets import PoseSets
 from apps.pose.evaluation.protocol import check_sets, evaluate_sets
 from apps.pose.models.losses import pose_losses
 from apps.pose.models.network import PoseNet
-from apps.pose.models.start import check_resumed, start_from
+from apps.pose.models.start import check_network, check_resumed, start_from
 from apps.pose.presets import PRESETS
 from core.app.commands import training_command
 from core.config import entry_point
@@ -21,6 +26,7 @@ from core.training.run import Run
 def train(config: PoseConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
+    check_network(config)
     data = PoseSets(config, run.session)
     for line in data.describe():
         run.session.print(line)

@@ -60,6 +60,20 @@ class EvalConfig:
     batch_size: Count = 64  # paintings at a time, for each process
 
 
+CHANGED_MOST = (  # what --help shows of the settings; --help-all has the others
+    "data.root",
+    "data.csv",
+    "model.backbone",
+    "model.weights",
+    "optim.lr",
+    "run.epochs",
+    "run.steps",
+    "run.batch_size",
+    "run.folder",
+    "run.resume",
+)
+
+
 @dataclass(frozen=True)
 class StyleConfig:
     """One training run of the style app."""

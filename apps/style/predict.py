@@ -72,6 +72,7 @@ def image_of(images: Dataset, index: int) -> Image.Image:
 
 
 def item_of(source: str, read: Callable[[], Image.Image]) -> Item:
+    """A painting to predict, read when its turn comes."""
     return Item(source, lambda: Painting(source, read()))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from apps.style.config import DataConfig, EmbeddedConfig, StyleConfig
+from core.config import needs
 from core.data.augment import AugmentConfig
 from core.models.network import ClassifierConfig
 from core.training.optim import OptimConfig, ScheduleConfig
@@ -95,11 +96,13 @@ def _wikiart(name: str, preset: str) -> StyleConfig:
     )
 
 
+@needs("data.root", "data.csv")
 def wikiart_mixer_s16() -> StyleConfig:
     """WikiArt, 27 styles, Mixer-S/16 from scratch; needs --data.root. Not run."""
     return _wikiart("mixer_s16", "wikiart_mixer_s16")
 
 
+@needs("data.root", "data.csv")
 def wikiart_mixer_b16() -> StyleConfig:
     """WikiArt, Mixer-B/16 from scratch; needs --data.root. Reported, 21 styles: 39.59 %. Not run.
 
@@ -109,11 +112,13 @@ def wikiart_mixer_b16() -> StyleConfig:
     return _wikiart("mixer_b16", "wikiart_mixer_b16")
 
 
+@needs("data.root", "data.csv")
 def wikiart_mixer_l16() -> StyleConfig:
     """WikiArt, 27 styles, Mixer-L/16 from scratch; needs --data.root. Not run."""
     return _wikiart("mixer_l16", "wikiart_mixer_l16")
 
 
+@needs("data.root", "data.csv")
 def wikiart_vit_b16() -> StyleConfig:
     """WikiArt, ViT-B/16; needs --data.root. Reported, 21 styles: 38.97 to 39.89 %. Not run."""
     return _wikiart("timm:vit_base_patch16_224", "wikiart_vit_b16")

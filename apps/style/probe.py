@@ -23,7 +23,7 @@ from apps.style.config import StyleConfig
 from apps.style.data.source import StyleData
 from apps.style.eval import evaluate
 from apps.style.evaluation.metrics import softmax, style_metrics
-from core.config import cli, entry_point
+from core.config import cli, entry_point, needs
 from core.errors import InputError
 from core.evaluation.features import head_features
 from core.evaluation.ridge import Ridge, fit_ridge
@@ -50,6 +50,7 @@ def wikiart7_small() -> StyleConfig:
     return _probed(presets.wikiart7_small(), "probe_wikiart7_small")
 
 
+@needs("data.root", "data.csv")
 def wikiart_mixer_b16() -> StyleConfig:
     """WikiArt, 27 styles, Mixer-B/16 as ImageNet-21k left it; needs --data.root. Not run."""
     base = presets.wikiart_mixer_b16()

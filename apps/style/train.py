@@ -5,12 +5,20 @@ No words at all: the `demo` preset, on paintings that the app paints itself.
 
 from __future__ import annotations
 
+from core.help import answer_help
+
+if __name__ == "__main__":  # before what takes seconds to import
+    answer_help(__file__)
+
+from dataclasses import replace
+
 from apps.style.config import StyleConfig
 from apps.style.data.source import StyleData
 from apps.style.eval import evaluate
 from apps.style.losses import style_losses
 from apps.style.presets import PRESETS
 from core.app.commands import training_command
+from core.app.starting import check_start
 from core.config import entry_point
 from core.data.augment import mix
 from core.models.network import build_classifier
@@ -21,6 +29,8 @@ from core.training.run import Run
 def train(config: StyleConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
+    plain, weights = replace(config.model, weights=""), config.model.weights
+    check_start(lambda: build_classifier(plain, ("a", "b")), config.optim, weights=weights)
     data = StyleData(config, run.session)
     images = data.open("train")
     # counts (K,): of the losses that weigh classes by their sizes, else None

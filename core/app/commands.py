@@ -66,9 +66,10 @@ class Words:
 
 
 def training_command(train: Callable[[Any], Run], presets: Mapping[str, Callable]) -> None:
-    """Train by the command line, and draw the learning curves: all that a train.py does."""
+    """Train by the command line, draw the learning curves, say where all lies: a train.py."""
     run = train(cli(presets))
     report_curves(run.session, [run.folder])
+    run.session.print(run.files())
 
 
 def comparison_command(compare: Callable[[Any], Any], comparisons: Mapping[str, Callable]) -> None:

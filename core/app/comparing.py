@@ -212,7 +212,7 @@ def report(
     print("\n".join(lines))
     scores = {metric.name: scores for metric, scores in tables}
     record = {"config": config, "scores": scores, "figures": figures, "table": lines}
-    write_json(Path(out) / "compare.json", record)
+    print(f"figures: {write_json(Path(out) / 'compare.json', record)}")
     try:
         print(draw(*tables[0], Path(out) / "compare.png"))
     except InputError as error:

@@ -24,6 +24,7 @@ class KeptNetworks:
     usual: str
 
     def names(self) -> list[str]:
+        """Names of the networks that are kept."""
         return kept_names(self.folder)
 
     def place(self, word: str | Path) -> str | Path:

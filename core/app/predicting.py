@@ -55,6 +55,7 @@ class LeftOut:
     sources: list[str] = field(default_factory=list)
 
     def add(self, source: str | Path, error: Exception | str) -> None:
+        """Name an input on stderr, with the first line of what is wrong."""
         reason = first_line(error) if isinstance(error, Exception) else error
         reason = reason.removeprefix("InputError: ").removeprefix(f"{source}: ")
         self.sources.append(str(source))

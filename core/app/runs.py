@@ -50,6 +50,15 @@ def reopen(
     InputError where the path holds nothing of this app.
     """
     checkpoint = find_checkpoint(place_of(path, network))
+    run = _reopen(checkpoint, config, network, session)
+    millions = sum(parameter.numel() for parameter in run.network.parameters()) / 1e6
+    session.print(f"{checkpoint}: {millions:.2f} M parameters; {session.describe()}")
+    return run
+
+
+def _reopen(
+    checkpoint: Path, config: type[Config], network: Any, session: Session
+) -> TrainedRun[Config]:
     if "about" in (info := read_info(checkpoint)):
         opened = open_network(checkpoint, network).to(session.device)
         session.in_precision(opened)

@@ -170,6 +170,7 @@ def mix(
 
 
 def check_augment(config: AugmentConfig) -> None:
+    """Raise InputError for settings that are out of range or do not go together."""
     check_ranges(config, "augment.")
     low, high = config.crop_area
     if low > high:

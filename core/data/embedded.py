@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -91,7 +92,11 @@ def _results(work: Callable, every: Sequence, workers: int, chunk: int) -> Itera
 
 
 def end_with_parent() -> None:
-    """For a worker process: without it one whose parent was killed waits for work for ever."""
+    """For a worker process: without it one whose parent was killed waits for work for ever.
+
+    Ctrl-C reaches all processes of a terminal: the parent alone answers it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         multiprocessing.parent_process().join()

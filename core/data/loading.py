@@ -203,6 +203,7 @@ class TrainLoader(_Loader):
     """
 
     def batches(self, start: int = 0) -> Iterator[Any]:
+        """Endless micro-batches from the one of number ``start`` on."""
         order = SampleOrder(
             len(self.dataset), self.batch_size, self.seed, self.rank, self.world, start
         )

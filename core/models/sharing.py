@@ -6,7 +6,7 @@
 
 These are the methods of huggingface_hub's `ModelHubMixin`, with its arguments, on its `HfApi`. Not
 inherited from it: importing it would make `import core` slower, and its config.json is another.
-`core/__init__.py` puts them on the networks (`add_sharing`), which know nothing of files.
+`core/models/__init__.py` puts them on the networks (`add_sharing`), which know nothing of files.
 """
 
 from __future__ import annotations

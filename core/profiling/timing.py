@@ -48,6 +48,7 @@ class Work:
 
     @property
     def rate(self) -> Spread:
+        """Samples a second, over the rounds."""
         return spread(self.rates)
 
 

@@ -1,6 +1,6 @@
 """Learning curves of runs as one picture: loss, learning rate and evaluations over the steps.
 
-python -m core.training.curves RUN [RUN ...] [--out FILE]
+`python -m core.training.curves RUN [RUN ...] [--out FILE]`
 """
 
 from __future__ import annotations

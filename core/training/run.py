@@ -63,6 +63,8 @@ class Run:
 
     def __init__(self, config: RunConfig, app_config: Any = None):
         check_ranges(app_config or config)
+        if (config.steps > 0) == (config.epochs > 0):
+            raise InputError("give either --run.steps or --run.epochs, above 0")
         self.config, self.folder = config, Path(config.folder)
         self.accelerator = build_accelerator(
             config.precision, config.accumulate, config.trackers, config.folder
@@ -123,10 +125,18 @@ class Run:
 
     def total_steps(self, loader: TrainLoader | StreamLoader) -> int:
         """Optimizer steps of the whole run."""
-        if (self.config.steps > 0) == (self.config.epochs > 0):
-            raise InputError("give either --run.steps or --run.epochs, above 0")
         epochs = self.config.epochs * len(loader.dataset) / self.config.batch_size
         return self.config.steps or max(1, round(epochs))
+
+    def _say_what(self, loader: TrainLoader | StreamLoader | HeldLoader) -> None:
+        """What is trained, on which data and on what, before the first step."""
+        networks = self._trained_networks()
+        sizes = [f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M" for net in networks]
+        samples = f" of {len(loader.dataset):,}" if hasattr(loader.dataset, "__len__") else ""
+        self.session.print(
+            f"{self.folder}: {self.total:,} steps of {self.config.batch_size} samples{samples}; "
+            f"{' + '.join(sizes)} parameters; {self.session.describe()}"
+        )
 
     def _say_warmup(self) -> None:
         warmup = self.config.schedule.warmup
@@ -143,6 +153,7 @@ class Run:
         finished step: the InputError names it.
         """
         self.total, self._loader = self.total_steps(loader), loader
+        self._say_what(loader)
         self._say_warmup()
         accumulate, networks = self.config.accumulate, self.parts.trained_networks()
         follow_order(loader, self.resumed, self.done, accumulate)
@@ -308,6 +319,13 @@ class Run:
         """Save what is not saved and close the trackers; keep_processes: more runs follow."""
         self.save()
         self._close(keep_processes)
+
+    def files(self) -> str:
+        """Where what came of the run lies, in words."""
+        latest = latest_checkpoint(self.folder)
+        networks = [f"{latest.parent}/{name}" for name in ("best", "last")] if latest else []
+        found = ", ".join(path for path in networks if Path(path).exists()) or "none"
+        return f"checkpoints: {found}\nfigures, settings, pictures: {self.folder}"
 
     def _close(self, keep_processes: bool = False) -> None:
         self.files.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from core.ranges import Count, Decay, NonNegative, Seed, Whole
 from core.training.optim import ScheduleConfig
@@ -14,11 +14,13 @@ from core.training.session import Precision
 class RunConfig:
     """How long, how, and where a run goes."""
 
+    INSTEAD: ClassVar[dict[str, str]] = {"steps": "epochs", "epochs": "steps"}
+
     folder: str = "runs/unnamed"  # where everything is written
     resume: bool = False  # go on from the folder's last checkpoint, or begin if it has none
     seed: Seed = 0
-    steps: Whole = 0  # optimizer steps; give this or epochs
-    epochs: NonNegative = 0.0  # passes over the data; give this or steps
+    steps: Whole = 0  # optimizer steps; this or epochs
+    epochs: NonNegative = 0.0  # passes over the data; this or steps
     batch_size: Count = 64  # samples per optimizer step, over all processes and accumulation
     accumulate: Count = 1  # micro-batches per optimizer step
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
@@ -33,4 +35,5 @@ class RunConfig:
     best: str = ""  # the metric that picks the best checkpoint; empty: only the last is kept
     best_is: Literal["max", "min"] = "max"
     keep_best: Count = 1  # best checkpoints to keep beside the last one
-    trackers: tuple[str, ...] = ("tensorboard",)  # names that accelerate knows
+    # by accelerate's names: tensorboard, wandb, trackio, ...
+    trackers: tuple[str, ...] = ("tensorboard",)

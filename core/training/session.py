@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import (
     DistributedType,
     GradientAccumulationPlugin,
@@ -68,6 +69,9 @@ def _check_trackers(trackers: Iterable[str]) -> None:
     for name in trackers:
         if name not in known:
             raise InputError(f"run.trackers: there is no {name!r}.{did_you_mean(name, known)}")
+        # accelerate leaves out what is not installed, without a word; the default may be
+        if name not in ("all", "tensorboard", *map(str, get_available_trackers())):
+            raise InputError(f"run.trackers: {name} is not installed; pip install {name}")
 
 
 def _import_before_group() -> None:
@@ -145,6 +149,7 @@ class Session:
         return until
 
     def to_device(self, batch: Any) -> Any:
+        """Tensors of a batch on the session's device."""
         return send_to_device(batch, self.device, non_blocking=True)
 
     def gather(self, mask: torch.Tensor, **values: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -174,9 +179,20 @@ class Session:
         """Elementwise sum over all processes."""
         return self.accelerator.reduce(value.to(self.device), reduction="sum")
 
+    def describe(self) -> str:
+        """What this session runs on, in words: device, processes, precision."""
+        parts = [f"{self.device.type} with {torch.get_num_threads()} threads"]
+        if self.device.type == "cuda":
+            parts = [torch.cuda.get_device_name(self.device)]
+        parts += [f"{self.world} processes"] if self.world > 1 else []
+        precision = self.accelerator.mixed_precision
+        parts += [word for word in (self.sharding, precision) if word not in ("", "no")]
+        return ", ".join(parts)
+
     def print(self, *words: Any) -> None:
         """Print on the main process alone."""
         self.accelerator.print(*words, flush=True)
 
     def wait(self) -> None:
+        """Until all processes are here."""
         self.accelerator.wait_for_everyone()

@@ -31,12 +31,14 @@ class PairData:
             )
 
     def train(self, augmented: bool = True) -> Pairs:
+        """The training pairs; what was stretched is said."""
         pairs = Pairs(self.data, "train", training=augmented)
         for line in pairs.stretched():
             self.report(line)
         return pairs
 
     def val(self) -> Pairs:
+        """The validation pairs."""
         return self._val
 
 

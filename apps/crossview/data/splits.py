@@ -1,6 +1,6 @@
 """Splits of Dayton by panorama, and how much the official one gives away.
 
-python -m apps.crossview.data.splits TRAIN.txt TEST.txt [--out FOLDER] [--seed 0]
+    python -m apps.crossview.data.splits TRAIN.txt TEST.txt [--out FOLDER] [--seed 0]
 
 Dayton's names are <panorama>.x<column>.y<row>.a<heading>.jpg: about nine crops come from one
 panorama, and the official lists deal crops, not panoramas, so that nearly every test image shows

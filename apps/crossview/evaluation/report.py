@@ -39,4 +39,5 @@ def label(name: str) -> str:
 
 
 def four_digits(value: float) -> str:
+    """A figure as tables have it: two decimals from 10 on, else four."""
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"

@@ -37,6 +37,7 @@ def evaluate(
 
 
 def by_network(network: Generator) -> Predictor:
+    """What a generator draws of the views that are scored."""
     return lambda views, index: draw_views(network, views.source, views.ids)
 
 

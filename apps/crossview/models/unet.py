@@ -59,6 +59,7 @@ class UNet(nn.Module):
         return x
 
     def image_of(self, features: Tensor) -> Tensor:
+        """(B, width, H, W) features -> the image (B, 3, H, W) in [-1, 1]."""
         return self.last(F.relu(features)).tanh()
 
 

@@ -41,6 +41,7 @@ Content = tuple[Tensor, Tensor]
 
 
 def needs_map(network: Generator) -> bool:
+    """Whether this generator draws by a map of the view that is wanted."""
     return network.config.generator not in MAPLESS and len(network.palette) > 1
 
 

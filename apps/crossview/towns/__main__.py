@@ -41,11 +41,13 @@ class SheetConfig:
 
 
 def write(config: WriteConfig):
+    """Render a data set into its folder."""
     options = {"size": config.size, "panorama": config.panorama}
     return write_towns(config.root, config.train, config.val, config.seed, **options)
 
 
 def town_sheet(config: SheetConfig) -> Image.Image:
+    """Some towns in one picture: rows and columns of their panels."""
     numbers = np.arange(config.rows * config.columns).reshape(config.rows, config.columns)
     look = (config.size, config.panorama)
     strips = [[four_panels(config.seed, "val", int(n), *look) for n in row] for row in numbers]

@@ -30,6 +30,7 @@ class Roughness:
 
     @property
     def ratio(self) -> float:
+        """Noise in units of the spacing; 0 where there is no spacing."""
         return self.sigma / self.spacing if self.spacing else 0.0
 
     @property

@@ -40,6 +40,7 @@ def after_cropping(augment: AugmentConfig) -> list:
 
 
 def check_augment(augment: AugmentConfig) -> None:
+    """Raise InputError for an augmentation that is out of range."""
     check_ranges(augment, "augment.")
     if augment.scale[0] > augment.scale[1]:
         raise InputError(f"augment.scale is {augment.scale}: two factors, the smaller one first")

@@ -89,6 +89,7 @@ class CocoPeople(CocoDataset):
         del self.content  # every worker would get it
 
     def load_data_list(self) -> list[dict]:
+        """As mmpose's. Raises InputError where nobody can be used."""
         people = super().load_data_list()
         if not people:
             raise InputError(
@@ -132,6 +133,7 @@ class CocoPeople(CocoDataset):
         return {**image, "img_id": image["id"], "img_path": path}
 
     def parse_data_info(self, raw_data_info: dict) -> dict | None:
+        """One annotation as a record, None for one that is not used."""
         annotation, image = raw_data_info["raw_ann_info"], raw_data_info["raw_img_info"]
         if not annotation["keypoints"]:
             self.ignored["no_keypoints"] += 1
@@ -152,6 +154,7 @@ class CocoPeople(CocoDataset):
 
     def get_data_info(self, idx: int) -> dict:
         # The parent deep-copies the metainfo into every item; no transform changes it.
+        """A record of a person, with what all of them share."""
         return {**BaseDataset.get_data_info(self, idx), **self._same_for_all}
 
 

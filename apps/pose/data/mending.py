@@ -222,6 +222,7 @@ def box_around(keypoints: list, size: tuple[int, int]) -> list[float]:
 
 
 def is_number(value: Any) -> bool:
+    """Whether json holds a number here; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

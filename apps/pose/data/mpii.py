@@ -58,6 +58,7 @@ class MpiiPeople(MpiiDataset):
         self._same_for_all = shared_metainfo(self)
 
     def load_data_list(self) -> list[dict]:
+        """As mmpose's, with joints counted from 0 and as the network has them."""
         people = super().load_data_list()
         for person in people:
             points, visible = person["keypoints"][0] - 1, person["keypoints_visible"][0]
@@ -68,6 +69,7 @@ class MpiiPeople(MpiiDataset):
         return people
 
     def get_data_info(self, idx: int) -> dict:
+        """A record of a person, with what all of them share."""
         return {**BaseDataset.get_data_info(self, idx), **self._same_for_all}
 
 

@@ -1,4 +1,6 @@
-"""What a network has to beat: python -m apps.pose.evaluation.baselines [PRESET] [--data.root ...].
+"""What a network has to beat.
+
+    python -m apps.pose.evaluation.baselines [PRESET] [--data.root ...]
 
 The median pose: where each keypoint of the training people lies in their boxes, in the median, put
 into every annotated box of the validation people. It has seen no picture. Of several sets, each by

@@ -1,4 +1,6 @@
-"""How well people are followed: python -m apps.pose.evaluation.tracking [RUN] [--seconds 10].
+"""How well people are followed.
+
+    python -m apps.pose.evaluation.tracking [RUN] [--seconds 10]
 
 A film of drawn people who cross each other, whose identities and keypoints are known, goes through
 the refining of predict.py. Keypoints are those of RUN's network in the drawing's boxes, or without

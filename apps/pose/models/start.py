@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from apps.pose.config import PoseConfig
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.data.names import shared_name
 from apps.pose.models.network import PoseNet
 from core.app.runs import place_of
+from core.app.starting import check_start
 from core.checkpoints import averaged_weights, find_checkpoint, read_info
 from core.config import build
 from core.errors import InputError
 from core.models.weights.names import is_kept
 
+SOME = KeypointSet(("head", "foot"), (), (0, 1), None, (True, False))  # the data says which
 KEYPOINT_LAYERS = ("to_keypoints", "to_heatmap")  # of the heads: their outputs are keypoints' maps
+
+
+def check_network(config: PoseConfig) -> None:
+    """InputError for names and sizes that do not go, before any data is drawn or read."""
+    model = config.model
+    plain = replace(model, weights="", freeze=model.freeze and not model.weights)
+    weights = str(place_of(model.weights, PoseNet))
+    check_start(lambda: PoseNet(plain, SOME), config.optim, weights=weights)
 
 
 def start_from(network: PoseNet, weights: str, report: Callable[[str], None] = print) -> None:

@@ -40,10 +40,12 @@ class SheetConfig:
 
 
 def write(config: WriteConfig) -> Path:
+    """Draw a data set into its folder."""
     return make_people(config.root, config.train, config.val, config.seed, config.workers)
 
 
 def sheet(config: SheetConfig) -> Image.Image:
+    """Some people in one picture."""
     return contact_sheet(config.seed, config.rows, config.columns, config.skeletons)
 
 

@@ -24,6 +24,7 @@ FLOORS = palette("be9670 ceb08c a07c60 b6b4b2 d6cec2")
 
 
 def pick(rng: Rng, options: tuple) -> Colour:
+    """One of the colours, drawn."""
     return options[rng.integers(len(options))]
 
 
@@ -56,6 +57,7 @@ def _hills(canvas: Canvas, rng: Rng, horizon: float, colour: Colour) -> None:
 
 
 def park(canvas: Canvas, rng: Rng, horizon: float) -> None:
+    """Grass and sky, with what stands in a park."""
     grass = pick(rng, GRASS)
     _sky(canvas, rng, horizon)
     _hills(canvas, rng, horizon, grass)
@@ -83,6 +85,7 @@ def _path(canvas: Canvas, rng: Rng, horizon: float) -> None:
 
 
 def street(canvas: Canvas, rng: Rng, horizon: float) -> None:
+    """A pavement before houses."""
     _sky(canvas, rng, horizon)
     x = rng.uniform(-30, 0)
     while x < canvas.width:
@@ -113,6 +116,7 @@ def _house(canvas: Canvas, rng: Rng, left, right, top, bottom) -> None:
 
 
 def room(canvas: Canvas, rng: Rng, horizon: float) -> None:
+    """A wall and a floor, furnished."""
     wall, floor = pick(rng, WALLS), pick(rng, FLOORS)
     foot = horizon + rng.uniform(0.02, 0.14) * canvas.height
     canvas.gradient(0, foot, lighter(wall, 0.15), wall)
@@ -153,6 +157,7 @@ def _boards(canvas: Canvas, rng: Rng, foot: float, colour: Colour) -> None:
 
 
 def beach(canvas: Canvas, rng: Rng, horizon: float) -> None:
+    """Sand, sea and sky."""
     _sky(canvas, rng, horizon)
     sand, sea = (238, 214, 168), pick(rng, ((70, 160, 196), (60, 140, 180), (110, 190, 200)))
     shore = horizon + rng.uniform(0.1, 0.25) * canvas.height
@@ -167,6 +172,7 @@ def beach(canvas: Canvas, rng: Rng, horizon: float) -> None:
 
 
 def court(canvas: Canvas, rng: Rng, horizon: float) -> None:
+    """A sports hall."""
     wall = pick(rng, WALLS)
     floor = pick(rng, ((196, 120, 84), (92, 140, 170), (206, 160, 104), (110, 160, 120)))
     canvas.gradient(0, horizon, darker(wall, 0.3), darker(wall, 0.08))

@@ -45,17 +45,21 @@ class Canvas:
             self.claim_corners(fixed, owner)
 
     def fill_corners(self, fixed: np.ndarray, colour: Colour) -> None:
+        """Paint a polygon whose corners are whole numbers of sub-pixels."""
         cv2.fillPoly(self.colours, [fixed], colour, cv2.LINE_AA, _SUBPIXEL)
 
     def claim_corners(self, fixed: np.ndarray, owner: int) -> None:
+        """Note the polygon's pixels as this owner's."""
         digits = _SUBPIXEL + SUPERSAMPLE.bit_length() - 1
         cv2.fillPoly(self.owners, [fixed - _HALF], owner, cv2.LINE_8, digits)
 
     def box(self, left, top, right, bottom, colour: Colour, owner: int | None = None) -> None:
+        """Paint an upright rectangle, in pixels."""
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
         self.fill(np.array(corners, float), colour, owner)
 
     def oval(self, x, y, half_width, half_height, colour: Colour, owner: int | None = None) -> None:
+        """Paint an upright ellipse, in pixels."""
         self.fill(np.array([x, y]) + CIRCLE * (half_width, half_height), colour, owner)
 
     def gradient(self, top: float, bottom: float, upper: Colour, lower: Colour) -> None:
@@ -85,10 +89,12 @@ def mix(colour: Sequence[float], other: Sequence[float], share: float) -> Colour
 
 
 def darker(colour: Sequence[float], share: float) -> Colour:
+    """A colour in shadow, by this share."""
     return mix(
         colour, (28, 22, 48), share
     )  # towards a blue night, not black: flat colours stay warm
 
 
 def lighter(colour: Sequence[float], share: float) -> Colour:
+    """A colour in warm light, by this share."""
     return mix(colour, (255, 250, 235), share)

@@ -24,6 +24,7 @@ class Figure:
 
     @property
     def height(self) -> float:
+        """Of the standing person, in the units of the body."""
         return self.body.build.height
 
     @property
@@ -38,6 +39,7 @@ class Figure:
 
     @cached_property
     def side_on(self) -> float:
+        """How far the person is turned from the viewer: 0 facing or averted, 1 in profile."""
         return float(np.sqrt(max(0.0, 1.0 - self.front**2)))
 
     def at(self, across: float, up: float, forward: float) -> np.ndarray:
@@ -46,6 +48,7 @@ class Figure:
         return self.body.chest @ point * self.height
 
     def parts(self) -> list[Part]:
+        """The parts of the body and its clothes, to be painted by depth."""
         parts = [self._chest(), self._neck(), self._pelvis(), *self._skirt(), *self._bag()]
         for side, _ in SIDES:
             parts += [*self._arm(side), *self._leg(side)]

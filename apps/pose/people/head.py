@@ -62,13 +62,16 @@ class Ellipsoid:
         self.towards = self.towards / np.linalg.norm(self.towards)
 
     def pixels(self, directions: np.ndarray) -> np.ndarray:
+        """(n, 3) directions from the centre -> (n, 2) pixels of the surface there."""
         return self.view.circles(self.centre + directions @ self.axes.T, 0.0)[:, :2]
 
     @cached_property
     def limb(self) -> np.ndarray:
+        """(90, 3) directions to the edge of what is seen."""
         return ring(self.towards, 90)
 
     def outline(self) -> np.ndarray:
+        """(90, 2) pixels of that edge."""
         return self.pixels(self.limb)
 
     def cap(self, direction: np.ndarray, angle: float) -> np.ndarray | None:
@@ -93,6 +96,7 @@ class Head(Ellipsoid):
         self.rim = 0.3 + 0.004 * self.view.scale
 
     def landmark(self, name: str) -> np.ndarray:
+        """Where a landmark of LANDMARKS lies in space, (3,)."""
         direction, radius = LANDMARKS[name]
         return self.centre + self.axes @ direction * radius
 
@@ -103,6 +107,7 @@ class Head(Ellipsoid):
         return normals @ row / np.linalg.norm(normals, axis=-1)
 
     def parts(self) -> list[Part]:
+        """The parts of the head, to be painted by depth."""
         ears = [(self.facing(LANDMARKS[f"{s}_ear"][0]), self._ear(s)) for s, _ in SIDES]
         covered = self.outfit.hair_style == "bob"
         shapes = [ear for facing, ear in ears if facing <= SHOWN["left_ear"] or covered]

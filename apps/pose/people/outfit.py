@@ -43,6 +43,7 @@ def _pick(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
 
 
 def sample_outfit(rng: np.random.Generator) -> Outfit:
+    """Draw hair, skin, clothes and what is carried."""
     style = ("short", "bob", "long", "bun", "tail", "bald")[
         rng.choice(6, p=(0.42, 0.14, 0.18, 0.09, 0.11, 0.06))
     ]

@@ -19,18 +19,22 @@ LEAVES = ((84, 142, 78), (110, 164, 84), (62, 118, 84), (158, 170, 76), (206, 14
 
 
 def bright(rng: Rng) -> Colour:
+    """A colour of cloth, drawn."""
     return CLOTH[rng.integers(len(CLOTH))]
 
 
 def wood(rng: Rng) -> Colour:
+    """A colour of wood, drawn."""
     return WOOD[rng.integers(len(WOOD))]
 
 
 def leaf(rng: Rng) -> Colour:
+    """A colour of leaves, drawn."""
     return LEAVES[rng.integers(len(LEAVES))]
 
 
 def tree(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a tree that stands at (x, y)."""
     colour, wide = leaf(rng), 0.3 * size
     canvas.box(x - 0.05 * size, y - 0.5 * size, x + 0.05 * size, y, wood(rng), owner)
     if rng.random() < 0.3:  # a fir
@@ -45,6 +49,7 @@ def tree(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 
 
 def bush(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a bush that stands at (x, y)."""
     colour = leaf(rng)
     for dx, high in ((-0.7, 0.7), (0.7, 0.65), (0.0, 1.0)):
         canvas.oval(
@@ -61,6 +66,7 @@ def bush(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 
 
 def crate(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a crate that stands at (x, y)."""
     colour, half = wood(rng) if rng.random() < 0.6 else bright(rng), rng.uniform(0.5, 0.9) * size
     canvas.box(x - half, y - size, x + half, y, colour, owner)
     canvas.box(x - half, y - size, x + half, y - 0.86 * size, lighter(colour, 0.25))
@@ -69,6 +75,7 @@ def crate(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 
 
 def bench(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a bench that stands at (x, y)."""
     colour, half = wood(rng), 1.5 * size
     for dx in (-0.85, 0.85):
         canvas.box(x + dx * half - 2, y - size, x + dx * half + 2, y, (74, 74, 84), owner)
@@ -78,6 +85,7 @@ def bench(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 
 
 def table(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a table that stands at (x, y)."""
     colour, half = wood(rng), 1.2 * size
     for dx in (-0.85, 0.85):
         canvas.box(
@@ -89,6 +97,7 @@ def table(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 
 
 def sign(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a sign on a post that stands at (x, y)."""
     size, colour = 1.6 * size, bright(rng)
     canvas.box(x - 1.5, y - size, x + 1.5, y, (122, 126, 134), owner)
     canvas.box(x - 0.2 * size, y - size, x + 0.2 * size, y - 0.72 * size, colour, owner)
@@ -96,6 +105,7 @@ def sign(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 
 
 def ball(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a ball that lies at (x, y)."""
     radius, colour = 0.35 * size, bright(rng)
     canvas.oval(x, y - radius, radius, radius, colour, owner)
     canvas.oval(
@@ -104,6 +114,7 @@ def ball(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 
 
 def plant(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a plant in its pot at (x, y)."""
     size, colour = 0.6 * size, leaf(rng)
     for angle in np.linspace(-1.0, 1.0, 7):
         tip = np.array(
@@ -124,11 +135,13 @@ def plant(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 
 
 def lamp(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a street lamp that stands at (x, y)."""
     canvas.box(x - 1.5, y - size, x + 1.5, y, (70, 74, 86), owner)
     canvas.oval(x, y - size, 5, 5, (254, 236, 170), owner)
 
 
 def floor_lamp(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a floor lamp that stands at (x, y)."""
     top, shade = y - 0.85 * size, bright(rng)
     canvas.box(x - 1, top, x + 1, y, (90, 84, 84), owner)
     corners = [(x - 7, top), (x + 7, top), (x + 12, top + 18), (x - 12, top + 18)]
@@ -136,6 +149,7 @@ def floor_lamp(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 
 
 def parasol(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a parasol that stands at (x, y)."""
     canvas.box(x - 1.2, y - size, x + 1.2, y, (236, 230, 220), owner)
     colours, angles = (bright(rng), (250, 246, 236)), np.linspace(np.pi, 2 * np.pi, 6)
     for index, (first, last) in enumerate(pairwise(angles)):
@@ -148,6 +162,7 @@ def parasol(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 
 
 def window(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a window in the wall above (x, y)."""
     wide, top, bottom = rng.uniform(20, 36), y - size, y - 0.4 * size
     canvas.box(x - wide, top, x + wide, bottom, (250, 248, 242), owner)
     for dx in (-1, 1):
@@ -157,6 +172,7 @@ def window(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 
 
 def picture(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a picture on the wall above (x, y)."""
     half, middle = rng.uniform(9, 22), y - 0.72 * size
     high = half * rng.uniform(0.7, 1.2)
     canvas.box(x - half, middle - high, x + half, middle + high, wood(rng), owner)
@@ -167,6 +183,7 @@ def picture(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 
 
 def shelf(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a shelf at (x, y)."""
     wide, colour = rng.uniform(18, 34), wood(rng)
     canvas.box(x - wide, y - 0.9 * size, x + wide, y, colour, owner)
     for low in (0.05, 0.33, 0.61):
@@ -177,6 +194,7 @@ def shelf(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
 
 
 def sofa(canvas: Canvas, rng: Rng, x, y, size, owner=None) -> None:
+    """Draw a sofa that stands at (x, y)."""
     size, colour = 0.5 * size, BOTTOM[rng.integers(len(BOTTOM))]
     wide = 0.95 * size
     canvas.box(x - wide, y - 0.8 * size, x + wide, y - 0.2 * size, lighter(colour, 0.15), owner)

@@ -62,6 +62,7 @@ def draw_scene(seed: int, split: str, index: int) -> tuple[np.ndarray, list[dict
 
 
 def paint_scene(rng: Rng) -> Scene:
+    """Draw a backdrop, people and things, with the labels of the people."""
     canvas = Canvas(*SIZES[rng.choice(3, p=(0.58, 0.3, 0.12))])
     horizon = paint_backdrop(canvas, rng)
     light = np.array([rng.choice((-1, 1)) * rng.uniform(0.4, 0.8), -0.8])
@@ -76,6 +77,7 @@ def paint_scene(rng: Rng) -> Scene:
 
 
 def paint_figure(canvas: Canvas, person: int, figure: Figure) -> None:
+    """Paint one person, whose pixels are noted as theirs."""
     paint(canvas, person, figure.parts() + Head(figure).parts(), figure.view, figure.light)
 
 

@@ -44,6 +44,7 @@ class Blob:
     shade: float = 0.0
 
     def rim_of_each(self) -> Sequence[float]:
+        """The darker rim of each circle, one for all or as given."""
         same = self.rims is None or isinstance(self.rims, float)
         return [self.rims or 0.0] * len(self.points) if same else self.rims
 

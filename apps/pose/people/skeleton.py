@@ -39,6 +39,7 @@ class Build:
 
     @staticmethod
     def sample(rng: np.random.Generator) -> Build:
+        """Draw a build: an adult's or a child's."""
         child = rng.random() < 0.18
         height = rng.uniform(1.05, 1.4) if child else rng.normal(1.72, 0.08)
         arm, leg = rng.uniform(0.94, 1.06, 2) * ((0.94, 0.92) if child else (1.0, 1.0))
@@ -71,6 +72,7 @@ class Pose:
     seated: bool = False
 
     def mirrored(self) -> Pose:
+        """The pose in a mirror: left is right."""
         flip = np.array([1.0, -1.0, -1.0])
         return Pose(
             self.name,
@@ -108,11 +110,13 @@ class Body:
 
     @cached_property
     def chest(self) -> np.ndarray:
+        """Rotation of the chest, (3, 3)."""
         bend, tilt, twist = self.pose.spine
         return turn(1, twist) @ turn(0, bend) @ turn(2, tilt)
 
     @cached_property
     def head(self) -> np.ndarray:
+        """Rotation of the head, (3, 3)."""
         nod, tilt, yaw = self.pose.head
         return self.chest @ turn(1, yaw) @ turn(0, nod) @ turn(2, tilt)
 
@@ -124,6 +128,7 @@ class Body:
 
     @cached_property
     def joints(self) -> dict[str, np.ndarray]:
+        """Where the joints are in space, (3,) by name."""
         joints = self._trunk()
         for row, (side, sign) in enumerate(SIDES):
             joints |= self._arm(joints, row, side, sign) | self._leg(joints, row, side, sign)

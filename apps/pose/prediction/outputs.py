@@ -43,6 +43,7 @@ def place_outputs(inputs: list[Path], folder: Path, read: list[str]) -> dict[Pat
 
 
 def is_video(path: Path) -> bool:
+    """Whether a file is a video, by its ending."""
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
@@ -90,6 +91,7 @@ class JsonList:
         self.file, self.count = file, 0
 
     def add(self, records: list[dict]) -> None:
+        """Write some records behind those that are there."""
         for record in records:
             self.file.write(",\n" if self.count else "[\n")
             json.dump(record, self.file)
@@ -98,6 +100,7 @@ class JsonList:
 
 @contextmanager
 def json_list(path: Path) -> Iterator[JsonList]:
+    """A json of one list, written as its records come, whole or not at all."""
     with whole_file(path) as partial, partial.open("w") as file:
         records = JsonList(file)
         yield records

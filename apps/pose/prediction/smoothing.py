@@ -63,6 +63,7 @@ def share(cutoff, gone):
 
 
 def mix(before, now, part):
+    """The place `part` of the way from before to now."""
     return before + part * (now - before)
 
 

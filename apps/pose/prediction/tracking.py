@@ -43,6 +43,7 @@ class Track:
         return np.concatenate([self.box[:2] + shift, self.box[2:]]), self.points + shift
 
     def see(self, box: np.ndarray, points: np.ndarray, seconds: float) -> None:
+        """Take a sighting at this second for the last one, and the speed since the one before."""
         if seconds > self.seconds:
             # of half of the keypoints: the box's middle jumps when something hides a part of it
             speed = np.median(points - self.points, 0) / (seconds - self.seconds)

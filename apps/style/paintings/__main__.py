@@ -36,6 +36,7 @@ class SheetConfig:
 
 
 def write(config: WriteConfig) -> Path:
+    """Paint a data set into its folder."""
     return write_paintings(**vars(config))
 
 

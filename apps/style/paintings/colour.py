@@ -14,6 +14,7 @@ def rgb(words: str) -> np.ndarray:
 
 
 def luma(colour: np.ndarray) -> np.ndarray:
+    """(..., 3) colours -> (...) their luma."""
     return colour @ LUMA
 
 

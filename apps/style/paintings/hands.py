@@ -13,6 +13,7 @@ OWN = 10  # the others, the last two, are the first two of the next style
 
 
 def words(text: str) -> list[str]:
+    """The words of a text, for titles and names."""
     return text.split()
 
 

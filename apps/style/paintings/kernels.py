@@ -26,6 +26,7 @@ def unit(number):
 
 @njit("float32(float32)", cache=True)
 def clip(x):
+    """x between 0 and 1, in float32."""
     return min(max(x, numba.float32(0)), numba.float32(1))
 
 

@@ -43,6 +43,7 @@ def paint(seed: int, style: str, artist: int, number: int, size: int) -> np.ndar
 
 @cache
 def artist_of(seed: int, style: str, artist: int) -> Hand:
+    """The hand of one of a style's artists."""
     return hand(seed, STYLES.index(style), artist, len(STYLES))
 
 

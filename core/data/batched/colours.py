@@ -18,14 +18,17 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, which Pillow converts to grey by
 
 
 def brightness(x: Tensor, factor: Tensor) -> Tensor:
+    """x (B, 3, H, W) in 0 to 255, times the factor of each image."""
     return (x * factor).clamp(0, 255)
 
 
 def colour(x: Tensor, factor: Tensor) -> Tensor:
+    """Saturation: away from the grey image by the factor of each; 1 changes nothing."""
     return _blend(_grey(x), x, factor)
 
 
 def contrast(x: Tensor, factor: Tensor) -> Tensor:
+    """Away from the mean grey by the factor of each image; 1 changes nothing."""
     mean = _grey(x).mean((2, 3), keepdim=True)
     return _blend(mean, x, factor)
 
@@ -87,6 +90,7 @@ def solarize_add(x: Tensor, amount: Tensor) -> Tensor:
 
 
 def invert(x: Tensor, _: Tensor) -> Tensor:
+    """The negative."""
     return 255 - x
 
 

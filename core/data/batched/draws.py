@@ -19,6 +19,7 @@ class Draws:
         self.table, self.taken = table, 0
 
     def take(self) -> Tensor:
+        """The next column of draws, (B,)."""
         self.taken += 1
         return self.table[:, self.taken - 1]
 

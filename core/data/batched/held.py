@@ -152,6 +152,7 @@ class HeldLoader:
         self.seed, self.rank, self.world = seed, rank, world
 
     def batches(self, start: int = 0) -> Iterator[dict[str, Tensor]]:
+        """Endless micro-batches from the one of number ``start`` on."""
         length = len(self.dataset)
         order = SampleOrder(length, self.batch_size, self.seed, self.rank, self.world, start)
         draws = EpochDraws(self.seed, length, self.dataset.transform.columns)

@@ -15,7 +15,7 @@ LABELS = ("label", "style", "class")  # names of columns of words or numbers tha
 
 
 def open_hub(root: str, split: str, transform: Callable | None = None) -> LabelledImages:
-    """hub:<name>[@config][#columns] as LabelledImages; the columns are found by their types.
+    """`hub:<name>[@config][#columns]` as LabelledImages; the columns are found by their types.
 
     `columns` (one name, or two with a comma) chooses where several are images or class labels, as
     in hub:<cifar100>#fine_label. Labels may also be words or whole numbers, whose classes are the

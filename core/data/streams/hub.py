@@ -21,7 +21,7 @@ FOOTERS = 16  # parquet files that are asked for their lengths at a time
 def open_hub_stream(
     root: str, split: str, transform: Callable | None = None, **options: Any
 ) -> LabelledStream:
-    """hub:<name>[@config][#columns] as a stream; options are those of LabelledStream.
+    """`hub:<name>[@config][#columns]` as a stream; options are those of LabelledStream.
 
     The shards are those of `datasets`, one for each file. Their lengths stand at the ends of
     parquet files; other files are read through once, and the lengths remembered. Raises InputError

@@ -42,6 +42,7 @@ class Layout:
 
     @property
     def lanes(self) -> int:
+        """Loader workers of all processes, each of which reads a part."""
         return self.world * self.workers
 
     def given(self, micro_batches: int) -> np.ndarray:

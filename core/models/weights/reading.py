@@ -90,6 +90,13 @@ def find_weights(name: str, weights: str | Path) -> str | Path:
     return _local(weights) if str(weights).startswith(PREFIX) else weights
 
 
+def check_weights(weights: str | Path) -> None:
+    """Raise InputError for a path where nothing is, and for what is no name; nothing is read."""
+    known = is_kept(weights) or weights in OFFICIAL or re.match(r"timm(:|$)|hub:", str(weights))
+    if not known and not Path(weights).exists():
+        raise InputError(_missing(weights))
+
+
 def _local(path: str | Path) -> Path:
     if is_kept(path):
         return kept_folder(path)

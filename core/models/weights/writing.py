@@ -87,6 +87,7 @@ def keeping_parser(prog: str, description: str, place: str, **name: Any) -> argp
 
 
 def report_kept(folder: Path) -> None:
+    """Print what was kept, and how large it is."""
     print(f"{folder}: {(folder / 'model.safetensors').stat().st_size / 1e6:.2f} MB")
 
 

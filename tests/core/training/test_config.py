@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 import pytest
 
 from core import InputError
-from core.config import build, cli, entry_point, flatten, load_config, save_config
+from core.config import build, cli, entry_point, flatten, load_config, needs, save_config
+from core.training.run_config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -158,3 +159,67 @@ def test_an_old_option_says_the_new_one(words):
     with pytest.raises(InputError, match=r"--base.both is now --base.b and --base.inner.lr"):
         cli({"holder": Holder}, ["--base.both", "3"])
     assert cli({"moved": Moved}, ["--inner.lr", "2"]).inner.lr == 2.0
+
+
+def test_help_all_prints_every_setting(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli(PRESETS, ["large", "--help-all"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "[PRESET]" in shown
+    assert all(f"--{name}" in shown for name in ("inner.lr", "size", "factors", "limit", "active"))
+
+
+def epochs() -> RunConfig:
+    """By epochs."""
+    return RunConfig(epochs=3.0)
+
+
+def outer_run() -> "WithRun":
+    """The same, as a section."""
+    return WithRun(epochs())
+
+
+@dataclass(frozen=True)
+class WithRun:
+    run: RunConfig
+
+
+@pytest.mark.parametrize(
+    ("words", "steps", "passes"),
+    [
+        ([], 0, 3),
+        (["--run.steps", "7"], 7, 0),
+        (["--run.steps=7"], 7, 0),
+        (["--run.epochs", "2"], 0, 2),
+        (["--run.steps", "7", "--run.epochs", "2"], 7, 2),  # both said: Run refuses it
+        (["--run.steps", "0"], 0, 3),
+    ],
+)
+def test_steps_stand_in_for_epochs(words, steps, passes):
+    run = cli({"outer_run": outer_run}, ["outer_run", *words]).run
+    assert (run.steps, run.epochs) == (steps, passes)
+
+
+@needs("factors", "limit")
+def either() -> Outer:
+    """Needs one of two."""
+    return Outer()
+
+
+def test_a_preset_says_what_it_cannot_do_without():
+    message = "the preset either needs --factors or --limit"
+    with pytest.raises(InputError, match=message):
+        cli({"either": either}, ["either"])
+    assert cli({"either": either}, ["either", "--limit", "3"]).limit == 3
+
+
+def test_ctrl_c_is_one_line(capsys):
+    @entry_point
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "stopped by Ctrl-C\n"

@@ -47,6 +47,7 @@ class Voxels:
 
     @property
     def stride(self) -> int:
+        """Edge of these voxels in the finest ones."""
         return self.sites.stride
 
     def __len__(self) -> int:

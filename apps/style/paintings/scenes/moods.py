@@ -47,6 +47,7 @@ def draw_mood(rng: np.random.Generator, moods: dict[str, str]) -> Mood:
 
 
 def from_hex(word: str) -> np.ndarray:
+    """RRGGBB as (3,) in [0, 1]."""
     return np.frombuffer(bytes.fromhex(word), np.uint8) / 255
 
 

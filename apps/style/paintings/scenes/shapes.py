@@ -52,6 +52,7 @@ class Shape:
 
 
 def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    """The four corners (4, 2) of an upright rectangle."""
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
