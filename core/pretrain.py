@@ -19,7 +19,7 @@ import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while t
 from core.config import cli, entry_point
 from core.data.augment import mix
 from core.data.shuffle import training_shuffle
-from core.data.sources import open_training, open_unlabelled, open_validation
+from core.data.sources import held_apart, open_training, open_unlabelled, open_validation
 from core.evaluation.classification import matched_classes
 from core.models.network import build_classifier
 from core.pretraining import transfer
@@ -51,6 +51,8 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     validation = None
     if not alone or (config.val.root and not config.distill.headless):
         validation = open_validation(config.val, config.fractals, config.held_out)
+        if config.train.split != config.val.split:  # who says one split means one
+            images, validation = held_apart(images, validation, config.val_share)
         matched_classes(validation, network)  # differences are said before training
     loader = training_batches(run, config, images, network.backbone.normalization)
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
