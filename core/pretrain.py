@@ -19,7 +19,7 @@ import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while t
 from core.config import cli, entry_point
 from core.data.augment import mix
 from core.data.shuffle import training_shuffle
-from core.data.sources import held_apart, open_training, open_unlabelled, open_validation
+from core.data.sources import open_training, open_unlabelled
 from core.evaluation.classification import matched_classes
 from core.models.network import build_classifier
 from core.pretraining import transfer
@@ -30,7 +30,7 @@ from core.pretraining.presets import PRESETS as LABELLED
 from core.pretraining.sizes import all_sizes, shrunk, step_size
 from core.pretraining.unlabelled.config import UNLABELLED, UnlabelledConfig
 from core.pretraining.unlabelled.training import train as train_unlabelled
-from core.pretraining.validation import evaluate
+from core.pretraining.validation import evaluate, open_sides
 from core.training.curves import report_curves
 from core.training.losses import LOSSES
 from core.training.optim import create_optimizer
@@ -50,9 +50,7 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     network = build(config.model, images.classes)
     validation = None
     if not alone or (config.val.root and not config.distill.headless):
-        validation = open_validation(config.val, config.fractals, config.held_out)
-        if config.train.split != config.val.split:  # who says one split means one
-            images, validation = held_apart(images, validation, config.val_share)
+        images, validation = open_sides(config, images)
         matched_classes(validation, network)  # differences are said before training
     loader = training_batches(run, config, images, network.backbone.normalization)
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))

@@ -31,7 +31,7 @@ FLOORS = (
     ("apps",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-COMMANDS = {"pretrain", "eval"}  # files of core that people start
+COMMANDS = {"pretrain", "predict", "eval"}  # files of core that people start
 
 
 def module_name(path):

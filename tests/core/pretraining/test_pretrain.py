@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-import core.pretrain
 from core import InputError, load_backbone
 from core.config import cli, load_config
 from core.data.augment import AugmentConfig, mix, train_transform
@@ -82,8 +81,7 @@ def test_it_learns_colours_and_says_so(images, tmp_path):
 def test_pictures_of_a_flat_folder_are_on_one_side(images, tmp_path, capsys, monkeypatch):
     """<root>/<class> without splits: what validates is not trained on."""
     seen = {}
-    note = partial(keep_sides, seen, core.pretrain.held_apart)
-    monkeypatch.setattr(core.pretrain, "held_apart", note)
+    monkeypatch.setattr(validation, "held_apart", partial(keep_sides, seen, validation.held_apart))
     train(config(images / "train", tmp_path / "run", val_share=0.25))
     assert "6 of its 24 images" in capsys.readouterr().err
     assert [len(seen[side]) for side in ("train", "val")] == [18, 6]
