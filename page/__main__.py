@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -34,6 +36,7 @@ def main() -> None:
         raise InputError(
             f"--port is {words.port}, --most-mb {words.most_mb}: 1 to 65535, 1 or more"
         )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder goes then, too
     with tempfile.TemporaryDirectory(prefix="mixer-page-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # before gradio is imported
         serve = _serving()

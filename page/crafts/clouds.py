@@ -31,6 +31,9 @@ def open_network(word: str, session: Session) -> TrainedRun | None:
 
 def answer(session: Session, run: TrainedRun | None, request: Request) -> Answer:
     lines: list[str] = []
+    word = (request.words or METHODS[1]) if run is None else METHODS[0]
+    if run is None and word not in LEARN_NOTHING:
+        raise InputError(f"{word[:40]} is no method: {', '.join(LEARN_NOTHING)}")
     source, name = request.file.name, request.stem
     scan = read_scan(source, partial(read_cloud, request.file, lines.append), lines.append)
     if len(scan.cloud) > MOST:
@@ -38,7 +41,6 @@ def answer(session: Session, run: TrainedRun | None, request: Request) -> Answer
             f"{source} has {len(scan.cloud):,} points, more than the {MOST:,} of a page: "
             "apps/pointcloud/predict.py takes any number"
         )
-    word = (request.words or METHODS[1]) if run is None else METHODS[0]
     method = NetworkMethod(session, run.network) if run else LEARN_NOTHING[word]
     wishes, learnt = Wishes(page=False), run is not None
     record = Reconstructor(method, request.folder, wishes, lines.append, learnt).run(name, scan)
