@@ -30,7 +30,7 @@ from core.app.starting import check_start
 from core.config import cli, entry_point
 from core.data.augment import mix
 from core.data.shuffle import training_shuffle
-from core.data.sources import open_training, open_unlabelled, open_validation
+from core.data.sources import open_training, open_unlabelled
 from core.evaluation.classification import matched_classes
 from core.models.network import build_classifier
 from core.pretraining import transfer
@@ -41,7 +41,7 @@ from core.pretraining.presets import PRESETS as LABELLED
 from core.pretraining.sizes import all_sizes, shrunk, step_size
 from core.pretraining.unlabelled.config import UNLABELLED, UnlabelledConfig
 from core.pretraining.unlabelled.training import train as train_unlabelled
-from core.pretraining.validation import evaluate
+from core.pretraining.validation import evaluate, open_sides
 from core.training.curves import report_curves
 from core.training.losses import LOSSES
 from core.training.optim import create_optimizer
@@ -63,7 +63,7 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     network = build(config.model, images.classes)
     validation = None
     if not alone or (config.val.root and not config.distill.headless):
-        validation = open_validation(config.val, config.fractals, config.held_out)
+        images, validation = open_sides(config, images)
         matched_classes(validation, network)  # differences are said before training
     loader = training_batches(run, config, images, network.backbone.normalization)
     model, optimizer = run.prepare(model=network, optimizer=create_optimizer(config.optim, network))
@@ -99,7 +99,7 @@ def main() -> None:
     without_labels = isinstance(config, UnlabelledConfig)
     run = (train_unlabelled if without_labels else train)(config, keep_processes=True)
     report_curves(run.session, [run.folder])
-    run.session.print(run.files())
+    run.session.print(run.files.where())
     if config.transfer.root:
         recipe = LABELLED[config.transfer.recipe]()
         transfer.report(config, recipe, partial(train, keep_processes=True))

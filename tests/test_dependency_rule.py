@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = sorted([*ROOT.glob("core/**/*.py"), *ROOT.glob("apps/**/*.py")])
+FILES = sorted(path for room in ("core", "apps", "page") for path in ROOT.glob(f"{room}/**/*.py"))
 SHADOWS = {"datasets", "evaluate", "accelerate", "timm", "torch", "tokenize"}
 SHADOWS |= {"inspect", "types", "logging"}  # the standard library's
 
@@ -29,9 +29,10 @@ FLOORS = (
     ("pretraining",),
     ("commands",),
     ("apps",),
+    ("page",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-COMMANDS = {"pretrain", "eval"}  # files of core that people start
+COMMANDS = {"pretrain", "predict", "eval"}  # files of core that people start
 
 
 def module_name(path):
@@ -40,9 +41,9 @@ def module_name(path):
 
 
 def room(module):
-    """The room of a module: its folder in core, or "apps"."""
+    """The room of a module: its folder in core, "apps" or "page"."""
     top, *inner = module.split(".")
-    if top == "apps" or not inner:
+    if top in ("apps", "page") or not inner:
         return top
     if inner[0] in COMMANDS:
         return "commands"
@@ -182,6 +183,7 @@ def test_types_alone_make_no_circle():
         ("core.pretraining.transfer", "core.pretrain"),
         ("core.pretrain", "apps.pose.config"),
         ("apps.pose.train", "apps.style.train"),
+        ("apps.pose.train", "page.working"),
     ],
 )
 def test_an_arrow_up_would_be_noticed(module, target):

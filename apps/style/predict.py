@@ -21,6 +21,7 @@ from apps.style.config import StyleConfig
 from apps.style.data.source import StyleData
 from apps.style.evaluation.explanation import explained
 from apps.style.evaluation.occlusion import occlusion_map
+from core.app.naming import SURE, UNSURE, likeliest
 from core.app.predicting import Item, output_folder, predict_each, prediction_parser
 from core.app.runs import TrainedRun, reopen
 from core.config import entry_point
@@ -79,21 +80,20 @@ def item_of(source: str, read: Callable[[], Image.Image]) -> Item:
 def predict(
     session: Session, run: TrainedRun[StyleConfig], name: str, painting: Painting, folder: Path
 ) -> dict:
-    """{"styles": the likeliest styles of one painting and their probabilities}; and its picture."""
+    """The likeliest styles of one painting, and whether the first is unsure; draws its picture."""
     network, backbone = run.network, run.network.backbone
     transform = eval_transform(run.config.protocol, backbone.image_size, backbone.normalization)
     pixels = transform(painting.image).to(session.device)  # (3, H, W)
-    with torch.inference_mode(), session.accelerator.autocast():
-        probabilities = network(pixels[None]).float().softmax(-1)[0].cpu()  # (K,)
-        best = probabilities.topk(min(TOP, len(probabilities)))
-        drops = occlusion_map(network, pixels, int(best.indices[0]))  # (H, W)
-    names = [network.classes[i] for i in best.indices.tolist()]
-    styles = dict(zip(names, best.values.tolist(), strict=True))
+    best = likeliest(session, network, pixels, TOP)
+    with session.accelerator.autocast():
+        drops = occlusion_map(network, pixels, best[0][0])  # (H, W)
+    styles = {network.classes[i]: share for i, share in best}
+    unsure = best[0][1] < SURE
     view = shown(pixels.cpu(), backbone.normalization)
     save_image(folder / f"{name}.jpg", explained(painting.image, view, drops, styles))
     words = ", ".join(f"{style} {100 * share:.1f}%" for style, share in styles.items())
-    print(f"{painting.source}: {words}", flush=True)
-    return {"styles": styles}
+    print(f"{painting.source}: {words}{f' ({UNSURE})' * unsure}", flush=True)
+    return {"styles": styles, UNSURE: unsure}
 
 
 def shown(pixels: Tensor, normalization: tuple) -> Tensor:

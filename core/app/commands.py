@@ -69,7 +69,7 @@ def training_command(train: Callable[[Any], Run], presets: Mapping[str, Callable
     """Train by the command line, draw the learning curves, say where all lies: a train.py."""
     run = train(cli(presets))
     report_curves(run.session, [run.folder])
-    run.session.print(run.files())
+    run.session.print(run.files.where())
 
 
 def comparison_command(compare: Callable[[Any], Any], comparisons: Mapping[str, Callable]) -> None:

@@ -83,7 +83,7 @@ def prediction_parser(
         parser.add_argument("run", help=run)
     parser.add_argument("inputs", nargs="*", help=inputs)
     parser.add_argument("--output", type=Path, help=f"folder to write to (RUN/{RECORDS})")
-    parser.add_argument("--count", type=_at_least_one, default=count, help="samples, if no inputs")
+    parser.add_argument("--count", type=at_least_one, default=count, help="samples, if no inputs")
     return parser
 
 
@@ -118,7 +118,8 @@ def _is_run(word: str) -> bool:
     return (folder / "checkpoints").is_dir() or any((folder / name).is_file() for name in files)
 
 
-def _at_least_one(word: str) -> int:
+def at_least_one(word: str) -> int:
+    """A whole number from 1, for an option of a parser."""
     if not word.isdecimal() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"{word!r}, where a number of at least 1 belongs")
     return int(word)
@@ -158,10 +159,12 @@ def predict_each(
     endings: Sequence[str],
     noun: str = "images",
     protected: Sequence[str | Path] = (),
+    report: Callable[[list[dict[str, Any]]], Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Predict every item, on the main process; the records, as predictions.json has them.
 
-    predict(name, content, folder) writes files of the ``endings`` and returns the record's rest.
+    predict(name, content, folder) writes files of the ``endings`` and returns the record's rest;
+    without endings there are no files, and no "output". report: prints all records together.
     Raises InputError at the end if something was left out, with what was predicted on disk.
     """
     if not session.is_main:
@@ -180,8 +183,11 @@ def predict_each(
         except InputError as error:
             left_out.add(item.source, error)
             continue
-        records.append({"input": item.source, "output": f"{name}{endings[0]}", **record})
+        output = {"output": f"{name}{endings[0]}"} if endings else {}
+        records.append({"input": item.source, **output, **record})
     if records:
+        if report:
+            report(records)
         path = write_json(folder / f"{RECORDS}.json", records)
         print(f"{len(records)} {noun}: {path}", flush=True)
     left_out.check(len(items))

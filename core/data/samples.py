@@ -1,9 +1,9 @@
-"""Some samples of a data set, and the same samples prepared in another way."""
+"""Some samples of a data set, a share of each class, the same samples prepared in another way."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -18,6 +18,20 @@ def evenly_spaced(length: int, count: int) -> list[int]:
     All of them where there are no more; each at most once; one sample is the first.
     """
     return np.linspace(0, length - 1, min(count, length)).round().astype(int).tolist()
+
+
+def stratified_split(labels: Sequence[int], val_share: float, seed: int) -> np.ndarray:
+    """`val_share` of each class, above 0 and below 1, drawn at random: val (N,) bool.
+
+    A class of two or more is on both sides; a single sample trains.
+    """
+    labels = np.asarray(labels)
+    val = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        places = np.random.default_rng([seed, label]).permutation(np.flatnonzero(labels == label))
+        count = min(max(round(val_share * len(places)), 1), len(places) - 1)
+        val[places[:count]] = True
+    return val
 
 
 def with_transform(dataset: Images, transform: Callable | None) -> Images:

@@ -17,19 +17,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from torch.utils.data import Dataset
 
 from core.data.fractals import FractalImages, FractalsConfig
 from core.data.images.folders import open_folder, open_pictures
 from core.data.images.hub import open_hub
-from core.data.images.labelled import ImagesConfig, LabelledImages
+from core.data.images.labelled import ImagesConfig, LabelledImages, say
 from core.data.images.packed import open_packed
+from core.data.samples import stratified_split
 from core.data.streams.hub import open_hub_stream
 from core.data.streams.labelled import LabelledStream
 from core.data.streams.shards import holds_shards, open_shards, stream_shards
 from core.errors import InputError
 
 FRACTALS = "fractals"  # the root that stands for formula-driven images
+HELD_SEED = 0  # of what is held apart: the same images whatever a run's own seed is
 
 
 def open_training(config: ImagesConfig, fractals: FractalsConfig) -> Dataset | LabelledStream:
@@ -80,6 +83,31 @@ def open_validation(config: ImagesConfig, fractals: FractalsConfig, held_out: in
     if holds_shards(config.root, config.split):
         return open_shards(config.root, config.split)
     return open_images(config.root, config.split)
+
+
+def held_apart(train: Dataset, val: Dataset, share: float) -> tuple[Dataset, Dataset]:
+    """Training and validation images without one in common.
+
+    Where both are all images of a root without splits, ``share`` of each class validates and the
+    others train, drawn with a seed that no setting changes, and that is said. Others stay as they
+    are. Raises InputError where no class has two images.
+    """
+    indexed = isinstance(train, LabelledImages) and isinstance(val, LabelledImages)
+    if not indexed or train.source != val.source:
+        return train, val
+    held = np.flatnonzero(stratified_split(val.labels, share, HELD_SEED)).tolist()
+    if not held:
+        raise InputError(f"{val}: no class has two images, one to train on and one to validate on")
+    say(
+        f"note: {val} has no splits: {len(held):,} of its {len(val):,} images, a share of "
+        f"{share:g} of each class, are held out of training and validate"
+    )
+    if train.classes == val.classes:  # one reader, one order
+        out = set(held)
+        return train.at([i for i in range(len(train)) if i not in out]), val.at(held)
+    # pictures in any nesting have another order than class folders: known by their paths
+    paths = {val.read(i) for i in held}
+    return train.at([i for i in range(len(train)) if train.read(i) not in paths]), val.at(held)
 
 
 def open_images(root: str, split: str, transform: Callable | None = None) -> LabelledImages:

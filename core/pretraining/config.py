@@ -63,6 +63,8 @@ class PretrainConfig:
     val: ImagesConfig = ImagesConfig(split="val")
     fractals: FractalsConfig = FractalsConfig()
     held_out: Count = 4  # instances of each formula that val has, where its root is `fractals`
+    # share of each class that validates, where both roots are one without splits
+    val_share: Annotated[float, Range(0, 1, above=True, below=True)] = 0.1
     augment: AugmentConfig = AugmentConfig()
     growth: GrowthConfig = GrowthConfig()  # of the images, where `model.sizes` has several
     loss: Literal["softmax", "sigmoid"] = "softmax"  # core/training/losses.py

@@ -87,7 +87,10 @@ def cifar10_fractals() -> PretrainConfig:
 
 
 def folder() -> PretrainConfig:
-    """Any labelled images, Mixer-S/16 at 224: set --train.root and --val.root. Not run."""
+    """Any labelled images, Mixer-S/16 at 224: set --train.root and --val.root. Not run.
+
+    Both may be one <root>/<class>/<image> without splits: --val-share of each class validates.
+    """
     schedule = ScheduleConfig("linear", warmup=10_000, final=0.01)
     return PretrainConfig(
         run=RunConfig(

@@ -1,4 +1,4 @@
-"""Top-1 while a classifier trains, on images prepared as training at its sizes sees them."""
+"""Validation images, and top-1 while a classifier trains, prepared as training sees its sizes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,24 @@ from torch.utils.data import Dataset
 
 from core.data.samples import with_transform
 from core.data.shuffle import ShuffledTransform, training_shuffle
+from core.data.sources import held_apart, open_validation
 from core.data.transforms import Shrunk, eval_transform
 from core.evaluation.classification import evaluate_classifier
 from core.models.classifier import Classifier
 from core.pretraining.config import PretrainConfig
 from core.pretraining.sizes import load_size
 from core.training.session import Session
+
+
+def open_sides(config: PretrainConfig, images: Dataset) -> tuple[Dataset, Dataset]:
+    """The training and the validation images, without one in common, of opened training images.
+
+    Whose settings name one split for both means one.
+    """
+    validation = open_validation(config.val, config.fractals, config.held_out)
+    if config.train.split == config.val.split:
+        return images, validation
+    return held_apart(images, validation, config.val_share)
 
 
 def evaluate(

@@ -1,6 +1,8 @@
 """Learning curves of runs as one picture: loss, learning rate and evaluations over the steps.
 
 `python -m core.training.curves RUN [RUN ...] [--out FILE]`
+
+Of several runs, what is none (a shell's RUNS/* gives all that lies there) is named and left out.
 """
 
 from __future__ import annotations
@@ -8,12 +10,14 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from core.config import entry_point
+from core.data.images.labelled import some_of
 from core.errors import InputError
 from core.pictures.figures import COLOURS, log_axis, new_figure, plain_axes, save_figure
 from core.training.folder import read_metrics
@@ -31,13 +35,12 @@ def draw_curves(
 ) -> Path:
     """Draw a run's folder, or several over one another; returns the picture's path.
 
-    `out` is needed for several, and is RUN/pictures/curves.png for one; its ending (.png, .pdf,
-    .svg) chooses the format. An existing picture is replaced. Raises InputError for a folder
-    without figures, an unknown format, and where matplotlib is not installed.
+    `out` is RUN/pictures/curves.png unless given, and of several runs curves.png in the folder that
+    holds all of them; its ending (.png, .pdf, .svg) chooses the format. An existing picture is
+    replaced. Raises InputError for a folder without figures, an unknown format, and where
+    matplotlib is not installed.
     """
     runs = [Path(run) for run in ([runs] if isinstance(runs, str | os.PathLike) else runs)]
-    if not out and len(runs) > 1:
-        raise InputError("several runs need a file for their picture: give --out FILE")
     by_run = [curves(run) for run in runs]
     names = list(dict.fromkeys(name for each in by_run for name in each))
     figure, panels = _figure(len(names))
@@ -46,8 +49,13 @@ def draw_curves(
     last = max(steps[-1] for each in by_run for steps, _ in each.values())
     panels[0].set_xlim(0, 1.02 * last)  # the panels share it
     _legend(figure, _labels(runs))
-    path = Path(out).expanduser() if out else runs[0] / "pictures" / "curves.png"
-    return save_figure(path, figure)
+    return save_figure(Path(out).expanduser() if out else _usual_place(runs), figure)
+
+
+def _usual_place(runs: list[Path]) -> Path:
+    if len(runs) == 1:
+        return runs[0] / "pictures" / "curves.png"
+    return Path(os.path.commonpath([run.absolute().parent for run in runs])) / "curves.png"
 
 
 def report_curves(session: Session, runs: list[Path], out: Path | None = None) -> None:
@@ -163,10 +171,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run")
     parser.add_argument(
-        "--out", default="", help=".png, .pdf or .svg; of one run: RUN/pictures/curves.png"
+        "--out",
+        default="",
+        help=".png, .pdf or .svg (RUN/pictures/curves.png; of several curves.png beside them)",
     )
     options = parser.parse_args()
-    print(draw_curves(options.runs, options.out))
+    print(draw_curves(_those_with_figures(options.runs), options.out))
+
+
+def _those_with_figures(runs: list[str]) -> list[Path]:
+    """Of several runs each once, without what has no figures, which is named; one as it is."""
+    paths = list(dict.fromkeys(map(Path, runs)))
+    found = [path for path in paths if read_metrics(path)]
+    if len(paths) == 1 or not found:
+        return paths
+    if others := [str(path) for path in paths if path not in found]:
+        print(f"left out, without figures: {some_of(others)}", file=sys.stderr)
+    return found
 
 
 if __name__ == "__main__":

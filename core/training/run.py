@@ -320,13 +320,6 @@ class Run:
         self.save()
         self._close(keep_processes)
 
-    def files(self) -> str:
-        """Where what came of the run lies, in words."""
-        latest = latest_checkpoint(self.folder)
-        networks = [f"{latest.parent}/{name}" for name in ("best", "last")] if latest else []
-        found = ", ".join(path for path in networks if Path(path).exists()) or "none"
-        return f"checkpoints: {found}\nfigures, settings, pictures: {self.folder}"
-
     def _close(self, keep_processes: bool = False) -> None:
         self.files.close()
         if not keep_processes:

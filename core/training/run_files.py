@@ -83,3 +83,10 @@ class RunFiles:
             tracker.finish()
         if self.session.is_main:
             lock.release(self.folder)
+
+    def where(self) -> str:
+        """Where what came of the run lies, in words."""
+        latest = self.latest()
+        networks = [f"{latest.parent}/{name}" for name in ("best", "last")] if latest else []
+        found = ", ".join(path for path in networks if Path(path).exists()) or "none"
+        return f"checkpoints: {found}\nfigures, settings, pictures: {self.folder}"

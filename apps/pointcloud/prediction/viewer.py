@@ -20,6 +20,17 @@ def write_page(path: Path, clouds: Mapping[str, Cloud], title: str) -> Path:
 
     Raises InputError where the package plotly is missing.
     """
+    figure = cloud_figure(clouds, title)
+    with whole_file(path) as partial:
+        figure.write_html(partial, include_plotlyjs=True, config={"displaylogo": False})
+    return path
+
+
+def cloud_figure(clouds: Mapping[str, Cloud], title: str):
+    """A figure of plotly with a button for each named cloud, the last one seen first.
+
+    Raises InputError where the package is missing.
+    """
     try:
         import plotly.graph_objects as go
     except ImportError as error:
@@ -35,9 +46,7 @@ def write_page(path: Path, clouds: Mapping[str, Cloud], title: str) -> Path:
         scene={"aspectmode": "data", **hidden},
         updatemenus=[{**menu, "buttons": _buttons(names)}],
     )
-    with whole_file(path) as partial:
-        figure.write_html(partial, include_plotlyjs=True, config={"displaylogo": False})
-    return path
+    return figure
 
 
 def _trace(go, name: str, cloud: Cloud, visible: bool):

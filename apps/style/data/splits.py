@@ -1,4 +1,4 @@
-"""Who trains and who validates: by class, or by artist.
+"""Who trains and who validates, by artist; and sets with a long tail.
 
 Legend: N paintings, A artists, K classes. A split is val (N,) bool.
 
@@ -15,21 +15,6 @@ import numpy as np
 from core.errors import InputError
 
 GAIN = 1e-9  # less is rounding: no reason to move an artist
-
-
-def stratified_split(labels: Sequence[int], val_share: float, seed: int) -> np.ndarray:
-    """`val_share` of each class, drawn at random: val (N,) bool.
-
-    A class of two or more is on both sides; a single painting trains.
-    """
-    check_share(val_share)
-    labels = np.asarray(labels)
-    val = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        places = np.random.default_rng([seed, label]).permutation(np.flatnonzero(labels == label))
-        count = min(max(round(val_share * len(places)), 1), len(places) - 1)
-        val[places[:count]] = True
-    return val
 
 
 def long_tailed(labels: Sequence[int], ratio: float, seed: int) -> np.ndarray:

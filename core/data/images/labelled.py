@@ -14,6 +14,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -104,11 +105,24 @@ class LabelledImages(Dataset):
         if missing := [name for name in self.classes if name not in index]:
             raise InputError(f"{self.source} has unknown classes: {some_of(missing)}")
         labels = [index[self.classes[label]] for label in self.labels]
+        return self._with(classes, labels, self.names, self.read)
+
+    def at(self, places: Sequence[int]) -> LabelledImages:
+        """The images at these places, with all the classes."""
+        labels, names = ([values[i] for i in places] for values in (self.labels, self.names))
+        read = partial(_read_at, self.read, list(places))  # no lambda: loader processes receive it
+        return self._with(self.classes, labels, names, read)
+
+    def _with(self, classes, labels, names, read) -> LabelledImages:
         options = {"transform": self.transform, "max_pixels": self.max_pixels}
-        return LabelledImages(self.source, classes, labels, self.names, self.read, **options)
+        return LabelledImages(self.source, classes, labels, names, read, **options)
 
     def __str__(self) -> str:
         return self.source
+
+
+def _read_at(read: Callable, places: Sequence[int], index: int) -> str | bytes:
+    return read(places[index])
 
 
 def say(words: str) -> None:

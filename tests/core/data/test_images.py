@@ -10,9 +10,11 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from core import InputError
+from core.data.fractals import FractalsConfig
 from core.data.images.files import decode, to_rgb
+from core.data.images.labelled import TrainImagesConfig
 from core.data.loading import BadSample, EvalLoader
-from core.data.sources import open_images
+from core.data.sources import held_apart, open_images, open_unlabelled
 from core.data.transforms import centre_crop, eval_transform, resized_size
 
 HALF = ((0.5,) * 3, (0.5,) * 3)
@@ -68,6 +70,39 @@ def test_folders_without_splits(tmp_path):
     dataset = open_images(str(tmp_path), "val")
     assert dataset.classes == ["cat", "dog"]
     assert dataset.source == open_images(str(tmp_path), "train").source == str(tmp_path)
+
+
+def paths_of(images):
+    return [images.read(i) for i in range(len(images))]
+
+
+def test_of_a_root_without_splits_some_are_held_apart(tmp_path, capsys):
+    names = [f"{kind}/{i}.png" for kind in ("cat", "dog") for i in range(10)] + ["eel/only.png"]
+    root = str(write_tree(tmp_path, names))
+    every = open_images(root, "val")
+    train, val = held_apart(open_images(root, "train"), every, 0.3)
+    assert sorted(paths_of(train) + paths_of(val)) == sorted(paths_of(every)), "each on one side"
+    assert [val.labels.count(label) for label in range(3)] == [3, 3, 0], "one image trains"
+    assert train.classes == val.classes == every.classes
+    said = "has no splits: 6 of its 21 images, a share of 0.3 of each class"
+    assert said in capsys.readouterr().err
+    assert pickle.loads(pickle.dumps(val))[0]["label"] == val.labels[0]
+    again = held_apart(open_images(root, "train"), open_images(root, "val"), 0.3)[1]
+    assert paths_of(again) == paths_of(val)
+    loose = open_unlabelled(TrainImagesConfig(root), FractalsConfig())  # of a teacher's student
+    unlabelled, same = held_apart(loose, open_images(root, "val"), 0.3)
+    assert paths_of(same) == paths_of(val)
+    assert sorted(paths_of(unlabelled)) == sorted(paths_of(train))
+
+
+def test_what_has_splits_stays_as_it_is(tmp_path, capsys):
+    write_tree(tmp_path, ["train/a/1.png", "train/a/2.png", "val/a/3.png"])
+    two = open_images(str(tmp_path), "train"), open_images(str(tmp_path), "val")
+    assert held_apart(*two, 0.5) == two
+    assert not capsys.readouterr().err
+    write_tree(tmp_path / "flat", ["a/1.png", "b/1.png"])
+    with pytest.raises(InputError, match="flat: no class has two images"):
+        held_apart(*(open_images(str(tmp_path / "flat"), s) for s in ("train", "val")), 0.5)
 
 
 def test_a_missing_split_is_not_taken_for_classes(tmp_path):

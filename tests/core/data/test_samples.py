@@ -1,9 +1,10 @@
 """Evenly spaced samples, and views of a data set with a transform of their own."""
 
+import numpy as np
 import pytest
 from torch.utils.data import Dataset, Subset
 
-from core.data.samples import evenly_spaced, with_transform
+from core.data.samples import evenly_spaced, stratified_split, with_transform
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,17 @@ def test_no_sample_twice():
             assert len(set(places)) == count
             assert places == sorted(places)
             assert all(type(place) is int for place in places)
+
+
+def test_stratified_splits_have_their_share_of_each_class():
+    labels = np.repeat([0, 1, 2, 3], [100, 10, 2, 1])
+    val = stratified_split(labels, 0.3, 5)
+    assert [int(val[labels == c].sum()) for c in range(4)] == [30, 3, 1, 0]
+    assert (val == stratified_split(labels, 0.3, 5)).all()
+    assert (val != stratified_split(labels, 0.3, 6)).any()
+    for share in (0.1, 0.9):  # however small or large: two are one on each side, one trains
+        val = stratified_split(labels, share, 5)
+        assert [int(val[labels == c].sum()) for c in (2, 3)] == [1, 0]
 
 
 class Numbers(Dataset):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -75,6 +76,27 @@ def test_it_learns_colours_and_says_so(images, tmp_path):
     assert classifier.classes == ["blue", "red"]
     red = torch.tensor(COLOURS["red"]).view(1, 3, 1, 1).expand(1, 3, 16, 16) / 127.5 - 1
     assert classifier(red).argmax().item() == 1
+
+
+def test_pictures_of_a_flat_folder_are_on_one_side(images, tmp_path, capsys, monkeypatch):
+    """<root>/<class> without splits: what validates is not trained on."""
+    seen = {}
+    monkeypatch.setattr(validation, "held_apart", partial(keep_sides, seen, validation.held_apart))
+    train(config(images / "train", tmp_path / "run", val_share=0.25))
+    assert "6 of its 24 images" in capsys.readouterr().err
+    assert [len(seen[side]) for side in ("train", "val")] == [18, 6]
+    assert not seen["train"] & seen["val"]
+    assert evaluated(tmp_path / "run")["eval/top1"] == 1.0
+    same = config(images / "train", tmp_path / "one")
+    train(replace(same, train=replace(same.train, split="val")))  # who says one split means one
+    assert "images" not in capsys.readouterr().err
+
+
+def keep_sides(seen, held_apart, *words):
+    sides = held_apart(*words)
+    for name, side in zip(("train", "val"), sides, strict=True):
+        seen[name] = {side.read(i) for i in range(len(side))}
+    return sides
 
 
 def test_fine_tuning_at_twice_the_grid_begins_with_the_features_of_each_quadrant(images, tmp_path):

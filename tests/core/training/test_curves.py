@@ -67,11 +67,10 @@ def test_one_run(tmp_path, figures):
 
 def test_several_runs_over_one_another(tmp_path, figures):
     runs = [record(tmp_path / "a" / "x"), record(tmp_path / "b" / "x", 40.0, 20, top1=False)]
-    with pytest.raises(InputError, match="--out"):
-        draw_curves(runs)
+    assert draw_curves(runs) == tmp_path / "curves.png", "the folder that holds both"
     draw_curves(runs, tmp_path / "new" / "both.svg")
     assert "<svg" in (tmp_path / "new" / "both.svg").read_text()
-    loss, lr, top1 = figures[0].axes
+    loss, lr, top1 = figures[-1].axes
     assert (len(loss.lines), len(lr.lines), len(top1.lines)) == (4, 2, 1)
     assert loss.get_yscale() == "log", "from 0.1 to 20"
     assert lr.get_xlim() == top1.get_xlim() == (0, 1.02 * 20)
@@ -116,11 +115,25 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert out.is_file()
 
 
+def test_all_that_lies_in_a_folder(tmp_path, capsys, monkeypatch, figures):
+    """As a shell's * has it: runs, a folder of another kind, and the picture of the last time."""
+    folders = [record(tmp_path / name) for name in "ab"] + [tmp_path / "kept"]
+    folders[-1].mkdir()
+    for words in (folders, [*folders, tmp_path / "curves.png"]):
+        monkeypatch.setattr(sys, "argv", ["curves.py", *map(str, words), str(folders[0])])
+        command.main()
+        printed = capsys.readouterr()
+        assert printed.out == f"{tmp_path / 'curves.png'}\n"
+        others = ", ".join(map(str, words[2:]))
+        assert printed.err == f"left out, without figures: {others}\n"
+        assert [text.get_text() for text in figures[-1].legends[0].texts] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["none"], "none has no figures in metrics.jsonl"),
-        (["run", "run"], "give --out FILE"),
+        (["none", "nothing"], "none has no figures in metrics.jsonl"),
         (["run", "--out", "picture.foo"], "picture.foo: a picture's name ends in .png"),
         (["run", "--out", "picture"], "picture: a picture's name ends in .png"),
     ],

@@ -51,6 +51,7 @@ def read_element(file: BinaryIO, element: Element, order: str, path) -> dict[str
         return {name: np.zeros(0) for name, _, _ in element.properties}
     listed = any(count for *_, count in element.properties)
     if not order:
+        _check_claim(_remaining(file), element, path)
         rows = _text_rows(file, element, path)
         return (_text_lists if listed else _text_columns)(rows, element, path)
     if listed:
@@ -194,6 +195,15 @@ def _typed(values: np.ndarray, kind: str) -> np.ndarray:
     limits = np.iinfo(kind)
     fits = np.isfinite(values).all() and limits.min <= values.min() <= values.max() <= limits.max
     return values.astype(kind) if fits else values
+
+
+def _check_claim(size: int, element: Element, path) -> None:
+    """Of text: a number has a digit and a space at least. More would be looked for without end."""
+    if 2 * len(element.properties) * element.count > size + 1:
+        raise InputError(
+            f"{path}: is truncated: {size:,} bytes cannot hold {element.count:,} rows of "
+            f"'{element.name}'; copy or export it again"
+        )
 
 
 def _check_length(rows: int, element: Element, path) -> None:

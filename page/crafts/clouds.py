@@ -1,0 +1,76 @@
+"""Scans: made dense and clean, before and after in three dimensions."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from apps.pointcloud.config import PointCloudConfig
+from apps.pointcloud.data.files import read_cloud
+from apps.pointcloud.geometry.cloud import Cloud
+from apps.pointcloud.models.network import ReconNet
+from apps.pointcloud.prediction.methods import METHODS, NetworkMethod, mls, poisson
+from apps.pointcloud.prediction.reconstruction import Reconstructor, Wishes, read_scan
+from apps.pointcloud.prediction.viewer import cloud_figure
+from core.app.predicting import RECORDS
+from core.app.runs import TrainedRun, reopen
+from core.errors import InputError
+from core.files import write_json
+from core.training.session import Session
+from page.crafts.craft import WITHOUT, Answer, Craft, Request, foreign
+
+LEARN_NOTHING = {"mls": mls, "poisson": poisson}
+MOST = 2_000_000  # points of a scan
+SHOWN = 20_000  # points of each cloud in the figure, which travels to the browser as text
+
+
+def open_network(word: str, session: Session) -> TrainedRun | None:
+    if word == WITHOUT:
+        return None
+    return reopen(word, PointCloudConfig, ReconNet, session)
+
+
+def answer(session: Session, run: TrainedRun | None, request: Request) -> Answer:
+    lines: list[str] = []
+    word = (request.words or METHODS[1]) if run is None else METHODS[0]
+    if run is None and word not in LEARN_NOTHING:
+        raise InputError(f"{word[:40]} is no method: {', '.join(LEARN_NOTHING)}")
+    source, name = request.file.name, request.stem
+    scan = read_scan(source, partial(read_cloud, request.file, lines.append), lines.append)
+    if len(scan.cloud) > MOST:
+        raise InputError(
+            f"{source} has {len(scan.cloud):,} points, more than the {MOST:,} of a page: "
+            "apps/pointcloud/predict.py takes any number"
+        )
+    method = NetworkMethod(session, run.network) if run else LEARN_NOTHING[word]
+    wishes, learnt = Wishes(page=False), run is not None
+    record = Reconstructor(method, request.folder, wishes, lines.append, learnt).run(name, scan)
+    cloud = request.folder / f"{name}.ply"
+    file = write_json(
+        request.folder / f"{RECORDS}.json", [{"input": source, "method": word, **record}]
+    )
+    drawn = run is not None and not (run.kept or run.config.data.root)
+    said = [f"{record['points_in']:,} points in, {record['points_out']:,} out, by {word}."]
+    said += [f"- {line.replace(str(request.file), source)}" for line in lines]
+    said += ["", *foreign(drawn, "solids that a program made", "real scans")]
+    picture = request.folder / f"{name}.png"
+    figure = cloud_figure(_shown(scan.cloud, read_cloud(cloud)), name)
+    return Answer("\n".join(said), [(picture, "")], [cloud, picture, file], figure)
+
+
+def _shown(before: Cloud, after: Cloud) -> dict[str, Cloud]:
+    return {"input": before.some(SHOWN), "reconstruction": after.some(SHOWN)}
+
+
+CRAFT = Craft(
+    "Point clouds",
+    "pointcloud",
+    "a cloud or a mesh",
+    "accelerate launch apps/pointcloud/train.py",
+    open_network,
+    answer,
+    getattr(ReconNet, "KEPT", None),
+    without=True,
+    field="without a network",
+    choices=METHODS[1:],
+    three_d=True,
+)

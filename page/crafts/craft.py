@@ -1,0 +1,73 @@
+"""What the page asks of a craft, and what it gets.
+
+A craft knows nothing of gradio: `answer(session, network, request)` reads the file, works, writes
+into request.folder and says in words what came out. It raises InputError for what cannot be used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.app.kept import KeptNetworks
+from core.training.session import Session
+
+STEM = 60  # characters
+WITHOUT = "no network"  # the choice of a method that learns nothing
+
+
+@dataclass(frozen=True)
+class Request:
+    """One file to work on, and what was said beside it."""
+
+    file: Path
+    folder: Path  # empty, to write to
+    words: str = ""  # of the craft's own field: boxes, a method
+    second: Path | None = None  # of the craft's second file: a map
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its ending, short enough for others to be made of it."""
+        return self.file.stem[:STEM]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network makes of a file."""
+
+    words: str  # for a person, in lines of Markdown
+    pictures: Sequence[tuple[Path, str]] = ()  # and their captions
+    files: Sequence[Path] = ()  # to take away
+    figure: Any = None  # of plotly, to turn with the mouse
+
+
+@dataclass(frozen=True)
+class Craft:
+    """A tab of the page."""
+
+    name: str  # of the tab
+    app: str  # the folder of its runs: runs/<app>/...
+    takes: str  # the label of the file
+    command: str  # that makes a run
+    open: Callable[[str, Session], Any]  # of a run's folder or a kept name
+    answer: Callable[[Session, Any, Request], Answer]
+    kept: KeptNetworks | None = None
+    without: bool = False  # whether there is a method without a network
+    field: str = ""  # label of a field of words; none without
+    choices: Sequence[str] = ()  # of that field
+    second: str = ""  # label of a second file; none without
+    boxes: bool = False  # whether boxes can be clicked in the picture
+    three_d: bool = False  # whether answers have a figure
+
+    def names(self) -> list[str]:
+        """The networks that need no run: kept ones, and the choice of none."""
+        return (self.kept.names() if self.kept else []) + [WITHOUT] * self.without
+
+
+def foreign(embedded: bool, made: str, real: str) -> list[str]:
+    """A line where a network learnt from what the app makes itself: real things are foreign."""
+    if not embedded:
+        return []
+    return [f"This network learnt from {made} alone: {real} are foreign to it, do not trust it."]

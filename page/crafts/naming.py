@@ -1,0 +1,57 @@
+"""Pictures: their classes, by the networks of core/pretrain.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.app.naming import class_names, likeliest
+from core.app.predicting import RECORDS
+from core.data.images.files import decode
+from core.evaluation.common import BackboneConfig
+from core.files import write_text
+from core.models.classifier import Classifier
+from core.predict import KEPT, UNSURE, named_picture, open_named, transform_of
+from core.training.session import Session
+from page.crafts.craft import Answer, Craft, Request
+
+TOP = 5
+MOST_PIXELS = 50_000_000  # of a picture that is decoded
+
+
+@dataclass(frozen=True)
+class Named:
+    network: Classifier
+    transform: Callable
+    names: list[str]
+
+
+def open_network(word: str, session: Session) -> Named:
+    model = BackboneConfig(weights=word)
+    network = open_named(model, session)
+    return Named(network, transform_of(network, model), class_names(network))
+
+
+def answer(session: Session, opened: Named, request: Request) -> Answer:
+    pixels = opened.transform(decode(str(request.file), MOST_PIXELS))
+    best = likeliest(session, opened.network, pixels, TOP)
+    record = {"input": request.file.name, **named_picture(best, opened.names)}
+    file = write_text(request.folder / f"{RECORDS}.json", json.dumps([record], indent=2))
+    lines = ["| | % |", "|---|---|"]
+    lines += [f"| {one['name']} | {100 * one['confidence']:.1f} |" for one in record["classes"]]
+    if record[UNSURE]:
+        lines += ["", f"**{UNSURE.capitalize()}**: it names one of its {len(opened.names):,} "]
+        lines[-1] += "classes whatever it sees."
+    return Answer("\n".join(lines), files=[file])
+
+
+CRAFT = Craft(
+    "Pictures",
+    "pretrain",
+    "a photograph of one thing",
+    "accelerate launch core/pretrain.py",
+    open_network,
+    answer,
+    KEPT,
+)

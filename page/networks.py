@@ -1,0 +1,58 @@
+"""The networks that the page may open: kept ones by name, and runs below one folder."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from core.errors import InputError
+from core.training.session import Session
+from page.crafts.craft import Craft
+
+OPEN = 4  # networks in memory at a time: the last ones that were used
+DEPTHS = ("*", "*/*", "*/*/*")  # below the folder of an app, where runs are listed
+
+
+class Networks:
+    """Opened networks by craft and word. Nothing outside ``root`` is looked at."""
+
+    def __init__(self, root: Path, session: Session):
+        self.root, self.session = root.resolve(), session
+        self._opened: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def choices(self, craft: Craft) -> list[str]:
+        """What can be chosen without typing: kept networks, then the runs of the craft's app."""
+        place = self.root / craft.app
+        found = [run for depth in DEPTHS for run in sorted(place.glob(f"{depth}/checkpoints"))]
+        return craft.names() + [str(run.parent.relative_to(self.root)) for run in found]
+
+    def open(self, craft: Craft, word: str) -> Any:
+        """The network of a kept name or of a run below the root. Raises InputError for others."""
+        with self._lock:
+            key = craft.name, word
+            if key not in self._opened:
+                known = word in craft.names()
+                named = word if known else str(self._run(craft, word))
+                self._opened[key] = craft.open(named, self.session)
+            self._opened.move_to_end(key)
+            while len(self._opened) > OPEN:
+                self._opened.popitem(last=False)
+            return self._opened[key]
+
+    def _run(self, craft: Craft, word: str) -> Path:
+        if not word:
+            raise InputError(f"choose a network, or make one: {craft.command}")
+        run = (self.root / word).resolve()
+        if not run.is_relative_to(self.root):
+            raise InputError(
+                f"{word} lies outside of {self.root.name}, the only folder that this page opens: "
+                "start it with --runs FOLDER"
+            )
+        if not run.is_dir():
+            raise InputError(
+                f"{word} is no folder below {self.root.name}: make one: {craft.command}"
+            )
+        return run

@@ -1,0 +1,174 @@
+"""The page: its requests without a browser, and all of it through gradio's client."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("gradio")
+pytest.importorskip("mmpose")
+
+from core.errors import InputError
+from core.training.session import Session
+from page.crafts import clouds, naming, pose, streets, style
+from page.crafts.craft import WITHOUT
+from page.networks import OPEN, Networks
+from page.working import KEEP, Desk
+from tests.apps.pose.toys import make_run, network
+
+MB = 1_000_000
+
+
+@pytest.fixture
+def desk(tmp_path):
+    (tmp_path / "work").mkdir()
+    make_run(tmp_path / "runs/pose/tiny", network())
+    (tmp_path / "elsewhere").mkdir()
+    return Desk(Networks(tmp_path / "runs", Session()), tmp_path / "work", MB)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return str(tmp_path / "photo.png")
+
+
+def ask(desk, craft, file, *words, said="", second=None):
+    return desk.answers(craft, file, words, said, second)
+
+
+def made(answer, desk):
+    """The files of an answer by their ending; all lie in its own folder, below the desk's."""
+    assert {path.parent.parent for path in answer.files} == {desk.root}
+    return {path.suffix: path for path in answer.files}
+
+
+def test_a_photograph_gets_its_classes_and_two_networks_an_answer_each(desk, photo):
+    first, second = ask(desk, naming.CRAFT, photo, "photos", "photos")
+    (record,) = json.loads(made(first, desk)[".json"].read_text())
+    assert record["input"] == "photo.png"
+    assert f"| {record['classes'][0]['name']} |" in first.words
+    assert ("Unsure" in first.words) is record["unsure"]
+    assert first.words == second.words
+    assert first.files != second.files
+    assert ask(desk, naming.CRAFT, photo, "photos", "")[1] is None
+
+
+def test_boxes_have_a_skeleton_each(desk, photo):
+    (answer,) = ask(desk, pose.CRAFT, photo, "pose/tiny", said="0 0 40 60\n\n40, 0, 40, 60")
+    people = json.loads(made(answer, desk)[".json"].read_text())
+    assert len(people) == 2
+    assert answer.words.count("of 17") == 2
+    assert "a program drew" in answer.words, "a network of drawn people on a photograph"
+    assert Image.open(made(answer, desk)[".png"]).size == (80, 60)
+    (answer,) = ask(desk, pose.CRAFT, photo, "pose/tiny", said="0 0 40 60\n-9 -9 2 2")
+    assert "box [-9.0, -9.0, 2.0, 2.0] lies outside the 80 x 60 image" in answer.words
+    (whole,) = ask(desk, pose.CRAFT, photo, "pose/tiny")
+    assert pose.WHOLE in whole.words
+
+
+def test_a_cloud_is_reconstructed_without_a_network(desk, tmp_path):
+    rng = np.random.default_rng(0)
+    np.savetxt(tmp_path / "flat.xyz", np.c_[rng.random((400, 2)), 0.01 * rng.random(400)])
+    (answer,) = ask(desk, clouds.CRAFT, str(tmp_path / "flat.xyz"), WITHOUT, said="mls")
+    assert "400 points in, 1,600 out, by mls." in answer.words
+    assert made(answer, desk)[".ply"].read_bytes()[:3] == b"ply"
+    assert [len(trace.x) for trace in answer.figure.data] == [1600, 400]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty (0 bytes)"),
+        (b"hello", "cannot identify"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "file.png"),
+        (bytes(2 * MB), "has 2 MB, more than the 1 of a page"),
+    ],
+)
+@pytest.mark.parametrize("craft", [pose.CRAFT, naming.CRAFT])
+def test_a_bad_file_is_one_line_without_folders(desk, tmp_path, craft, content, reason):
+    (tmp_path / "file.png").write_bytes(content)
+    word = "pose/tiny" if craft is pose.CRAFT else "photos"
+    with pytest.raises(InputError) as error:
+        ask(desk, craft, str(tmp_path / "file.png"), word)
+    assert reason in str(error.value)
+    assert "\n" not in str(error.value)
+    assert str(tmp_path) not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("craft", "word", "said", "message"),
+    [
+        (pose.CRAFT, "../elsewhere", "", "../elsewhere lies outside of runs"),
+        (pose.CRAFT, "/etc", "", "/etc lies outside of runs"),
+        (pose.CRAFT, "pose/none", "", "pose/none is no run below runs; to make one: accelerate"),
+        (pose.CRAFT, "pose", "", "pose holds no checkpoint"),
+        (pose.CRAFT, "pose/tiny", "1 2 3", "boxes, line 1: '1 2 3' is not x y width height"),
+        (pose.CRAFT, "pose/tiny", "1 2 x 4", "boxes, line 1"),
+        (pose.CRAFT, "pose/tiny", "500 500 9 9", "lies outside the 80 x 60 image"),
+        (naming.CRAFT, "pose/tiny", "", "holds no classification head"),
+        (streets.CRAFT, "pose/tiny", "", "unknown field"),
+        (style.CRAFT, "pose/tiny", "", "unknown field"),
+        (clouds.CRAFT, WITHOUT, "evil", "evil is no method: mls, poisson"),
+    ],
+)
+def test_what_cannot_be_is_said(desk, photo, craft, word, said, message):
+    with pytest.raises(InputError) as error:
+        ask(desk, craft, photo, word, said=said)
+    assert message in str(error.value)
+
+
+def test_memory_and_disk_are_bounded(desk, photo):
+    for _ in range(KEEP + 3):
+        desk._folder()
+    assert len(list(desk.root.iterdir())) == KEEP
+    opened = [desk.networks.open(pose.CRAFT, "pose/tiny")]
+    assert desk.networks.open(pose.CRAFT, "pose/tiny") is opened[0], "read once"
+    for number in range(OPEN):
+        make_run(desk.networks.root / f"pose/{number}", network())
+        desk.networks.open(pose.CRAFT, f"pose/{number}")
+    assert desk.networks.open(pose.CRAFT, "pose/tiny") is not opened[0]
+
+
+def test_runs_are_listed_after_kept_networks(desk):
+    assert desk.networks.choices(pose.CRAFT)[-1] == "pose/tiny"
+    assert desk.networks.choices(clouds.CRAFT)[0] == WITHOUT
+    assert desk.networks.choices(naming.CRAFT) == ["photos"]
+
+
+def test_through_the_client(tmp_path, monkeypatch, photo):
+    """Served on loopback: an answer, a bad file, a file of the machine, and a foreign path."""
+    import httpx
+    from gradio_client import Client, handle_file
+
+    from page import serving
+
+    make_run(tmp_path / "runs/pose/tiny", network())
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    page = serving.open_page(tmp_path / "runs", tmp_path / "temporary", Session(), 1)
+    address = serving.start(page, "127.0.0.1", None, 1)
+    try:
+        assert address.startswith("http://127.0.0.1:")
+        client = Client(address, verbose=False, download_files=str(tmp_path / "down"))
+
+        def work(file, word="pose/tiny"):
+            return client.predict(file, word, "", "", None, api_name="/pose")
+
+        words, pictures, _, files, *_ = work(handle_file(photo))
+        assert "of 17" in words
+        assert Image.open(pictures[0]["image"]).size == (80, 60)
+        assert {Path(file).suffix for file in files} == {".png", ".json"}
+        (tmp_path / "bad.jpg").write_text("no picture")
+        with pytest.raises(Exception, match=r"bad\.jpg.*cannot be read"):
+            work(handle_file(str(tmp_path / "bad.jpg")))
+        answer = httpx.get(address)
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert "https://fonts" not in answer.text
+        for place in (f"{tmp_path}/runs/pose/tiny/config.yaml", "/etc/passwd", "pyproject.toml"):
+            assert httpx.get(f"{address}gradio_api/file={place}").status_code in (403, 404)
+    finally:
+        page.close()
