@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import gc
 import os
+import signal
 import sys
 import types
 import typing
@@ -214,6 +215,8 @@ def _tuple(args: tuple, value: Any, where: str) -> tuple:
 def entry_point(main: Callable[..., None]) -> Callable[..., None]:
     """Print an InputError, or an operating system's refusal, as one line and exit with status 2.
 
+    Ctrl-C ends it without a traceback, with the status of a process that the signal ended.
+
     Where several processes worked together, what still holds their group is let go when ``main``
     returns. The threads of a Gloo group would otherwise outlive Python, and now and then abort a
     process that had finished its work (github.com/pytorch/pytorch/issues/190489).
@@ -227,6 +230,9 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
                 gc.collect()
         except InputError as error:
             sys.exit(_complain(str(error)))
+        except KeyboardInterrupt:  # in a run the second one: the first saves and stops
+            print("interrupted", file=sys.stderr, flush=True)
+            sys.exit(128 + signal.SIGINT)
         except OSError as error:  # a full disk, a missing permission
             sys.exit(_complain(f"{error.filename or 'writing'}: {error.strerror or error}"))
 

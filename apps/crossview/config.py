@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from core.ranges import Count, NonNegative, Range, Seed, Share, Whole, Workers
 from core.training.optim import OptimConfig
 from core.training.run_config import RunConfig
 
@@ -26,24 +27,28 @@ class DataConfig:
     lists: str = ""  # panels: a folder of *train*.txt and *test*.txt that say who is where
     # official: the set's own folders or lists; panorama: Dayton's, dealt anew by panorama
     split: Literal["official", "panorama"] = "official"
-    split_seed: int = 0  # of panorama
+    split_seed: Seed = 0  # of panorama
     palette: str = ""  # of maps: cvusa, cityscapes, a yaml; empty: palette.yaml of root
-    void: int = -1  # id of what is not labelled in maps of ids (255 as a rule): a class; -1: none
-    bits: int = 16  # in use in 16-bit grey photographs: 11 or 12 of many satellites
-    size: tuple[int, int] = (256, 256)  # height and width of every panel
-    enlarge: float = 286 / 256  # training images are so much larger, then cropped; 1: no crop
+    # id of what is not labelled in maps of ids (255 as a rule): a class; -1: none
+    void: Annotated[int, Range(-1, 65_535)] = -1
+    # in use in 16-bit grey photographs: 11 or 12 of many satellites
+    bits: Annotated[int, Range(8, 16)] = 16
+    # height and width of every panel
+    size: Annotated[tuple[int, int], Range(1)] = (256, 256)
+    # training images are so much larger, then cropped; 1: no crop
+    enlarge: Annotated[float, Range(1, 4)] = 286 / 256
     flip: bool = True  # mirror half of the training items, all panels of an item alike
-    workers: int = 2
-    skip_bad: int = 0  # files that may be unreadable
+    workers: Workers = 2
+    skip_bad: Whole = 0  # files that may be unreadable
 
 
 @dataclass(frozen=True)
 class EmbeddedConfig:
     """The embedded towns, which are rendered where `data.root` is empty."""
 
-    train: int = 2000
-    val: int = 200
-    seed: int = 0
+    train: Count = 2000
+    val: Count = 200
+    seed: Seed = 0
     panorama: bool = False  # streets 360 degrees wide; data.size is then e.g. 64 256
 
 
@@ -52,20 +57,20 @@ class ModelConfig:
     """A generator; the defaults are CrossMLP at full size."""
 
     generator: GeneratorName = "crossmlp"
-    width: int = 64  # channels at full resolution; tokens have 2, 8 and 16 times as many
+    width: Count = 64  # channels at full resolution; tokens have 2, 8 and 16 times as many
     norm: Norm = "batch"  # as released; the others make a step the same on any processes
     # classes: a channel of -1 or 1 for each class; rgb: the palette's colours, as released
     maps: Maps = "classes"
-    candidates: int = 10  # of attention selection
-    selection_width: int = 104  # channels of attention selection
-    dropout: float = 0.5  # of attention selection and of U-Nets
-    blocks: int = 9  # crossmlp
-    depth: int = 7  # crossmlp: layers of a CrossMixer
-    patch: int = 8  # crossmlp: of maps at a quarter of the size
+    candidates: Count = 10  # of attention selection
+    selection_width: Count = 104  # channels of attention selection
+    dropout: Share = 0.5  # of attention selection and of U-Nets
+    blocks: Whole = 9  # crossmlp
+    depth: Whole = 7  # crossmlp: layers of a CrossMixer
+    patch: Count = 8  # crossmlp: of maps at a quarter of the size
     as_released: bool = False  # crossmlp: its sharing, see crossmlp.py
     backbone: str = "mixer_s16"  # mixer: any name of core.create_backbone
     weights: str = ""  # mixer: a file, folder, run or named set; empty: random
-    fusion: int = 2  # mixer: blocks over both views
+    fusion: Whole = 2  # mixer: blocks over both views
     selection: bool = False  # mixer: with attention selection
 
 
@@ -73,8 +78,8 @@ class ModelConfig:
 class DiscriminatorConfig:
     """The PatchGAN; 64 and 3 are pix2pix's 70x70 one."""
 
-    width: int = 64
-    halvings: int = 3
+    width: Count = 64
+    halvings: Whole = 3
 
 
 @dataclass(frozen=True)
@@ -82,17 +87,17 @@ class LossConfig:
     """Weights; the defaults are the released CrossMLP's."""
 
     pixel: Literal["crossmlp", "selectiongan"] = "crossmlp"  # of networks with an uncertainty
-    image: float = 100.0  # l of images
-    map: float = 1.0  # l of maps
-    adversarial: float = 1.0  # 0: none, and no discriminator is trained
-    total_variation: float = 4e-6
+    image: NonNegative = 100.0  # l of images
+    map: NonNegative = 1.0  # l of maps
+    adversarial: NonNegative = 1.0  # 0: none, and no discriminator is trained
+    total_variation: NonNegative = 4e-6
 
 
 @dataclass(frozen=True)
 class EvalConfig:
     """Evaluation on the validation pairs."""
 
-    batch_size: int = 16  # pairs at a time, for each process
+    batch_size: Count = 16  # pairs at a time, for each process
 
 
 ADAM = OptimConfig("adam", lr=2e-4, weight_decay=0.0, betas=(0.5, 0.999))  # as released

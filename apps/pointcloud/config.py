@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from core.ranges import Count, NonNegative, Positive, Range, Seed, Share, Whole, Workers
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
@@ -17,32 +18,33 @@ class DataConfig:
     """Which clouds, and what is made of them."""
 
     root: str = ""  # a folder or an npz; empty: the embedded solids
-    outputs: int = 2048  # points of a target
+    outputs: Count = 2048  # points of a target
     turn: Turn = "upright"  # random rotations in training
-    mesh_points: int = 4096  # that meshes are sampled with
-    skip_bad: int = 0  # damaged files to leave out before stopping; each one is named
-    workers: int = 2  # loader processes for each training process
+    mesh_points: Count = 4096  # that meshes are sampled with
+    skip_bad: Whole = 0  # damaged files to leave out before stopping; each one is named
+    workers: Workers = 2  # loader processes for each training process
 
 
 @dataclass(frozen=True)
 class EmbeddedConfig:
     """The embedded solids (`apps/pointcloud/solids/`), where data.root is empty."""
 
-    train: int = 60  # shapes of each kind
-    val: int = 5
-    seed: int = 0
+    train: Count = 60  # shapes of each kind
+    val: Count = 5
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
 class CorruptionConfig:
     """How inputs are made. Lengths are in radii of the unit sphere, for scenes in metres."""
 
-    points: int = 512  # of the input
-    noise: float = 0.02  # standard deviation of each coordinate
-    outliers: float = 0.05  # share of the points that lie anywhere in the bounding box
-    bias: float = 1.0  # of the density: exp(bias) times as dense a radius further in one direction
-    holes: int = 1  # balls without points
-    hole_radius: float = 0.2
+    points: Count = 512  # of the input
+    noise: NonNegative = 0.02  # standard deviation of each coordinate
+    outliers: Share = 0.05  # share of the points that lie anywhere in the bounding box
+    # of the density: exp(bias) times as dense a radius further in one direction
+    bias: Annotated[float, Range(-20, 20)] = 1.0
+    holes: Whole = 1  # balls without points
+    hole_radius: NonNegative = 0.2
 
 
 # Of every test suite of shapes (docs/pointcloud_protocol.md). The numbers stand here on their own,
@@ -57,12 +59,12 @@ class ScanConfig:
     Noise, holes and density are the camera's; points and outliers are those of the corruption.
     """
 
-    share: float = 0.0  # of the training inputs; the others are corrupted as validation's are
-    views: int = 4  # at most, 1 at least
-    pose: float = 0.004  # standard deviation of a view's place; of its turn as many radians
-    smallest: float = 0.5  # radius that a cloud is taken to have
-    largest: float = 2.5
-    clusters: int = 2  # that the outliers lie in, as many as not
+    share: Share = 0.0  # of the training inputs; the others are corrupted as validation's are
+    views: Count = 4  # at most, 1 at least
+    pose: NonNegative = 0.004  # standard deviation of a view's place; of its turn as many radians
+    smallest: Positive = 0.5  # radius that a cloud is taken to have
+    largest: Positive = 2.5
+    clusters: Whole = 2  # that the outliers lie in, as many as not
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,14 @@ class ModelConfig:
     """The reconstruction network. `voxel_length`, `hourglasses` and `depth` are of voxels alone."""
 
     start: Start = "voxels"  # what is refined: occupied voxels, or the input's own surface
-    voxel_length: float = 1 / 16  # of the radius of the normalised input
-    channels: int = 32  # at stride 1; of the operator too
-    hourglasses: int = 2
-    depth: int = 3  # strides 1 to 2^depth
+    voxel_length: Positive = 1 / 16  # of the radius of the normalised input
+    channels: Count = 32  # at stride 1; of the operator too
+    hourglasses: Whole = 2
+    depth: Whole = 3  # strides 1 to 2^depth
     operator: str = "pointmixer"  # a name of apps/pointcloud/models/operators
-    neighbours: int = 16
-    blocks: int = 2  # around the operator
-    points: int = 4  # of each voxel, or of each point of the input
+    neighbours: Count = 16
+    blocks: Whole = 2  # around the operator
+    points: Count = 4  # of each voxel, or of each point of the input
 
     @property
     def coarsest(self) -> float:
@@ -89,17 +91,17 @@ class ModelConfig:
 class LossConfig:
     """Weights of the losses."""
 
-    occupancy: float = 1.0  # of voxels
-    chamfer: float = 1.0
-    validity: float = 0.3  # of points on the input's surface: whether something true is near
-    near: float = 0.75  # spacings of the input within which a true point makes one valid
+    occupancy: NonNegative = 1.0  # of voxels
+    chamfer: NonNegative = 1.0
+    validity: NonNegative = 0.3  # of points on the input's surface: whether something true is near
+    near: Positive = 0.75  # spacings of the input within which a true point makes one valid
 
 
 @dataclass(frozen=True)
 class EvalConfig:
     """Evaluation during training."""
 
-    batch_size: int = 8  # clouds at a time, for each process
+    batch_size: Count = 8  # clouds at a time, for each process
 
 
 @dataclass(frozen=True)

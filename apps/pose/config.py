@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from core.ranges import Count, Decay, Positive, Range, Seed, Share, Whole, Workers
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
@@ -34,32 +35,35 @@ class DataConfig(SetConfig):
     """
 
     sets: tuple[str, ...] = ()  # people, lspet, coco, NAME=FOLDER, FILE.yaml; none: the one of root
-    shares: tuple[float, ...] = ()  # how often each is drawn, in proportion; none: by its size
-    workers: int = 2  # loader processes for each training process
-    skip_bad: int = 0  # damaged or missing images to skip before stopping; each one is named
+    # how often each is drawn, in proportion; none: by its size
+    shares: Annotated[tuple[float, ...], Range(0, above=True)] = ()
+    workers: Workers = 2  # loader processes for each training process
+    skip_bad: Whole = 0  # damaged or missing images to skip before stopping; each one is named
 
 
 @dataclass(frozen=True)
 class EmbeddedConfig:
     """The embedded people, which are drawn where `data.root` is empty."""
 
-    train: int = 3000  # training images
-    val: int = 300  # validation images
-    seed: int = 0
+    train: Count = 3000  # training images
+    val: Count = 300  # validation images
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
     """mmpose's top-down augmentation, the defaults those of its COCO configs; then ours, off."""
 
-    flip: float = 0.5  # probability of RandomFlip
-    half_body: float = 0.3  # probability of RandomHalfBody
-    scale: tuple[float, float] = (0.5, 1.5)  # RandomBBoxTransform: factor of the box size
-    rotation: float = 80.0  # RandomBBoxTransform: degrees, of 60 % of the people
-    shift: float = 0.16  # RandomBBoxTransform: fraction of the box size, of 30 % of the people
-    turn: float = 0.0  # share of the people at any angle instead, up to +-180 degrees: acrobats
-    colour: float = 0.0  # brightness, contrast, saturation by factors of 1 - this to 1 + this
-    occlusion: float = 0.0  # probability of a rectangle that hides a part of the person
+    flip: Share = 0.5  # probability of RandomFlip
+    half_body: Share = 0.3  # probability of RandomHalfBody
+    # RandomBBoxTransform: factor of the box size
+    scale: Annotated[tuple[float, float], Range(0, 10, above=True)] = (0.5, 1.5)
+    # RandomBBoxTransform: degrees, of 60 % of the people
+    rotation: Annotated[float, Range(0, 180)] = 80.0
+    shift: Share = 0.16  # RandomBBoxTransform: fraction of the box size, of 30 % of the people
+    turn: Share = 0.0  # share of the people at any angle instead, up to +-180 degrees: acrobats
+    colour: Share = 0.0  # brightness, contrast, saturation by factors of 1 - this to 1 + this
+    occlusion: Share = 0.0  # probability of a rectangle that hides a part of the person
 
 
 @dataclass(frozen=True)
@@ -67,29 +71,31 @@ class ModelConfig:
     """A backbone, MLP-Pose's parts (models/mlp_pose.py; off by default), a keypoint head."""
 
     backbone: str = "mixer_b16"  # any name of core.create_backbone
-    image_size: tuple[int, int] = (256, 192)  # height, width of the crop around a person
+    # height, width of the crop around a person
+    image_size: Annotated[tuple[int, int], Range(1)] = (256, 192)
     weights: str = ""  # what to start the backbone from; a run of this app gives all that fits
     freeze: bool = False  # do not train the backbone
-    levels: tuple[int, ...] = ()  # of the backbone's pyramid, 0 the finest; none: its one map
+    # of the backbone's pyramid, 0 the finest; none: its one map
+    levels: Annotated[tuple[int, ...], Range(0)] = ()
     fuse: bool = False  # the intra-level fuse module, in each level
-    mixer_depth: int = 0  # blocks of the MLP-Mixer behind it; 0: none
-    mixer_width: int = 256  # its hidden width
+    mixer_depth: Whole = 0  # blocks of the MLP-Mixer behind it; 0: none
+    mixer_width: Count = 256  # its hidden width
     mixer_tokens: Literal["grid", "keypoints"] = "grid"  # what it relates: places or keypoints
-    stochastic_depth: float = 0.0  # not for timm:*
+    stochastic_depth: Decay = 0.0  # not for timm:*
     grad_checkpointing: bool = False  # not for timm:*
     head: Literal["simcc", "heatmap"] = "simcc"
-    simcc_split: float = 2.0  # bins per pixel (SimCC, arXiv 2107.03332)
-    simcc_maps: int = 1  # maps of a keypoint before the axes; 1 as published
+    simcc_split: Positive = 2.0  # bins per pixel (SimCC, arXiv 2107.03332)
+    simcc_maps: Count = 1  # maps of a keypoint before the axes; 1 as published
     simcc_dark: bool = False  # place keypoints between bins (DARK); SimCC as published does not
     heatmap_codec: Literal["udp", "dark", "msra"] = "udp"  # targets and decoding, see data/codec.py
-    sigma: float = 6.0  # of the target Gaussian: SimCC bins, or heatmap pixels (2.0 is usual)
+    sigma: Positive = 6.0  # of the target Gaussian: SimCC bins, or heatmap pixels (2.0 is usual)
 
 
 @dataclass(frozen=True)
 class EvalConfig:
     """Evaluation during training; eval.py has the same options."""
 
-    batch_size: int = 64  # per process
+    batch_size: Count = 64  # per process
     flip_test: bool = False  # average with the mirrored image: better, and twice the time
 
 

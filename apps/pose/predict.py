@@ -37,7 +37,8 @@ from apps.pose.prediction.video import VIDEO_SUFFIXES
 from core.app.predicting import output_folder, prediction_parser, run_and_inputs
 from core.app.runs import reopen
 from core.config import entry_point
-from core.data.images.files import SUFFIXES, find_images
+from core.data.images.files import SUFFIXES
+from core.data.images.folders import find_images
 from core.errors import InputError
 from core.training.session import Session, build_accelerator
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from core.data.augment import AugmentConfig
 from core.models.network import ClassifierConfig
+from core.ranges import Count, NonNegative, Range, Seed, Whole, Workers
 from core.training.optim import OptimConfig
 from core.training.run_config import RunConfig
 
@@ -20,25 +21,27 @@ class DataConfig:
     csv: str = ""  # a csv file instead: path, class[, split]; its folder is the default root
     split: Literal["official", "stratified", "artist"] = "official"
     classes: Literal[0, 21, 27] = 0  # of WikiArt; 21: without the six smallest; 0: as found
-    val_share: float = 0.3  # of stratified and artist
-    seed: int = 0  # of the same, and of long_tail
-    long_tail: float = 1.0  # above 1: thin the training paintings (splits.py), to study imbalance
-    max_pixels: int = 50_000_000  # of a decoded scan; a larger JPEG is read at 1/2, 1/4 or 1/8
-    skip_bad: int = 0  # missing files to leave out before stopping, and damaged ones
-    workers: int = 2  # loader processes for each training process
+    # of stratified and artist
+    val_share: Annotated[float, Range(0, 1, above=True, below=True)] = 0.3
+    seed: Seed = 0  # of the same, and of long_tail
+    # above 1: thin the training paintings (splits.py), to study imbalance
+    long_tail: Annotated[float, Range(1)] = 1.0
+    max_pixels: Count = 50_000_000  # of a decoded scan; a larger JPEG is read at 1/2, 1/4 or 1/8
+    skip_bad: Whole = 0  # missing files to leave out before stopping, and damaged ones
+    workers: Workers = 2  # loader processes for each training process
     stream: bool = False  # read a hub: set in turn, without downloading it
-    buffer: int = 1000  # streams: images that a process holds, encoded, to shuffle them
-    retries: int = 5  # streams: how often reading is tried again, at growing intervals
+    buffer: Count = 1000  # streams: images that a process holds, encoded, to shuffle them
+    retries: Whole = 5  # streams: how often reading is tried again, at growing intervals
 
 
 @dataclass(frozen=True)
 class EmbeddedConfig:
     """The embedded paintings, which are made where `data.root` and `data.csv` are empty."""
 
-    train: int = 200  # of each style
-    val: int = 40  # of each style; of scenes that training does not see
-    seed: int = 0
-    size: int = 96  # pixels of the longer side
+    train: Count = 200  # of each style
+    val: Count = 40  # of each style; of scenes that training does not see
+    seed: Seed = 0
+    size: Annotated[int, Range(16)] = 96  # pixels of the longer side
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,15 @@ class LossConfig:
     """How the loss treats classes of unequal sizes (losses.py)."""
 
     name: Literal["plain", "weighted", "logit_adjusted", "focal"] = "plain"
-    tau: float = 1.0  # of logit_adjusted; 0 is plain
-    gamma: float = 2.0  # of focal; 0 is plain
+    tau: NonNegative = 1.0  # of logit_adjusted; 0 is plain
+    gamma: NonNegative = 2.0  # of focal; 0 is plain
 
 
 @dataclass(frozen=True)
 class EvalConfig:
     """How the validation paintings are evaluated, in training and by eval.py."""
 
-    batch_size: int = 64  # paintings at a time, for each process
+    batch_size: Count = 64  # paintings at a time, for each process
 
 
 @dataclass(frozen=True)
