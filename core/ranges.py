@@ -9,10 +9,11 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import math
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -48,6 +49,24 @@ NonNegative = Annotated[float, Range(0)]
 Positive = Annotated[float, Range(0, above=True)]
 Share = Annotated[float, Range(0, 1)]  # of a whole, or a probability
 Decay = Annotated[float, Range(0, 1, below=True)]
+
+
+def argument(kind: type, allowed: Range) -> Callable[[str], Any]:
+    """The `type` of an argparse option: an int or a float within a range.
+
+    parser.add_argument("--count", type=argument(int, Range(1)))
+    """
+
+    def read(word: str) -> Any:
+        try:
+            value = kind(word)
+        except ValueError:
+            value = math.nan
+        if value not in allowed:
+            raise argparse.ArgumentTypeError(f"{word!r} is no {kind.__name__} of {allowed}")
+        return value
+
+    return read
 
 
 def check_ranges(config: Any, prefix: str = "") -> None:

@@ -249,8 +249,6 @@ COCO_FAULTS = {
     "number_name": {"images": [{**IMAGE, "file_name": 3}]},
     "missing_file": {"images": [{**IMAGE, "file_name": "gone.png"}]},
     "twice": {"images": [IMAGE, {**IMAGE, "id": 2}]},
-        "images": [{"id": i, "file_name": "a.png", "width": 60, "height": 40} for i in (1, 2)]
-    },
     "same_names": {"categories": [{"id": 1, "name": "p", "keypoints": ["a", "a", "b"]}]},
     "names_text": {"categories": [{"id": 1, "name": "p", "keypoints": "a b c"}]},
     "names_numbers": {"categories": [{"id": 1, "name": "p", "keypoints": [1, 2, 3]}]},

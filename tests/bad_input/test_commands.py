@@ -30,7 +30,7 @@ def everything(folder):
 
 
 def check_words(status, printed, said):
-    """Lines for a person alone, one of which is the error; argparse and tyro have a form of theirs."""
+    """One line is the error, for a person; argparse and tyro have a form of their own."""
     assert status == 2, printed
     assert "Traceback" not in printed
     if "usage:" in printed or "╭" in printed:

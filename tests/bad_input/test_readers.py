@@ -23,8 +23,7 @@ from PIL import Image
 from apps.crossview.config import DataConfig
 from apps.crossview.data.pairs import Pairs
 from apps.pointcloud.data.files import read_cloud, silent, write_cloud
-from apps.pointcloud.geometry.cloud import Cloud
-from apps.pose.config import PoseConfig
+from apps.pointcloud.geometry.cloud import make_cloud
 from apps.pose.data.annotations import check_detections, read_coco, read_truth
 from apps.pose.data.keypoints import KeypointSet
 from apps.style.data.lists import read_csv, read_lists
@@ -36,6 +35,7 @@ from core.data.streams.tar_shard import index_tar, read_tar
 from core.errors import InputError
 from core.training.checkpoint import load_weights, newest_whole
 from core.training.folder import read_metrics
+from core.training.run_config import RunConfig
 from tests.bad_input.scene import SKELETON, person
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "100"))
@@ -346,7 +346,7 @@ CLOUDS = {
 
 def binary_ply(folder):
     rng = np.random.default_rng(0)
-    cloud = Cloud(rng.normal(size=(9, 3)).astype("f4"), colors=np.full((9, 3), 0.5, "f4"))
+    cloud = make_cloud(rng.normal(size=(9, 3)).astype("f4"))
     return write_cloud(folder / "whole.ply", cloud).read_bytes()
 
 
@@ -374,12 +374,12 @@ def test_clouds(folder, suffix, data):
 @given(data=st.data())
 def test_config_yamls(folder, data):
     path = folder / "config.yaml"
-    save_config(PoseConfig(), path)
+    save_config(RunConfig(), path)
     whole = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump(data.draw(replaced(whole))))
-    refused(load_config, PoseConfig, path)
+    refused(load_config, RunConfig, path)
     path.write_bytes(data.draw(damaged([yaml.safe_dump(whole).encode()])))
-    refused(load_config, PoseConfig, path)
+    refused(load_config, RunConfig, path)
 
 
 @pytest.fixture(scope="module")
@@ -388,7 +388,10 @@ def checkpoint(tmp_path_factory):
     from core.models.classifier import create_classifier
     from core.training.checkpoint import link, save_weights, write_checkpoint
 
-    run, network = tmp_path_factory.mktemp("run") / "run", create_classifier("mixer_c8_l1_p8", 8, 2)
+    run, network = (
+        tmp_path_factory.mktemp("run") / "run",
+        create_classifier("mixer_c8_l1_p8", 16, 2),
+    )
     (run / "checkpoints").mkdir(parents=True)
 
     def write(draft):
