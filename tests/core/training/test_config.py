@@ -158,3 +158,16 @@ def test_an_old_option_says_the_new_one(words):
     with pytest.raises(InputError, match=r"--base.both is now --base.b and --base.inner.lr"):
         cli({"holder": Holder}, ["--base.both", "3"])
     assert cli({"moved": Moved}, ["--inner.lr", "2"]).inner.lr == 2.0
+
+
+def test_ctrl_c_ends_an_entry_point_without_a_traceback(capsys):
+    """In a run it is the second one: the first saves and stops."""
+
+    @entry_point
+    def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
