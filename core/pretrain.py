@@ -20,6 +20,7 @@ from core.config import cli, entry_point
 from core.data.augment import mix
 from core.data.shuffle import training_shuffle
 from core.data.sources import open_training, open_unlabelled, open_validation
+from core.data.transforms import check_protocol
 from core.evaluation.classification import matched_classes
 from core.models.network import build_classifier
 from core.pretraining import transfer
@@ -43,6 +44,7 @@ PRESETS = LABELLED | UNLABELLED
 def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
+    check_protocol(config.protocol)  # now: the first evaluation is hours away
     teacher = open_teacher(config.distill, run.session)
     alone = config.distill.alone  # the teacher: labels have no part
     images = (open_unlabelled if alone else open_training)(config.train, config.fractals)
