@@ -279,7 +279,7 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
             sys.exit(_complain(str(error)))
         except OSError as error:  # a full disk, a missing permission
             sys.exit(_complain(f"{error.filename or 'writing'}: {error.strerror or error}"))
-        except KeyboardInterrupt:  # of Ctrl-C, where nothing saves and stops (core.training.stop)
+        except KeyboardInterrupt:  # in a run the second one: the first saves and stops
             print("stopped by Ctrl-C", file=sys.stderr, flush=True)
             sys.exit(128 + signal.SIGINT)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from core.errors import InputError
 
 # what spreadsheets and editors of Windows write before a text
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 STEM = 40  # characters of a file's name that its partial file repeats: names may be 255 bytes long
 
 
@@ -28,24 +30,47 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
 
     Missing folders are made. Where the block raises, what was at ``path`` stays and nothing is left
     beside it. Each caller has a partial file of its own, so that of several writers at once the
-    last one wins, whole.
+    last one wins, whole. Raises InputError where there is no room for it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     token = uuid.uuid4().hex[:8]  # not of a seeded generator: a seed must not make two names equal
     partial = path.with_name(f".{path.stem[:STEM]}.{token}.partial{path.suffix}")
     try:
-        yield partial
-        os.replace(partial, path)
+        with room_for(path):
+            yield partial
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def room_for(path: str | os.PathLike) -> Iterator[None]:
+    """What is written here becomes ``path``: a full disk is an InputError with that name.
+
+    Libraries that write through a file of their own have lost the name by then.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise InputError(no_room(path, error.strerror)) from error
+
+
+def no_room(path: str | os.PathLike, reason: str) -> str:
+    """That a file could not be written, why, and how much room is left where it was to lie."""
+    place = next(folder for folder in Path(path).absolute().parents if folder.is_dir())
+    free = shutil.disk_usage(place).free / 1e9
+    return f"{path} could not be written ({reason}; {free:.1f} GB are free): free some disk space"
 
 
 @contextmanager
 def whole_folder(folder: str | os.PathLike) -> Iterator[Path]:
     """A hidden, empty folder beside ``folder`` that takes its name when all went well.
 
-    Raises InputError where ``folder`` exists. Where the block raises, nothing is left.
+    Raises InputError where ``folder`` exists, and where there is no room for it. Where the block
+    raises, nothing is left.
     """
     folder = Path(folder)
     if folder.exists():
@@ -53,8 +78,9 @@ def whole_folder(folder: str | os.PathLike) -> Iterator[Path]:
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     draft.mkdir(parents=True)
     try:
-        yield draft
-        draft.rename(folder)
+        with room_for(folder):
+            yield draft
+            draft.rename(folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise

@@ -26,14 +26,14 @@ from core.app.naming import SURE, UNSURE, class_names, in_words, likeliest
 from core.app.predicting import (
     RECORDS,
     Item,
-    at_least_one,
     predict_each,
     prediction_parser,
     run_and_inputs,
 )
 from core.checkpoints import find_checkpoint
 from core.config import entry_point, load_config, read_yaml
-from core.data.images.files import decode, find_images
+from core.data.images.files import decode
+from core.data.images.folders import find_images
 from core.data.samples import evenly_spaced, with_transform
 from core.data.sources import open_training
 from core.data.transforms import eval_transform
@@ -47,6 +47,7 @@ from core.models.weights.hub import PREFIX
 from core.models.weights.names import FOLDER, is_kept
 from core.pretraining.config import PretrainConfig
 from core.pretraining.validation import open_sides
+from core.ranges import Range, argument
 from core.tables import Table, scaled
 from core.training.session import Session, build_accelerator
 
@@ -79,10 +80,11 @@ def main() -> None:
 
 def _words() -> argparse.Namespace:
     parser = prediction_parser(__doc__, "pictures or folders", count=12, kept=KEPT)
-    parser.add_argument("--top", type=at_least_one, default=5, help="classes of each (%(default)s)")
+    count = argument(int, Range(1))
+    parser.add_argument("--top", type=count, default=5, help="classes of each (%(default)s)")
     parser.add_argument("--network", default="", help="of an official set: mixer_b16, ...")
     size = "pixels, where it is to be another than that of the weights"
-    parser.add_argument("--image-size", type=at_least_one, default=0, help=size)
+    parser.add_argument("--image-size", type=count, default=0, help=size)
     return parser.parse_intermixed_args()
 
 

@@ -31,6 +31,7 @@ from core.config import cli, entry_point
 from core.data.augment import mix
 from core.data.shuffle import training_shuffle
 from core.data.sources import open_training, open_unlabelled
+from core.data.transforms import check_protocol
 from core.evaluation.classification import matched_classes
 from core.models.network import build_classifier
 from core.pretraining import transfer
@@ -56,6 +57,7 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     run = Run(config.run, config)
     plain, weights = replace(config.model, weights=""), config.model.weights
     check_start(lambda: build_classifier(plain, ("a", "b")), config.optim, weights=weights)
+    check_protocol(config.protocol)  # now: the first evaluation is hours away
     teacher = open_teacher(config.distill, run.session)
     alone = config.distill.alone  # the teacher: labels have no part
     images = (open_unlabelled if alone else open_training)(config.train, config.fractals)

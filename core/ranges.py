@@ -10,10 +10,11 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import math
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -56,6 +57,24 @@ Counts = Annotated[tuple[int, ...], Range(1)]
 Seeds = Wholes
 Size = Annotated[tuple[int, int], Range(1)]  # height and width
 Shares = Annotated[tuple[float, float], Range(0, 1, above=True)]  # the least and the largest
+
+
+def argument(kind: type, allowed: Range) -> Callable[[str], Any]:
+    """The `type` of an argparse option: an int or a float within a range.
+
+    parser.add_argument("--count", type=argument(int, Range(1)))
+    """
+
+    def read(word: str) -> Any:
+        try:
+            value = kind(word)
+        except ValueError:
+            value = math.nan
+        if value not in allowed:
+            raise argparse.ArgumentTypeError(f"{word!r} is no {kind.__name__} of {allowed}")
+        return value
+
+    return read
 
 
 def check_ranges(config: Any, prefix: str = "") -> None:

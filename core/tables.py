@@ -59,15 +59,16 @@ class Table:
         return "\n".join([*title, *body, *textwrap.wrap(self.note, NOTE_WIDTH)])
 
     def markdown(self) -> str:
-        """The title as a line of its own, the table, the note; bold cells are **bold**."""
+        """The title as a line of its own, the table, the note; bold cells are **bold**.
+
+        A word may come from somebody's file: HTML in it is shown as it stands.
+        """
         lines = [list(map(str, self.columns)), *self._cells("**{}**", "{}")]
         count = max(map(len, lines))
         filled = [line + [""] * (count - len(line)) for line in lines]
-        head, *body = [
-            "| " + " | ".join(c.replace("|", r"\|") for c in line) + " |" for line in filled
-        ]
+        head, *body = ["| " + " | ".join(map(_markdown_cell, line)) + " |" for line in filled]
         table = "\n".join([head, "|---" * count + "|", *body])
-        return "\n\n".join(part for part in (self.title, table, self.note) if part)
+        return "\n\n".join(part for part in (_no_html(self.title), table, self.note) if part)
 
     def plain(self) -> dict[str, Any]:
         """{"title", "columns", "rows", "note"} as json takes them; what is not a number is None."""
@@ -151,3 +152,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bool | str):
         return value
     return int(value) if isinstance(value, Integral) else float(value)
+
+
+def _markdown_cell(word: str) -> str:
+    return _no_html(" ".join(word.split())).replace("|", r"\|")
+
+
+def _no_html(text: str) -> str:
+    return text.replace("<", "&lt;")

@@ -21,6 +21,7 @@ from core.app.comparing import Scores, check_lists, report, scores_of, train_all
 from core.checkpoints import find_checkpoint, read_info
 from core.config import did_you_mean, entry_point, needs
 from core.errors import InputError
+from core.models.backbone import kind_of
 from core.ranges import Seeds
 from core.training.run import Run
 
@@ -108,6 +109,8 @@ def check(config: CompareConfig) -> None:
     )
     for variant in config.variants:
         with_parts(config.base.model, variant)
+    for backbone in backbones_of(config):
+        kind_of(backbone)
 
 
 def with_parts(model: ModelConfig, variant: str) -> ModelConfig:

@@ -39,6 +39,7 @@ from core.app.runs import TrainedRun, reopen
 from core.config import entry_point
 from core.errors import InputError
 from core.evaluation.exporters import new_file, open_onnx, quantize, write_onnx
+from core.ranges import Range, argument
 from core.training.session import Session, build_accelerator
 
 MAX_LOSS = 0.01  # of a metric, by int8
@@ -192,7 +193,7 @@ def main() -> None:
     parser.add_argument("--layout", **layouts, help="ours, decoding included, or rtmlib's RTMPose")
     parser.add_argument("--int8", action="store_true", help="matrix products in 8 bits, measured")
     parser.add_argument("--sets", nargs="+", default=[], help="of --int8: as train's --data.sets")
-    points = {"type": float, "default": 100 * MAX_LOSS}
+    points = {"type": argument(float, Range(0, 100)), "default": 100 * MAX_LOSS}
     parser.add_argument("--max-loss", **points, help="of --int8: points of a metric (%(default)g)")
     options = parser.parse_args()
     if options.int8 and options.layout != "crops":

@@ -37,8 +37,10 @@ from apps.pose.prediction.video import VIDEO_SUFFIXES
 from core.app.predicting import output_folder, prediction_parser, run_and_inputs
 from core.app.runs import reopen
 from core.config import entry_point
-from core.data.images.files import SUFFIXES, find_images
+from core.data.images.files import SUFFIXES
+from core.data.images.folders import find_images
 from core.errors import InputError
+from core.ranges import Range, argument
 from core.training.session import Session, build_accelerator
 
 WHOLE = (
@@ -57,14 +59,23 @@ def read_words() -> argparse.Namespace:
         "--detector", default="", help="YOLOX or RTMDet as FILE.onnx, or a name of torchvision"
     )
     parser.add_argument("--detector-weights", default="", help="a file, or: download")
-    parser.add_argument("--min-box-score", type=float, default=0.3, help="of --boxes or --detector")
-    parser.add_argument("--min-score", type=float, default=0.3, help="of a keypoint to draw")
+    parser.add_argument(
+        "--min-box-score",
+        type=argument(float, Range(0, 1)),
+        default=0.3,
+        help="of --boxes or --detector",
+    )
+    parser.add_argument(
+        "--min-score", type=argument(float, Range(0)), default=0.3, help="of a keypoint to draw"
+    )
     parser.add_argument("--coco", type=Path, help="json to write, to correct and to train on")
     parser.add_argument("--keypoints", nargs="+", default=(), help="names to draw and write (all)")
     parser.add_argument("--no-nms", action="store_true", help="keep several boxes of a person")
     parser.add_argument("--no-smooth", action="store_true", help="of videos: keep the trembling")
     parser.add_argument("--flip-test", action="store_true", help="average with mirrored images")
-    parser.add_argument("--batch-size", type=int, default=64, help="people at a time")
+    parser.add_argument(
+        "--batch-size", type=argument(int, Range(1)), default=64, help="people at a time"
+    )
     return parser.parse_intermixed_args()
 
 

@@ -25,7 +25,8 @@ from core.app.naming import SURE, UNSURE, likeliest
 from core.app.predicting import Item, output_folder, predict_each, prediction_parser
 from core.app.runs import TrainedRun, reopen
 from core.config import entry_point
-from core.data.images.files import decode, find_images
+from core.data.images.files import decode
+from core.data.images.folders import find_images
 from core.data.samples import evenly_spaced, with_transform
 from core.data.transforms import eval_transform
 from core.models.classifier import Classifier

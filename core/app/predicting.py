@@ -34,6 +34,7 @@ from core.app.kept import KeptNetworks
 from core.app.runs import TrainedRun
 from core.errors import InputError, first_line
 from core.files import distinct_name, write_json
+from core.ranges import Range, argument
 from core.training.session import Session
 
 RECORDS = "predictions"  # predictions.json, and the folder's name
@@ -83,7 +84,9 @@ def prediction_parser(
         parser.add_argument("run", help=run)
     parser.add_argument("inputs", nargs="*", help=inputs)
     parser.add_argument("--output", type=Path, help=f"folder to write to (RUN/{RECORDS})")
-    parser.add_argument("--count", type=at_least_one, default=count, help="samples, if no inputs")
+    parser.add_argument(
+        "--count", type=argument(int, Range(1)), default=count, help="samples, if no inputs"
+    )
     return parser
 
 
@@ -116,13 +119,6 @@ def _is_run(word: str) -> bool:
     folder = Path(word)
     files = ("config.yaml", "model.safetensors", "ema.safetensors")
     return (folder / "checkpoints").is_dir() or any((folder / name).is_file() for name in files)
-
-
-def at_least_one(word: str) -> int:
-    """A whole number from 1, for an option of a parser."""
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"{word!r}, where a number of at least 1 belongs")
-    return int(word)
 
 
 def output_folder(words: argparse.Namespace, run: TrainedRun) -> Path:
@@ -170,7 +166,6 @@ def predict_each(
     if not session.is_main:
         return []
     names = named([item.source for item in items], folder, endings, protected)
-    folder.mkdir(parents=True, exist_ok=True)
     records, left_out = [], LeftOut(noun)
     for name, item in zip(names, items, strict=True):
         try:
@@ -178,6 +173,7 @@ def predict_each(
         except Exception as error:  # decoders raise many kinds
             left_out.add(item.source, error)
             continue
+        folder.mkdir(parents=True, exist_ok=True)  # now: what cannot be read leaves none
         try:
             record = predict(name, content, folder)
         except InputError as error:

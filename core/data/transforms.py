@@ -29,6 +29,13 @@ MARGIN = 256 / 224  # of the resized image over the crop
 PROTOCOLS = ("squash", "short-side", "direct")
 
 
+def check_protocol(protocol: str) -> None:
+    """Raise InputError for an unknown protocol."""
+    if not (protocol in PROTOCOLS or protocol.startswith("timm:")):
+        known = [*PROTOCOLS, "timm:<model>"]
+        raise InputError(f"unknown protocol {protocol!r}.{did_you_mean(protocol, known)}")
+
+
 def eval_transform(
     protocol: str,
     image_size: tuple[int, int],
@@ -43,11 +50,9 @@ def eval_transform(
     default, and so vit_jax and big_vision. Raises InputError for an unknown protocol.
     """
     size = as_pair("image_size", image_size)
+    check_protocol(protocol)
     if protocol.startswith("timm:"):
         return _timm_transform(protocol.removeprefix("timm:"), size, normalization)
-    if protocol not in PROTOCOLS:
-        known = [*PROTOCOLS, "timm:<model>"]
-        raise InputError(f"unknown protocol {protocol!r}.{did_you_mean(protocol, known)}")
     return EvalTransform(protocol, size, normalization, antialias)
 
 

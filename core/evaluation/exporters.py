@@ -12,6 +12,7 @@ float32.
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import logging
 import os
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 
 from core.errors import InputError, first_line
 from core.evaluation.features import agreement
+from core.files import room_for
 
 Network = Callable[[Tensor], Tensor]  # images (B, 3, H, W) -> tokens (B, S, C)
 Size = tuple[int, int]  # (H, W) of images
@@ -55,9 +57,16 @@ def export_program(backbone: nn.Module, path: str | Path) -> float:
                 f"torch.export cannot take this network: {first_line(error)}"
             ) from error
         extra = {"metadata.json": json.dumps(metadata(backbone))}
-        torch.export.save(program, draft, extra_files=extra)
+        save_program(program, draft, extra)
         sizes = _other_sizes(backbone)
         return _checked(backbone, torch.export.load(draft).module(), path, sizes)
+
+
+def save_program(program: Any, path: Path, extra: dict[str, str]) -> None:
+    """Write a file of torch.export. Torch's own writer aborts the process on a full disk."""
+    content = io.BytesIO()
+    torch.export.save(program, content, extra_files=extra)
+    path.write_bytes(content.getbuffer())
 
 
 def export_onnx(backbone: nn.Module, path: str | Path) -> float:
@@ -275,11 +284,14 @@ def check_new(path: Path) -> None:
 def new_file(path: Path) -> Iterator[Path]:
     """A path to write to; what is there and beside it at the end is moved to where it belongs.
 
-    Raises InputError where there is something at ``path``.
+    Raises InputError where there is something at ``path``, and where there is no room for it.
     """
     check_new(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder,
+        room_for(path),
+    ):
         yield Path(folder) / path.name
         for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
             os.replace(file, path.with_name(file.name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 
@@ -23,7 +23,8 @@ class ClassifierConfig:
     backbone: str = "mixer_s16"  # any name of core.create_backbone
     image_size: Counts = (224,)  # one number, or height and width
     weights: str = ""  # a file, folder, run or named set to start from; empty: random
-    resize: str = "auto"  # of token mixing, where the weights have another grid
+    # of token mixing, where the weights have another grid
+    resize: Literal["auto", "exact", "pi", "area", "bilinear"] = "auto"
     new_head: bool = False  # replace the head of the weights by a zero one
     head_bias: float = 0.0  # that a new head begins with; -6.9 for sigmoid over 1,000 classes
     stochastic_depth: Decay = 0.0  # of the last block, rising linearly; timm: its drop_path_rate

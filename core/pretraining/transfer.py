@@ -37,11 +37,11 @@ from core.training.session import Session, build_accelerator
 def check(config: PretrainConfig, recipes: dict[str, Callable]) -> None:
     """Raise InputError before training for what the report could not do after it."""
     transfer = config.transfer
-    if not transfer.root:
-        return
     if transfer.recipe not in recipes:
         hint = did_you_mean(transfer.recipe, recipes)
         raise InputError(f"transfer.recipe: no preset {transfer.recipe!r}.{hint}")
+    if not transfer.root:
+        return
     check_lists(**{"transfer.seeds": transfer.seeds, "transfer.shots": transfer.shots})
     for split in _splits(config):
         open_images(split.root, split.split)

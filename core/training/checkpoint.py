@@ -29,7 +29,7 @@ from core.checkpoints import (
     write_sums,
 )
 from core.errors import InputError
-from core.files import distinct_name, whole_file
+from core.files import distinct_name, no_room, whole_file
 
 LEFTOVERS = (".step-*.partial", ".step-*.pruned", ".last.*.partial", ".best.*.partial")
 
@@ -88,11 +88,7 @@ def _could_not_write(final: Path, run: str | os.PathLike, error: Exception) -> s
     latest = latest_checkpoint(run)
     good = f"the last good checkpoint is {latest}" if latest else "no earlier checkpoint exists"
     reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
-    free = shutil.disk_usage(Path(run)).free / 1e9
-    return (
-        f"{final} could not be written ({reason}; {free:.1f} GB are free): free some disk space; "
-        f"{good}"
-    )
+    return f"{no_room(final, reason)}; {good}"
 
 
 def link(run: str | os.PathLike, name: str, target: Path) -> None:

@@ -5,7 +5,8 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from apps.upright.config import DataConfig
-from core.data.images.files import decode, find_images
+from core.data.images.files import decode
+from core.data.images.folders import find_images
 from core.data.transforms import eval_transform
 
 TURNS = ["0", "90", "180", "270"]  # degrees, the classes

@@ -9,7 +9,8 @@ from apps.upright.data import TURNS, Turned, transform_for
 from core.app.predicting import Item, output_folder, predict_each, prediction_parser
 from core.app.runs import reopen
 from core.config import entry_point
-from core.data.images.files import decode, find_images
+from core.data.images.files import decode
+from core.data.images.folders import find_images
 from core.data.samples import evenly_spaced
 from core.models.classifier import Classifier
 from core.pictures.sheets import save_image

@@ -1,6 +1,8 @@
 """Files that appear whole or not at all."""
 
+import errno
 import json
+import os
 import threading
 import unicodedata
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from core.files import (
     read_text,
     text_encoding,
     whole_file,
+    whole_folder,
     write_json,
     write_text,
 )
@@ -155,3 +158,22 @@ def test_names_as_the_disk_spells_them(tmp_path, forms):
     assert name_on_disk(tmp_path, "é/ö") == "é/ö"  # is not there
     absolute = str(tmp_path / "é" / "ü")
     assert name_on_disk("elsewhere", absolute) == str(tmp_path.joinpath(*parts))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+@pytest.mark.parametrize("draft", [whole_file, whole_folder])
+def test_a_full_disk_is_one_line_with_the_file_and_what_is_free(tmp_path, number, draft):
+    """The error of a library's own file has no name."""
+
+    def write():
+        with draft(tmp_path / "a.png"):
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(InputError, match=r"a\.png could not be written \(.*; .* GB are free\)"):
+        write()
+    assert everything(tmp_path) == []
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(PermissionError), whole_file(tmp_path / "a.txt"):
+        raise PermissionError(errno.EACCES, "no", "elsewhere")

@@ -31,7 +31,8 @@ from apps.crossview.data.records import sorted_images
 from apps.crossview.data.views import SIDES
 from apps.crossview.models.network import Generator
 from core.app.predicting import Item
-from core.data.images.files import DEEP, find_images
+from core.data.images.files import DEEP
+from core.data.images.folders import find_images
 from core.data.samples import evenly_spaced
 from core.errors import InputError
 

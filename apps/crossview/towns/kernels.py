@@ -15,9 +15,9 @@ Legend: the town's frame is x east, y north, z up, in metres, the ground at z = 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from apps.crossview.towns.classes import BUILDING, GRASS, ROAD, SKY, TREE, WATER
+from core.compiled import njit
 
 ASPHALT, PAVEMENT, MEADOW, FIELD, POND = range(5)  # materials of the ground
 FAR = 1e9

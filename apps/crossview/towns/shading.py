@@ -6,7 +6,6 @@ Legend: arrays as in kernels.py; a colour is (3,) in [0, 1], written to `out`.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from apps.crossview.towns.kernels import (
     ASPHALT,
@@ -20,6 +19,7 @@ from apps.crossview.towns.kernels import (
     ground_at,
     shadowed,
 )
+from core.compiled import njit
 
 
 @njit(**FAST)

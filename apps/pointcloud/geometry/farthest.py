@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
+
+from core.compiled import njit
 
 
 def farthest_of_cloud(points: Tensor, start: int, count: int, box: int) -> Tensor:

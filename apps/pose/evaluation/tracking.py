@@ -42,6 +42,7 @@ from apps.pose.prediction.refining import Refiner, Refining
 from core.app.runs import reopen
 from core.config import entry_point
 from core.errors import InputError
+from core.ranges import Range, argument
 from core.tables import Table
 from core.training.session import Session, build_accelerator
 
@@ -199,12 +200,23 @@ def network_keypoints(path: str) -> tuple[KeypointSet, Keypoints]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", nargs="?", help="whose network predicts (the truth with noise)")
-    parser.add_argument("--seconds", type=float, default=10, help="of the film")
-    parser.add_argument("--fps", type=float, default=30, help="frames per second")
-    parser.add_argument("--people", type=int, default=4, help="at a time")
-    parser.add_argument("--noise", type=float, default=0.02, help="deviation, in people's sizes")
-    parser.add_argument("--miss", type=float, default=0.1, help="share of the boxes to leave out")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seconds", type=argument(float, Range(0, above=True)), default=10, help="of the film"
+    )
+    parser.add_argument(
+        "--fps", type=argument(float, Range(1)), default=30, help="frames per second"
+    )
+    parser.add_argument("--people", type=argument(int, Range(1)), default=4, help="at a time")
+    parser.add_argument(
+        "--noise", type=argument(float, Range(0)), default=0.02, help="deviation, in people's sizes"
+    )
+    parser.add_argument(
+        "--miss",
+        type=argument(float, Range(0, 1)),
+        default=0.1,
+        help="share of the boxes to leave out",
+    )
+    parser.add_argument("--seed", type=argument(int, Range(0)), default=0)
     options = parser.parse_args()
     keypoints, predict, source = KeypointSet.of(COCO_NAMES), None, "the true keypoints with noise"
     if options.run:

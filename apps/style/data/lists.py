@@ -111,8 +111,11 @@ def read_csv(file: str | Path) -> Listing:
         raise InputError(f"{file} is missing: data.csv is a file with the columns path and class")
     text = read_text(file)
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=_separator(text))
-    columns = _columns(rows.fieldnames or [], file)
-    values = [_checked_row(row, columns, f"{file}, line {rows.line_num}") for row in rows]
+    columns = _columns(_header(rows, file), file)
+    try:
+        values = [_checked_row(row, columns, f"{file}, line {rows.line_num}") for row in rows]
+    except csv.Error as error:  # a field as long as a book, where a quotation mark is missing
+        raise InputError(f"{file}, line {rows.line_num}: {error}: is it a csv file?") from error
     if not values:
         raise InputError(f"{file} lists no painting: a line for each, below that of the columns")
     _check_twice([path for path, *_ in values], str(file))
@@ -122,6 +125,13 @@ def read_csv(file: str | Path) -> Listing:
     labels = [index[name] for _, name, *_ in values]
     sides = [side for row in values for side in row[2:]]
     return Listing([path for path, *_ in values], labels, classes, sides)
+
+
+def _header(rows: csv.DictReader, file: Path) -> Sequence[str]:
+    try:
+        return rows.fieldnames or []
+    except csv.Error as error:
+        raise InputError(f"{file}, line 1: {error}: is it a csv file?") from error
 
 
 def _separator(text: str) -> str:

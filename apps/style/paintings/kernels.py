@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 
 import numba
-from numba import njit
+
+from core.compiled import njit
 
 DAB = 11  # columns of a dab's row in `dab`
 

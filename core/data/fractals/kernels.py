@@ -7,7 +7,8 @@ too. The signatures are written out, so that importing compiles, or loads from n
 from __future__ import annotations
 
 import numba
-from numba import njit
+
+from core.compiled import njit
 
 LOOP = {"cache": True, "error_model": "numpy", "nogil": True}
 LAG = 16  # chaos games side by side; each point follows the one LAG places before it

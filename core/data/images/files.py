@@ -9,34 +9,14 @@ from __future__ import annotations
 
 import io
 import warnings
-from pathlib import Path
 
 import numpy as np
-
-from core.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif")
 SUFFIXES += (".tiff", ".webp")
 DEEP = 16  # bits of a grey picture whose numbers go all the way
 # Pillow's names, whatever a file's suffix says; not PostScript, which it would hand to Ghostscript
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
-
-
-def find_images(paths: list[str], suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
-    """The given files, and what has one of the suffixes below the given folders and is not hidden.
-
-    Raises InputError where a path does not exist, and where no path gives an image.
-    """
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if not path.exists():
-            raise InputError(f"{path} does not exist: give images or folders of images")
-        inside = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in suffixes)
-        # not ._a.png, the second half of a file that macOS has copied
-        files += (p for p in inside if p.name[0] != ".") if path.is_dir() else [path]
-    if paths and not files:
-        raise InputError(f"no image in {', '.join(paths)}: known are {', '.join(suffixes)}")
-    return files
 
 
 def decode(data: str | bytes, max_pixels: int = 0, bits: int = DEEP):

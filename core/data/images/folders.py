@@ -69,6 +69,24 @@ def open_pictures(root: Path, split: str, transform: Callable | None = None) -> 
     return LabelledImages(str(folder), ["picture"], labels, names, paths.__getitem__, transform)
 
 
+def find_images(paths: list[str], suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
+    """The given files, and what has one of the suffixes below the given folders and is not hidden.
+
+    What else lies in the folders is counted and named by its kind. Raises InputError where a path
+    does not exist, and where no path gives an image.
+    """
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise InputError(f"{path} does not exist: give images or folders of images")
+        passed: Counter[str] = Counter()
+        files += map(Path, images_below(path, passed, suffixes)) if path.is_dir() else [path]
+        _say_passed(path, passed)
+    if paths and not files:
+        raise InputError(f"no image in {', '.join(paths)}: known are {', '.join(suffixes)}")
+    return files
+
+
 def _split_folder(root: Path, split: str) -> Path:
     """root/split, or root itself where it holds classes and no splits."""
     if split and (root / split).is_dir():
@@ -89,14 +107,16 @@ def is_foreign(name: str) -> bool:
     return name.startswith(".") or name in SYSTEM
 
 
-def images_below(folder: Path, passed: Counter[str] | None = None) -> list[str]:
+def images_below(
+    folder: Path, passed: Counter[str] | None = None, suffixes: tuple[str, ...] = SUFFIXES
+) -> list[str]:
     """The images of a folder and of those in it; ``passed`` counts what lies there and is none."""
     passed, paths = Counter() if passed is None else passed, []
     for place, names in sorted(_walk(folder)):  # ImageFolder's order
         for name in sorted(names):
             if name.startswith("."):
                 passed["hidden"] += 1
-            elif name.lower().endswith(SUFFIXES):
+            elif name.lower().endswith(suffixes):
                 paths.append(os.path.join(place, name))
             else:
                 passed[os.path.splitext(name)[1] or "no suffix"] += 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,7 +48,7 @@ def model_card(backbone: nn.Module, run: str | Path | None = None) -> str:
     if (origin / "config.json").is_file() and record.is_file():
         parts += training(backbone, origin, record)
     elif origin.name:
-        parts += ["## Weights", f"Read from `{origin.name}`, by `core.load_backbone`."]
+        parts += ["## Weights", f"Read from {code(origin.name)}, by `core.load_backbone`."]
     return chapters(parts)
 
 
@@ -140,7 +142,7 @@ def _unchanged(backbone: nn.Module, checkpoint: Path) -> bool:
 
 def _start(row: dict) -> str:
     """A run that was resumed has one of these for each start."""
-    lines = [f"- {name.replace('_', ' ')}: `{row[name]}`" for name in ABOUT if name in row]
+    lines = [f"- {name.replace('_', ' ')}: {code(row[name])}" for name in ABOUT if name in row]
     return "\n".join(lines)
 
 
@@ -175,8 +177,22 @@ def _rows(path: Path) -> list[dict]:
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
+def code(value: Any) -> str:
+    """A value as it is, on one line: what is in it is no Markdown and no HTML."""
+    text = " ".join(str(value).split())
+    fence = "`" * (_longest_ticks(text) + 1)
+    pad = " " if text[:1] == "`" or text[-1:] == "`" else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
 def _yaml(values) -> str:
-    return f"```yaml\n{_dump(values)}```"
+    text = _dump(values)
+    fence = "`" * max(3, _longest_ticks(text) + 1)
+    return f"{fence}yaml\n{text}{fence}"
+
+
+def _longest_ticks(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)
 
 
 def _dump(values) -> str:

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from core import InputError
 from core.data.fractals import FractalsConfig
 from core.data.images.files import decode, to_rgb
+from core.data.images.folders import find_images
 from core.data.images.labelled import TrainImagesConfig
 from core.data.loading import BadSample, EvalLoader
 from core.data.sources import held_apart, open_images, open_unlabelled
@@ -383,3 +384,26 @@ def test_timm_protocol_is_timms():
 def test_unknown_protocol():
     with pytest.raises(InputError, match=r"'shortside'. Did you mean short-side\?"):
         eval_transform("shortside", (8, 8), HALF)
+
+
+def test_what_a_folder_of_inputs_holds_besides_is_counted_by_its_kind(tmp_path, capsys):
+    """A phone's folder, copied by macOS: HEIC and AVIF are not read, and that is said."""
+    (tmp_path / "in" / ".trash").mkdir(parents=True)
+    for name in ("b.jpg", "a.PNG", "._b.jpg", "c.HEIC", "d.HEIC", "e.avif", "in/f.jfif"):
+        (tmp_path / name).touch()
+    (tmp_path / "in/.trash/g.jpg").touch()
+    names = [path.name for path in find_images([str(tmp_path)])]
+    assert names == ["a.PNG", "b.jpg", "f.jfif"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "4 files are no images and passed over: 2 .HEIC, 1 hidden, 1 .avif" in line
+
+
+def test_inputs_that_are_all_read_are_not_spoken_of(tmp_path, capsys):
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "notes.heic").touch()
+    assert find_images([str(tmp_path / "a.jpg")]) == [tmp_path / "a.jpg"]
+    assert find_images([]) == []
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(InputError, match="no image in"):
+        find_images([str(tmp_path)])
+    assert "1 .heic" in capsys.readouterr().err

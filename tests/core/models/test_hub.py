@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -294,6 +295,26 @@ def test_the_card_holds_no_more_than_the_record(run, tmp_path):
     assert "command" not in card
     with pytest.raises(InputError, match="holds no checkpoint"):
         model_card(small(), tmp_path)
+
+
+def test_no_html_and_no_markdown_of_a_record_reaches_the_card(run, tmp_path):
+    """Somebody else's run: a newline would end a line of code, backticks its quotation."""
+    copied = tmp_path / "run"
+    shutil.copytree(run, copied, symlinks=True)
+    bad = "x\n\n<img src=x onerror=alert(1)> `` ` <b>"
+    row = json.loads((run / "about.jsonl").read_text()) | {"command": bad, "hardware": bad}
+    (copied / "about.jsonl").write_text(json.dumps(row) + "\n")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["run"]["folder"] = "a\n```\n<script>"
+    (copied / "config.yaml").write_text(yaml.safe_dump(config))
+    metrics = {"step": 1, "eval/<i>|": 0.5}
+    (copied / "metrics.jsonl").write_text(json.dumps(metrics) + "\n")
+    card = model_card(load_backbone(copied))
+    assert "- command: ```x <img src=x onerror=alert(1)> `` ` <b>```" in card
+    outside = re.sub(r"(?ms)^(`{3,})yaml\n.*?^\1$", "", card)
+    outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", outside)
+    assert "<" not in outside.replace("load_backbone", "")
+    assert r"&lt;i>\|" in card
 
 
 def test_the_head_of_a_run(run):

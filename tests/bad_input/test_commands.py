@@ -1,0 +1,76 @@
+"""Every entry point given bad input (`table.py`): one line, status 2, and nothing left behind."""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.training.checkpoint import remove_whole
+from tests.bad_input.scene import build
+from tests.bad_input.table import CASES, PROCESSES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("scene"))
+
+
+def everything(folder):
+    """Each path, and of files what is in them: size and time."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        state = path.lstat()
+        found[str(path)] = (state.st_size, state.st_mtime_ns) if path.is_file() else None
+    return found
+
+
+def clean(folder, before):
+    """What is new or another than before; what is new is deleted, for the tests that follow."""
+    after = everything(folder)
+    for path in sorted(after.keys() - before.keys()):
+        remove_whole(Path(path))
+    return [path for path in {**before, **after} if before.get(path) != after.get(path)]
+
+
+def check_words(status, printed, said):
+    """One line is the error, for a person; argparse and tyro have a form of their own."""
+    assert status == 2, printed
+    assert "Traceback" not in printed
+    if "usage:" in printed or "╭" in printed:
+        assert re.search(said, printed)
+        return
+    lines = printed.splitlines()
+    (error,) = [line for line in lines if line.startswith("error: ")]
+    assert len(error) < 1000, "for a person"
+    assert re.search(said, " ".join(lines))
+
+
+@pytest.mark.parametrize(("main", "words", "said"), CASES)
+def test_bad_input_is_one_line_and_leaves_nothing(main, words, said, scene, monkeypatch, capfd):
+    monkeypatch.chdir(scene)
+    monkeypatch.setattr(sys, "argv", ["main", *words.split()])
+    before = everything(scene)
+    with pytest.raises(SystemExit) as end:
+        importlib.import_module(main).main()
+    printed = capfd.readouterr()
+    left = clean(scene, before)
+    check_words(end.value.code, printed.out + printed.err, said)
+    assert not left
+
+
+@pytest.mark.parametrize(("main", "words", "said"), PROCESSES)
+def test_as_a_process(main, words, said, scene):
+    before = everything(scene)
+    command = [sys.executable, "-m", main, *words.split()]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "1"}
+    done = subprocess.run(
+        command, cwd=scene, env=environment, capture_output=True, text=True, timeout=120
+    )
+    check_words(done.returncode, done.stdout + done.stderr, said)
+    assert everything(scene) == before
