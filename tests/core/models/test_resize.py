@@ -140,11 +140,11 @@ def test_a_stem_of_larger_patches_sees_enlarged_patches_as_before(tmp_path):
     folder = save_backbone(old, tmp_path / "old")
     mlps = {k: getattr(old.config, k) for k in ("tokens_mlp_dim", "channels_mlp_dim")}
     new = create_backbone("mixer_c16_l3_p8x6", weights=folder, **mlps).eval()
-    assert (new.image_size, new.grid) == ((24, 24), old.grid)
+    assert (new.image_size, new.grid) == ((24, 48), old.grid)
     images = torch.randn(2, 3, *SIZE)
     patches = F.unfold(images, PATCH, stride=PATCH).transpose(1, 2).reshape(-1, 3, *PATCH)
     enlarged = F.interpolate(patches, (8, 6), mode="bilinear").reshape(2, -1, 3 * 8 * 6)
-    enlarged = F.fold(enlarged.transpose(1, 2), (24, 24), (8, 6), stride=(8, 6))
+    enlarged = F.fold(enlarged.transpose(1, 2), (24, 48), (8, 6), stride=(8, 6))
     torch.testing.assert_close(new(enlarged), old(images), atol=1e-4, rtol=1e-4)
     moved = create_backbone("mixer_c16_l3_p8x6", (32, 36), folder, **mlps)
     assert (moved.image_size, moved.grid) == ((32, 36), (4, 6))
