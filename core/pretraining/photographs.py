@@ -104,7 +104,7 @@ def cifar10_300() -> PretrainConfig:
 
 
 def cifar10_photos() -> PretrainConfig:
-    """CIFAR-10 from the kept `photos` at 64 pixels: set --train.root and --val.root."""
+    """CIFAR-10 from the kept `photos` at 64 pixels, 84.1 %: set --train.root and --val.root."""
     base = cifar10_300()
     return replace(
         base,
