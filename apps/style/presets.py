@@ -149,7 +149,7 @@ def wikiart7_small() -> StyleConfig:
 
 
 def wikiart7_photos() -> StyleConfig:
-    """Paintings of a csv file, from the kept Mixer `photos`: seven styles 0.46 in 12 minutes.
+    """Paintings of a csv file, from the kept Mixer `photos`: seven styles 0.46 in 15 minutes.
 
     On one core, one seed; the weights' terms are ImageNet's (core.list_weights()). Set --data.csv.
     """
