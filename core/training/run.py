@@ -63,8 +63,8 @@ class Run:
 
     def __init__(self, config: RunConfig, app_config: Any = None):
         check_ranges(app_config or config)
-        if (config.steps > 0) == (config.epochs > 0):
-            raise InputError("give either --run.steps or --run.epochs, above 0")
+        if config.steps and config.epochs:  # neither: what trains nothing, a probe
+            raise InputError("give either --run.steps or --run.epochs, not both")
         self.config, self.folder = config, Path(config.folder)
         self.accelerator = build_accelerator(
             config.precision, config.accumulate, config.trackers, config.folder
@@ -125,6 +125,8 @@ class Run:
 
     def total_steps(self, loader: TrainLoader | StreamLoader) -> int:
         """Optimizer steps of the whole run."""
+        if not (self.config.steps or self.config.epochs):
+            raise InputError("give either --run.steps or --run.epochs, above 0")
         epochs = self.config.epochs * len(loader.dataset) / self.config.batch_size
         return self.config.steps or max(1, round(epochs))
 

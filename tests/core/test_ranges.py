@@ -195,8 +195,10 @@ def test_fp16_on_a_cpu_and_a_tracker_that_nobody_knows():
 
 
 def test_a_run_that_is_told_both_or_neither(tmp_path):
-    for options in ({"steps": 0}, {"steps": 2, "epochs": 1.0}):
-        config = toy_config(tmp_path / "run", **options)
-        run = Run(config.run, config)
-        with pytest.raises(InputError, match=r"give either --run.steps or --run.epochs"):
-            run.total_steps([0])
+    neither = toy_config(tmp_path / "run", steps=0)
+    run = Run(neither.run, neither)  # a probe trains nothing
+    with pytest.raises(InputError, match=r"give either --run.steps or --run.epochs, above 0"):
+        run.total_steps([0])
+    both = toy_config(tmp_path / "run", steps=2, epochs=1.0)
+    with pytest.raises(InputError, match=r"give either --run.steps or --run.epochs, not both"):
+        Run(both.run, both)
