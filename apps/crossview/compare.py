@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
 
@@ -35,6 +36,7 @@ from core.config import did_you_mean, entry_point
 from core.errors import InputError
 from core.models.backbone import create_backbone
 from core.pictures.sheets import save_image
+from core.ranges import Range
 from core.training.run import Run
 from core.training.session import Session
 
@@ -55,7 +57,7 @@ class CompareConfig:
     base: CrossViewConfig = field(default_factory=towns_small)
     rows: tuple[str, ...] = ROWS
     weights: str = ""  # of row mixer-pretrained: a run, file or folder
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: Annotated[tuple[int, ...], Range(0)] = (0, 1, 2)
     out: str = "runs/crossview/compare"
 
 
@@ -101,6 +103,10 @@ def check(config: CompareConfig) -> None:
         raise InputError(
             "row mixer-pretrained starts from a pretrained backbone: give --weights, or leave it "
             "out of --rows"
+        )
+    if config.weights and "mixer-pretrained" not in config.rows:
+        raise InputError(
+            "--weights are of the row mixer-pretrained: add it to --rows, or leave them out"
         )
     for row in config.rows:
         model = one_run(config, row, config.seeds[0]).model

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.evaluation.benchmark import evaluate_suite
@@ -35,6 +36,7 @@ from core.app.comparing import (
 from core.app.runs import reopen
 from core.config import did_you_mean, entry_point
 from core.errors import InputError
+from core.ranges import Range
 from core.training.run import Run
 
 CHAMFER = Metric("chamfer_l1", 1000.0, "1e-3 radii (scenes: mm)", lower=True, title="Chamfer L1")
@@ -46,7 +48,7 @@ class CompareConfig:
 
     base: PointCloudConfig = field(default_factory=solids_small)
     operators: tuple[str, ...] = tuple(OPERATORS)
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: Annotated[tuple[int, ...], Range(0)] = (0, 1, 2)
     suites: tuple[str, ...] = ("embedded",)  # names, of real data NAME=FOLDER or NAME=FILE
     out: str = "runs/pointcloud/compare"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 from apps.pose.config import ModelConfig, PoseConfig
 from apps.pose.models.network import PoseNet
@@ -22,6 +23,7 @@ from core.checkpoints import find_checkpoint, read_info
 from core.config import did_you_mean, entry_point
 from core.errors import InputError
 from core.models.backbone import kind_of
+from core.ranges import Range
 from core.training.run import Run
 
 PARTS = {
@@ -40,7 +42,7 @@ class CompareConfig:
     base: PoseConfig = field(default_factory=people_mlp_pose)
     backbones: tuple[str, ...] = ()  # none: that of base
     variants: tuple[str, ...] = ("plain", "fuse", "mixer", "keypoint_mixer", "fuse+mixer")
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: Annotated[tuple[int, ...], Range(0)] = (0, 1, 2)
     metric: str = "AP"  # of the validation people, at the end of a run
     out: str = "runs/pose/compare"
 

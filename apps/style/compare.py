@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from apps.style.config import StyleConfig
 from apps.style.presets import BALANCING, OPTIMIZERS, balanced, wikiart7_small
@@ -21,6 +21,7 @@ from core.app.comparing import Metric, Scores, check_lists, report, scores_of, t
 from core.config import did_you_mean, entry_point
 from core.errors import InputError
 from core.models.backbone import create_backbone
+from core.ranges import Range
 from core.training.run import Run
 
 Figure = Literal["top1", "top5", "balanced_accuracy", "macro_f1", "calibration_error"]
@@ -34,7 +35,7 @@ class CompareConfig:
     models: tuple[str, ...] = ("mixer_c128_l4_p8", "vit_c128_l3_p8")
     optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
     balancing: tuple[str, ...] = ()  # of BALANCING, each with each optimizer; none: as base says
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: Annotated[tuple[int, ...], Range(0)] = (0, 1, 2)
     metric: Figure = "top1"  # of the validation paintings, at the end of a run
     out: str = "runs/style/compare"
 
