@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import types
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -127,6 +128,10 @@ def show_ranges(kind: type) -> None:
 
 def _type_words(plain: Any) -> str:
     """INT, or FLOAT FLOAT of a pair, as tyro has it."""
+    if typing.get_origin(plain) in (typing.Union, types.UnionType):
+        return "|".join(_type_words(kind) for kind in typing.get_args(plain))
+    if plain is type(None):
+        return "None"
     if typing.get_origin(plain) is not tuple:
         return plain.__name__.upper()
     *first, last = typing.get_args(plain)

@@ -7,6 +7,7 @@ python -m apps.crossview.towns sheet --out FILE.png [--size 128]
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
@@ -14,6 +15,7 @@ from PIL import Image
 from apps.crossview.towns.dataset import four_panels, write_towns
 from core.app.embedded import embedded_commands
 from core.config import entry_point
+from core.ranges import Count, Range, Seed
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,10 @@ class WriteConfig:
     """The data set, in four-panel files."""
 
     root: str = "data/crossview-towns"
-    train: int = 2000
-    val: int = 200
-    size: int = 64  # pixels of a panel's height
-    seed: int = 0
+    train: Count = 2000
+    val: Count = 200
+    size: Annotated[int, Range(16)] = 64  # pixels of a panel's height
+    seed: Seed = 0
     panorama: bool = False  # streets 360 degrees wide, four times as wide as high
 
 
@@ -33,10 +35,10 @@ class SheetConfig:
     """Some validation towns in one picture: from above, from the street, and both maps."""
 
     out: str = "towns.png"
-    rows: int = 6
-    columns: int = 2
-    size: int = 128  # pixels of a panel's height
-    seed: int = 0
+    rows: Count = 6
+    columns: Count = 2
+    size: Annotated[int, Range(16)] = 128  # pixels of a panel's height
+    seed: Seed = 0
     panorama: bool = False
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from apps.pointcloud.solids.dataset import write_solids
 from apps.pointcloud.solids.sheet import contact_sheet
 from core.app.embedded import embedded_commands
 from core.config import entry_point
-from core.errors import InputError
+from core.ranges import Count, Range, Seed
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class WriteConfig:
     """All shapes in ShapeNet-Part's layout: 825 files, 190 MB, in about a minute of one core."""
 
     root: str = "data/solids"
-    train: int = 60  # shapes of each kind
-    val: int = 5
-    test: int = 10
-    seed: int = 0
-    points: int = 4096  # of each shape
-    workers: int | None = None  # processes; one for each core, at most 16
+    train: Count = 60  # shapes of each kind
+    val: Count = 5
+    test: Count = 10
+    seed: Seed = 0
+    points: Count = 4096  # of each shape
+    workers: Annotated[int | None, Range(1, 512)] = None  # processes; one for each core, at most 16
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class SheetConfig:
     """A picture with a row for each kind, solids.png: about ten seconds on one core."""
 
     out: str = "solids.png"
-    seed: int = 0
-    columns: int = 8
-    size: int = 120  # pixels of a shape
+    seed: Seed = 0
+    columns: Count = 8
+    size: Annotated[int, Range(32)] = 120  # pixels of a shape
 
 
 def write(config: WriteConfig) -> Path:
@@ -42,9 +42,7 @@ def write(config: WriteConfig) -> Path:
 
 
 def draw(config: SheetConfig) -> Any:
-    """The picture. Raises InputError for numbers that are too small."""
-    if config.columns < 1 or config.size < 32 or config.seed < 0:
-        raise InputError("columns are at least 1, size at least 32, and seed at least 0")
+    """The picture."""
     return contact_sheet(config.seed, config.columns, config.size).quantize(128)
 
 

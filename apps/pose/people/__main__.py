@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from PIL import Image
 
@@ -15,6 +16,7 @@ from apps.pose.people.dataset import make_people
 from apps.pose.people.sheet import contact_sheet
 from core.app.embedded import embedded_commands
 from core.config import entry_point
+from core.ranges import Count, Range, Seed
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,10 @@ class WriteConfig:
     """Write the data set in files: COCO keypoint jsons and JPEG images."""
 
     root: str = "data/pose-people"  # folder to write to
-    train: int = 3000  # number of training images
-    val: int = 300  # number of validation images
-    seed: int = 0
-    workers: int | None = None  # processes; one for each core where not told
+    train: Count = 3000  # number of training images
+    val: Count = 300  # number of validation images
+    seed: Seed = 0
+    workers: Annotated[int | None, Range(1, 512)] = None  # processes; one for each core, or so many
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ class SheetConfig:
     """Some scenes in one picture."""
 
     out: str = "people.png"  # file to write
-    seed: int = 0
-    rows: int = 3
-    columns: int = 5
+    seed: Seed = 0
+    rows: Count = 3
+    columns: Count = 5
     skeletons: bool = False  # with their labels
 
 

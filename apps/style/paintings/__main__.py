@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from PIL import Image
 
 from apps.style.paintings import contact_sheet, write_paintings
 from core.app.embedded import embedded_commands
 from core.config import entry_point
-from core.errors import InputError
+from core.ranges import Count, Range, Seed
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,11 @@ class WriteConfig:
     """All paintings in the layout of WikiArt's ArtGAN copy: 3,600 in about a minute of one core."""
 
     root: str = "data/paintings"
-    train: int = 250  # paintings of each style
-    val: int = 50
-    seed: int = 0
-    size: int = 96  # pixels of the longer side
-    workers: int | None = None  # processes; one for each core, at most 16
+    train: Count = 250  # paintings of each style
+    val: Count = 50
+    seed: Seed = 0
+    size: Annotated[int, Range(16)] = 96  # pixels of the longer side
+    workers: Annotated[int | None, Range(1, 512)] = None  # processes; one for each core, at most 16
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class SheetConfig:
     """A picture with a row for each style and the same scenes in its columns: seconds."""
 
     out: str = "paintings.png"
-    seed: int = 0
-    columns: int = 7
-    size: int = 96  # pixels of a painting's longer side
+    seed: Seed = 0
+    columns: Count = 7
+    size: Annotated[int, Range(32)] = 96  # pixels of a painting's longer side
 
 
 def write(config: WriteConfig) -> Path:
@@ -42,8 +43,6 @@ def write(config: WriteConfig) -> Path:
 
 def draw(config: SheetConfig) -> Image.Image:
     """The contact sheet in 256 colours, so that the file is small."""
-    if config.columns < 1 or config.size < 32 or config.seed < 0:
-        raise InputError("columns are at least 1, size at least 32, and seed at least 0")
     picture = contact_sheet(config.seed, config.columns, config.size)
     return picture.quantize(palette=picture.quantize(256))  # a given palette is dithered to
 

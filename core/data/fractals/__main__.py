@@ -12,7 +12,6 @@ from core.config import cli, entry_point
 from core.data.fractals.dataset import FractalsConfig
 from core.data.fractals.sheet import class_rows, fractal_sheet, rule_rows
 from core.data.fractals.writer import Written, write
-from core.errors import InputError
 from core.pictures.sheets import save_sheet
 from core.progress import Display
 from core.ranges import Count, Workers
@@ -42,8 +41,6 @@ class WriteConfig:
 
 def draw_sheet(config: SheetConfig) -> None:
     """Write the picture; an existing file is not overwritten."""
-    if min(config.rows, config.columns, config.tile) < 1:
-        raise InputError("rows, columns and tile are at least 1")
     print(save_sheet(config.out, lambda: fractal_sheet(_rows(config), config.tile)))
 
 

@@ -311,9 +311,9 @@ def test_no_html_and_no_markdown_of_a_record_reaches_the_card(run, tmp_path):
     (copied / "metrics.jsonl").write_text(json.dumps(metrics) + "\n")
     card = model_card(load_backbone(copied))
     assert "- command: ```x <img src=x onerror=alert(1)> `` ` <b>```" in card
-    outside = re.sub(r"(?ms)^(`{3,})yaml\n.*?^\1$", "", card)
+    outside = re.sub(r"(?ms)^(`{3,})\w+\n.*?^\1$", "", card)
     outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", outside)
-    assert "<" not in outside.replace("load_backbone", "")
+    assert "<" not in outside
     assert r"&lt;i>\|" in card
 
 
