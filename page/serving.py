@@ -53,6 +53,11 @@ def start(page: gr.Blocks, host: str, port: int, most_mb: int) -> str:
         )
     except OSError as error:
         raise InputError(f"port {port} cannot be used ({error}): give another --port") from error
+    except ValueError as error:  # gradio looked for its own page, and had no answer in 3 seconds
+        raise InputError(
+            f"the page does not answer on {host}: try again when the machine is less busy, and "
+            "without a proxy for this machine (NO_PROXY)"
+        ) from error
     return address
 
 

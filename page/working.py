@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.data.images.files import FORMATS
 from core.data.loading import BadSample
 from core.errors import InputError, first_line
 from page.crafts.craft import Answer, Craft, Request
@@ -38,7 +39,7 @@ class Desk:
                 self._check(path)
             return [self._answer(craft, paths, word, said) for word in words]
         except Exception as error:  # decoders raise many kinds, and a person needs one line
-            raise InputError(_without_folders(_line(error), paths)) from error
+            raise InputError(_without_folders(_line(error, paths[0]), paths)) from error
 
     def _check(self, path: Path) -> None:
         size = path.stat().st_size
@@ -64,12 +65,14 @@ class Desk:
         return folder
 
 
-def _line(error: Exception) -> str:
+def _line(error: Exception, path: Path) -> str:
+    """What a person is told; a decoder's words without the names of its classes."""
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, BadSample):
-        return f"{error.path}: {error.reason}"
-    return first_line(error)
+    reason = error.reason if isinstance(error, BadSample) else str(error)
+    if "cannot identify image file" in reason:
+        return f"{path} is no picture, or of a kind that is not read ({', '.join(FORMATS)})"
+    return f"{path} cannot be used: {reason.splitlines()[0] if reason else first_line(error)}"
 
 
 def _without_folders(line: str, paths: Sequence[Path]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from apps.crossview.config import CrossViewConfig
 from apps.crossview.models.network import Generator
 from apps.crossview.prediction.pictures import CANDIDATES, IMAGE, SHEET, draw_one
-from apps.crossview.prediction.readers import own_images
+from apps.crossview.prediction.readers import needs_map, own_images
 from core.app.predicting import RECORDS
 from core.app.runs import TrainedRun, reopen
+from core.errors import InputError
 from core.files import write_json
 from core.training.session import Session
 from page.crafts.craft import Answer, Craft, Request, foreign
@@ -24,6 +25,9 @@ def open_network(word: str, session: Session) -> TrainedRun:
 
 def answer(session: Session, run: TrainedRun, request: Request) -> Answer:
     network, stem = run.network, request.stem
+    if request.second is None and needs_map(network):
+        known = ", ".join(network.palette.names)
+        raise InputError(f"this network draws along a map of the view to draw: give one ({known})")
     (item,) = own_images(network, [str(request.file)], request.second, run.config.data)
     record = draw_one(session, network, stem, item.load(), request.folder)
     found = {"input": request.file.name, "output": f"{stem}{IMAGE}", **record}

@@ -83,7 +83,7 @@ def test_a_cloud_is_reconstructed_without_a_network(desk, tmp_path):
     ("content", "reason"),
     [
         (b"", "is empty (0 bytes)"),
-        (b"hello", "cannot identify"),
+        (b"hello", "file.png is no picture"),
         (b"\x89PNG\r\n\x1a\n" + bytes(50), "file.png"),
         (bytes(2 * MB), "has 2 MB, more than the 1 of a page"),
     ],
@@ -149,6 +149,8 @@ def test_through_the_client(tmp_path, monkeypatch, photo):
     make_run(tmp_path / "runs/pose/tiny", network())
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
+    # gradio looks whether its page comes within 3 seconds, which other work may delay
+    monkeypatch.setattr("gradio.networking.url_ok", lambda _url: True)
     page = serving.open_page(tmp_path / "runs", tmp_path / "temporary", Session(), 1)
     address = serving.start(page, "127.0.0.1", None, 1)
     try:
@@ -163,7 +165,7 @@ def test_through_the_client(tmp_path, monkeypatch, photo):
         assert Image.open(pictures[0]["image"]).size == (80, 60)
         assert {Path(file).suffix for file in files} == {".png", ".json"}
         (tmp_path / "bad.jpg").write_text("no picture")
-        with pytest.raises(Exception, match=r"bad\.jpg.*cannot be read"):
+        with pytest.raises(Exception, match=r"^bad\.jpg is no picture"):
             work(handle_file(str(tmp_path / "bad.jpg")))
         answer = httpx.get(address)
         assert "default-src 'self'" in answer.headers["content-security-policy"]
