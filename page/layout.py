@@ -72,7 +72,9 @@ def _column(craft: Craft, visible: bool) -> list[gr.blocks.Block]:
     with gr.Column(visible=visible) as column:
         return [
             gr.Markdown(),
-            gr.Gallery(label="pictures", columns=1, object_fit="contain", format="png"),
+            gr.Gallery(
+                label="pictures", preview=True, object_fit="contain", format="png", height=480
+            ),
             gr.Plot(label="turn it with the mouse", visible=craft.three_d),
             gr.File(label="results", file_count="multiple", interactive=False),
             column,

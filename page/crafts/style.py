@@ -26,7 +26,12 @@ def answer(session: Session, run: TrainedRun, request: Request) -> Answer:
     file = write_json(request.folder / f"{RECORDS}.json", [{"input": painting.source, **record}])
     data = run.config.data
     drawn = not (run.kept or data.root or data.csv)
-    lines = ["On the right what the network saw: warm where hiding a part costs it most."]
+    table = ["| | % |", "|---|---|"]
+    table += [f"| {name} | {100 * share:.1f} |" for name, share in record["styles"].items()]
+    lines = [
+        "\n".join(table).replace("_", " "),
+        "On the right what the network saw: warm where hiding a part costs it most.",
+    ]
     lines += [f"**{UNSURE.capitalize()}**: below one half."] * record[UNSURE]
     lines += foreign(drawn, "paintings that a program made", "real ones")
     return Answer("\n\n".join(lines), [(picture, "")], [picture, file])

@@ -143,4 +143,4 @@ def test_the_command_line(small_run, capsys):
     for count in ("0", "-1", "x"):
         with pytest.raises(SystemExit):
             parser.parse_args(["runs/x", f"--count={count}"])
-        assert "at least 1" in capsys.readouterr().err
+        assert "1 or more" in capsys.readouterr().err
