@@ -132,7 +132,7 @@ class Run:
 
     def _say_what(self, loader: TrainLoader | StreamLoader | HeldLoader) -> None:
         """What is trained, on which data and on what, before the first step."""
-        networks = self._trained_networks()
+        networks = self.parts.trained_networks()
         sizes = [f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M" for net in networks]
         samples = f" of {len(loader.dataset):,}" if hasattr(loader.dataset, "__len__") else ""
         self.session.print(
