@@ -96,23 +96,23 @@ def test_help_shows_the_range(capsys):
     assert "--transfer.seeds [INT ...] (0 or more)" in text
 
 
-def _plain_numbers(kind: type, prefix: str = "") -> list[str]:
+def plain_numbers(kind: type, prefix: str = "") -> list[str]:
     """Names of the numbers of a dataclass without a range."""
     found = []
     for name, hint in typing.get_type_hints(kind, include_extras=True).items():
         if is_dataclass(hint):
-            found += _plain_numbers(hint, f"{prefix}{name}.")
+            found += plain_numbers(hint, f"{prefix}{name}.")
         elif hint in (int, float, tuple[int, ...], tuple[float, ...]):
             found.append(prefix + name)
     return found
 
 
 def test_no_number_is_without_a_range():
-    assert _plain_numbers(PretrainConfig) == ["model.head_bias"]  # any number is a bias
+    assert plain_numbers(PretrainConfig) == ["model.head_bias"]  # any number is a bias
     for name in EVALUATIONS:
         room = "profiling" if name in ("throughput", "memory") else "evaluation"
         config = importlib.import_module(f"core.{room}.{name}").Config
-        assert _plain_numbers(config) == []
+        assert plain_numbers(config) == []
         check_ranges(config())
 
 
