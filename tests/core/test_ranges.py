@@ -98,24 +98,24 @@ def test_help_shows_the_range(capsys):
     assert "--augment.shuffle-seed INT (0 or more) of the order" in text
 
 
-def _plain_numbers(kind: type, prefix: str = "") -> list[str]:
+def plain_numbers(kind: type, prefix: str = "") -> list[str]:
     """Names of the numbers of a dataclass without a range."""
     found = []
     for name, hint in typing.get_type_hints(kind, include_extras=True).items():
         if is_dataclass(hint):
-            found += _plain_numbers(hint, f"{prefix}{name}.")
+            found += plain_numbers(hint, f"{prefix}{name}.")
         elif {hint, *typing.get_args(hint)} & {int, float} and not hasattr(hint, "__metadata__"):
             found.append(prefix + name)
     return found
 
 
 def test_no_number_is_without_a_range():
-    assert _plain_numbers(PretrainConfig) == ["model.head_bias"]  # any number is a bias
+    assert plain_numbers(PretrainConfig) == ["model.head_bias"]  # any number is a bias
     for name in EVALUATIONS:
         room = "profiling" if name in ("throughput", "memory") else "evaluation"
         config = importlib.import_module(f"core.{room}.{name}").Config
         # the block -1 is the last
-        assert _plain_numbers(config) == (["blocks"] if name == "mixing" else [])
+        assert plain_numbers(config) == (["blocks"] if name == "mixing" else [])
         check_ranges(config())
 
 
@@ -125,7 +125,7 @@ def test_no_number_of_an_app_is_without_a_range(app):
     presets = importlib.import_module(f"apps.{app}.presets").PRESETS
     for make in presets.values():
         check_ranges(config := make())
-    assert all(name.endswith("bias") for name in _plain_numbers(type(config)))
+    assert all(name.endswith("bias") for name in plain_numbers(type(config)))
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_prediction_of_validation_paintings(learned, paintings, tmp_path, comman
         check_picture(tmp_path / record["output"], images[place]["image"])
     done = command(predict.main, learned, "--count", 0)
     assert done.returncode == 2
-    assert "a number of at least 1" in done.output
+    assert "no int of 1 or more" in done.output
 
 
 def test_predictions_lie_in_the_run_by_default(learned, paintings, command):
