@@ -15,6 +15,7 @@ from page.crafts.craft import Answer, Craft
 from page.working import Desk
 
 TITLE = "Mixer"
+BUTTONS = ["download", "fullscreen"]  # of pictures; not the one that shares them
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "networks"}  # so that memory is bounded
 
 
@@ -58,7 +59,7 @@ def _tab(craft: Craft, desk: Desk) -> None:
 def _preview_picture(craft: Craft) -> gr.Image | None:
     """Where a photograph is shown, so that boxes can be clicked in it."""
     label = "two clicks are two corners of a person's box"
-    return gr.Image(label=label, interactive=False, height=360) if craft.boxes else None
+    return gr.Image(label=label, interactive=False, height=360, buttons=[]) if craft.boxes else None
 
 
 def _field(craft: Craft) -> gr.components.Component:
@@ -72,9 +73,7 @@ def _column(craft: Craft, visible: bool) -> list[gr.blocks.Block]:
     with gr.Column(visible=visible) as column:
         return [
             gr.Markdown(),
-            gr.Gallery(
-                label="pictures", preview=True, object_fit="contain", format="png", height=480
-            ),
+            gr.Gallery(label="pictures", object_fit="contain", format="png", buttons=BUTTONS),
             gr.Plot(label="turn it with the mouse", visible=craft.three_d),
             gr.File(label="results", file_count="multiple", interactive=False),
             column,
@@ -101,7 +100,10 @@ def _parts(answer: Answer | None) -> list[Any]:
         return ["", None, None, None, gr.update(visible=False)]
     pictures = [(str(path), caption) for path, caption in answer.pictures]
     files = [str(path) for path in answer.files]
-    return [answer.words, pictures or None, answer.figure, files, gr.update(visible=True)]
+    # the first one opened: the overview of a gallery cuts what is no square
+    shown = gr.update(value=pictures, selected_index=0, visible=True)
+    shown = shown if pictures else gr.update(value=None, visible=False)
+    return [answer.words, shown, answer.figure, files, gr.update(visible=True)]
 
 
 def _clicks(file: gr.File, picture: gr.Image, said: gr.Textbox) -> None:

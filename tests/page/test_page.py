@@ -104,7 +104,7 @@ def test_a_bad_file_is_one_line_without_folders(desk, tmp_path, craft, content, 
     [
         (pose.CRAFT, "../elsewhere", "", "../elsewhere lies outside of runs"),
         (pose.CRAFT, "/etc", "", "/etc lies outside of runs"),
-        (pose.CRAFT, "pose/none", "", "pose/none is no run below runs; to make one: accelerate"),
+        (pose.CRAFT, "pose/none", "", "pose/none is no folder below runs: make one: accelerate"),
         (pose.CRAFT, "pose", "", "pose holds no checkpoint"),
         (pose.CRAFT, "pose/tiny", "1 2 3", "boxes, line 1: '1 2 3' is not x y width height"),
         (pose.CRAFT, "pose/tiny", "1 2 x 4", "boxes, line 1"),
@@ -162,7 +162,7 @@ def test_through_the_client(tmp_path, monkeypatch, photo):
 
         words, pictures, _, files, *_ = work(handle_file(photo))
         assert "of 17" in words
-        assert Image.open(pictures[0]["image"]).size == (80, 60)
+        assert Image.open(pictures["value"][0]["image"]).size == (80, 60)
         assert {Path(file).suffix for file in files} == {".png", ".json"}
         (tmp_path / "bad.jpg").write_text("no picture")
         with pytest.raises(Exception, match=r"^bad\.jpg is no picture"):
