@@ -381,6 +381,7 @@ class Run:
         with self.meter.pause():
             latest = latest_checkpoint(self.folder)
             if latest and step_of(latest) == self.done:
+                self._prune()  # a kill may have come between, and this run be done
                 return
             self._flush()
             whole = state.gather(self.session, self._parts, self._ema, self.folder)
@@ -389,13 +390,13 @@ class Run:
             info = {"step": self.done, "metrics": fresh, **state.describe(self._plain)}
             if self.session.is_main:
                 checkpoint.write_checkpoint(self.folder, self.done, partial(whole.write, info))
-                checkpoint.link_and_prune(
-                    self.folder,
-                    self.config.best,
-                    self.config.best_is == "max",
-                    self.config.keep_best,
-                )
+            self._prune()
             self.session.wait()
+
+    def _prune(self) -> None:
+        if self.session.is_main:
+            larger = self.config.best_is == "max"
+            checkpoint.link_and_prune(self.folder, self.config.best, larger, self.config.keep_best)
 
     def stop(self, signal: int) -> None:
         """Save, and leave with the status of a process that the signal ended."""
