@@ -24,9 +24,9 @@ STEPS = f"--run.steps 2 {FEW}"
 NETWORK, TINY = "mixer_c256_l8_p8", "mixer_c16_l1_p8"  # of the pages, and here
 SMALL = {  # by the first words of a command
     "core/pretrain.py unlabelled": f"{STEPS} --model.backbone {TINY} --train.on-device 32"
-    " --model.sizes 16 32 --run.ema 0",
+    " --model.sizes 16 32 --run.ema 0 --train.workers 0",
     "core/pretrain.py folder": f"--run.epochs 1 {FEW} --train.workers 0 --val.workers 0",
-    "core/eval.py fewshot": "--shots 1 --seeds 1 --out fewshot",
+    "core/eval.py fewshot": "--shots 1 --seeds 1 --out fewshot --train.workers 0 --test.workers 0",
     "apps/style/train.py --model": f"{STEPS} --embedded.train 2 --embedded.val 1 --data.workers 0",
     "apps/style/train.py": f"{STEPS} --data.workers 0",
     "apps/style/probe.py": "--data.workers 0",

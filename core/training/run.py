@@ -302,6 +302,7 @@ class Run:
         with self.meter.pause():
             latest = self.files.latest()
             if latest and step_of(latest) == self.done:
+                self.files.prune()  # a kill may have come between, and this run be done
                 return
             self._flush()
             whole = self.parts.gather(self.folder)

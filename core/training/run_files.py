@@ -73,9 +73,14 @@ class RunFiles:
         """A checkpoint, which ``write(folder)`` fills; others are pruned. All processes call it."""
         if self.session.is_main:
             checkpoint.write_checkpoint(self.folder, step, write)
+        self.prune()
+        self.session.wait()
+
+    def prune(self) -> None:
+        """Name the newest checkpoint and the best, and delete what need not be kept."""
+        if self.session.is_main:
             best = self.config.best, self.config.best_is == "max"
             checkpoint.link_and_prune(self.folder, *best, self.config.keep_best)
-        self.session.wait()
 
     def close(self) -> None:
         """End the trackers, and let others have the folder."""

@@ -66,7 +66,7 @@ def runs(folder):
 def _spoilt_runs(folder):
     damages = {
         "bad_yaml": ("config.yaml", "run: [1, 2"),
-        "deep_yaml": ("config.yaml", "[" * 20_000),
+        "deep_yaml": ("config.yaml", "[" * 2_000),
         "other_field": ("config.yaml", "runn: {}"),
         "empty_yaml": ("config.yaml", ""),
         "binary_yaml": ("config.yaml", b"\xff\xfe\x00\x81\x00"),

@@ -590,7 +590,7 @@ def _opened():
     apps = list(EVAL)
     for number, app in enumerate(apps):
         other = apps[number - 1]
-        for main in (EVAL[app], PREDICT[app]):
+        for main in (EVAL[app], PREDICT[app]) if app == "cloud" else (EVAL[app],):
             for words, said in RUNS:
                 tail = (
                     "" if main in EVAL.values() else " good.xyz" if app == "cloud" else " good.png"

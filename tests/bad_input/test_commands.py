@@ -32,12 +32,13 @@ def everything(folder):
     return found
 
 
-def clean(folder, before):
-    """What is new or another than before; what is new is deleted, for the tests that follow."""
-    after = everything(folder)
-    for path in sorted(after.keys() - before.keys()):
+@pytest.fixture
+def before(scene):
+    """What the folder holds; what a command leaves there is deleted, for the tests that follow."""
+    state = everything(scene)
+    yield state
+    for path in sorted(everything(scene).keys() - state.keys()):
         remove_whole(Path(path))
-    return [path for path in {**before, **after} if before.get(path) != after.get(path)]
 
 
 def check_words(status, printed, said):
@@ -54,21 +55,20 @@ def check_words(status, printed, said):
 
 
 @pytest.mark.parametrize(("main", "words", "said"), CASES)
-def test_bad_input_is_one_line_and_leaves_nothing(main, words, said, scene, monkeypatch, capfd):
+def test_bad_input_is_one_line_and_leaves_nothing(
+    main, words, said, scene, before, monkeypatch, capfd
+):
     monkeypatch.chdir(scene)
     monkeypatch.setattr(sys, "argv", ["main", *words.split()])
-    before = everything(scene)
     with pytest.raises(SystemExit) as end:
         importlib.import_module(main).main()
     printed = capfd.readouterr()
-    left = clean(scene, before)
     check_words(end.value.code, printed.out + printed.err, said)
-    assert not left
+    assert everything(scene) == before
 
 
 @pytest.mark.parametrize(("main", "words", "said"), PROCESSES)
-def test_as_a_process(main, words, said, scene):
-    before = everything(scene)
+def test_as_a_process(main, words, said, scene, before):
     command = [sys.executable, "-m", main, *words.split()]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "1"}
     done = subprocess.run(
