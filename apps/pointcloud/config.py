@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from core.ranges import Count, NonNegative, Positive, Seed, Share, Whole, Workers
+from core.ranges import Count, NonNegative, Positive, Range, Seed, Share, Whole, Workers
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
@@ -41,7 +41,8 @@ class CorruptionConfig:
     points: Count = 512  # of the input
     noise: NonNegative = 0.02  # standard deviation of each coordinate
     outliers: Share = 0.05  # share of the points that lie anywhere in the bounding box
-    bias: float = 1.0  # of the density: exp(bias) times as dense a radius further in one direction
+    # of the density: exp(bias) times as dense a radius further in one direction
+    bias: Annotated[float, Range(-20, 20)] = 1.0
     holes: Whole = 1  # balls without points
     hole_radius: NonNegative = 0.2
 
@@ -93,7 +94,7 @@ class LossConfig:
     occupancy: NonNegative = 1.0  # of voxels
     chamfer: NonNegative = 1.0
     validity: NonNegative = 0.3  # of points on the input's surface: whether something true is near
-    near: NonNegative = 0.75  # spacings of the input within which a true point makes one valid
+    near: Positive = 0.75  # spacings of the input within which a true point makes one valid
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class AugmentConfig:
     flip: Share = 0.5  # probability of RandomFlip
     half_body: Share = 0.3  # probability of RandomHalfBody
     # RandomBBoxTransform: factor of the box size
-    scale: Annotated[tuple[float, float], Range(0, above=True)] = (0.5, 1.5)
+    scale: Annotated[tuple[float, float], Range(0, 10, above=True)] = (0.5, 1.5)
     rotation: NonNegative = 80.0  # RandomBBoxTransform: degrees, of 60 % of the people
     # RandomBBoxTransform: fraction of the box size, of 30 % of the people
     shift: NonNegative = 0.16

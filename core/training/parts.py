@@ -91,6 +91,7 @@ class Parts:
         return self.averages.get(name, network)
 
     def name_of(self, optimizer: Any) -> str:
+        """The name of a prepared optimizer."""
         return next(name for name, part in self.prepared.items() if part is optimizer)
 
     def set_lr(self, factor: float) -> None:

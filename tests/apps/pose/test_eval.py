@@ -108,8 +108,9 @@ def test_a_test_set_without_annotations(run, people, evaluate, tmp_path):
 def test_errors(evaluate, words, message):
     status, printed = evaluate(*words)
     assert status == 2
-    assert message in printed
-    assert len(printed.splitlines()) == 1
+    *said, error = printed.splitlines()
+    assert message in error
+    assert len(said) <= 1  # what it runs on
 
 
 @pytest.mark.parametrize(

@@ -323,7 +323,7 @@ def test_all_or_nothing(run, folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(writing, "write_text", full)
-    with pytest.raises(OSError, match="No space left"):
+    with refused("No space left"):
         keep(run, "photos", **WORDS)
     assert list(folder.iterdir()) == []
     assert names.kept_names() == []

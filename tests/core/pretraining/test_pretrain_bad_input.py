@@ -104,7 +104,8 @@ def test_validation_is_labelled_by_names(tmp_path, capsys, monkeypatch):
     """The same classes in another order: accuracy is that of the names, not of the numbers."""
     train = packed(tmp_path / "train.npz", [0, 1, 0, 0], ["cat", "dog"])
     val = packed(tmp_path / "val.npz", [0, 0, 0, 1], ["dog", "cat"])
-    start(monkeypatch, tmp_path / "one", train, train)
+    same = packed(tmp_path / "same.npz", [0, 1, 0, 0], ["cat", "dog"])
+    start(monkeypatch, tmp_path / "one", train, same)
     start(monkeypatch, tmp_path / "two", train, val)
     rows = [row for name in ("one", "two") for row in read_metrics(tmp_path / name)]
     one, two = (row["eval/top1"] for row in rows if "eval/top1" in row)

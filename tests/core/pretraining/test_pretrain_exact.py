@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,8 @@ def recording_main():
 
 
 def pretrain(packed, folder, *words, processes=1, record="record-", **environment):
-    settings = ["folder", "--train.root", packed, "--val.root", packed, "--run.folder", folder]
+    val = Path(shutil.copyfile(packed, folder.with_name("val.npz")))
+    settings = ["folder", "--train.root", packed, "--val.root", val, "--run.folder", folder]
     settings += ["--model.backbone", "mixer_c16_l2_p4", "--model.image-size", 16, "--run.trackers"]
     settings += ["--run.epochs", 0, "--run.steps", STEPS, "--run.batch-size", BATCH]
     settings += ["--run.log-every", 1, "--run.eval-every", 0, "--optim.lr", 1e-3]
