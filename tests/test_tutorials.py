@@ -28,7 +28,7 @@ SMALL = {  # by the first words of a command
     "core/pretrain.py folder": f"--run.epochs 1 {FEW} --train.workers 0 --val.workers 0",
     "core/eval.py fewshot": "--shots 1 --seeds 1 --out fewshot --train.workers 0 --test.workers 0",
     "apps/style/train.py --model": f"{STEPS} --embedded.train 2 --embedded.val 1 --data.workers 0",
-    "apps/style/train.py": f"{STEPS} --data.workers 0",
+    "apps/style/train.py": f"{STEPS} --data.workers 0 --run.precision no",
     "apps/style/probe.py": "--data.workers 0",
     "apps/pointcloud/train.py": f"{STEPS} --data.workers 0 --data.outputs 64 --corruption.points 64"
     " --model.channels 16 --model.hourglasses 1 --model.voxel-length 0.25 --model.depth 1",
