@@ -25,6 +25,18 @@ STEM = 40  # characters of a file's name that its partial file repeats: names ma
 
 
 @contextmanager
+def kept_if_filled(folder: Path) -> Iterator[None]:
+    """Make a folder for what is written within; one that was not there and stays empty goes."""
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+@contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """A hidden path beside ``path``, of the same suffix, that takes its name when all went well.
 

@@ -103,6 +103,10 @@ def check(config: CompareConfig) -> None:
             "row mixer-pretrained starts from a pretrained backbone: give --weights, or leave it "
             "out of --rows"
         )
+    if config.weights and "mixer-pretrained" not in config.rows:
+        raise InputError(
+            "--weights are of the row mixer-pretrained: add it to --rows, or leave them out"
+        )
     for row in config.rows:
         model = one_run(config, row, config.seeds[0]).model
         if model.generator == "mixer":  # not after hours of other rows

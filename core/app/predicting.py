@@ -33,7 +33,7 @@ from typing import Any
 from core.app.kept import KeptNetworks
 from core.app.runs import TrainedRun
 from core.errors import InputError, first_line
-from core.files import distinct_name, write_json
+from core.files import distinct_name, kept_if_filled, write_json
 from core.ranges import Range, argument
 from core.training.session import Session
 
@@ -167,20 +167,20 @@ def predict_each(
         return []
     names = named([item.source for item in items], folder, endings, protected)
     records, left_out = [], LeftOut(noun)
-    for name, item in zip(names, items, strict=True):
-        try:
-            content = item.load()
-        except Exception as error:  # decoders raise many kinds
-            left_out.add(item.source, error)
-            continue
-        folder.mkdir(parents=True, exist_ok=True)  # now: what cannot be read leaves none
-        try:
-            record = predict(name, content, folder)
-        except InputError as error:
-            left_out.add(item.source, error)
-            continue
-        output = {"output": f"{name}{endings[0]}"} if endings else {}
-        records.append({"input": item.source, **output, **record})
+    with kept_if_filled(folder):
+        for name, item in zip(names, items, strict=True):
+            try:
+                content = item.load()
+            except Exception as error:  # decoders raise many kinds
+                left_out.add(item.source, error)
+                continue
+            try:
+                record = predict(name, content, folder)
+            except InputError as error:
+                left_out.add(item.source, error)
+                continue
+            output = {"output": f"{name}{endings[0]}"} if endings else {}
+            records.append({"input": item.source, **output, **record})
     if records:
         if report:
             report(records)

@@ -16,6 +16,7 @@ from apps.pose.prediction.stages import Stages, image_frames, video_frames
 from apps.pose.prediction.video import SUFFIX, Camera, VideoReader
 from core.app.predicting import RECORDS, LeftOut
 from core.data.loading import BadSample
+from core.files import kept_if_filled
 
 
 class Job:
@@ -41,7 +42,11 @@ class Job:
 
     def run(self, webcam: int | None = None) -> None:
         """Predict everything, and sum up. Raises InputError at the end if an input was bad."""
-        self.output.mkdir(parents=True, exist_ok=True)
+        with kept_if_filled(self.output):
+            self._predict(webcam)
+        self.left_out.check(len(self.inputs))
+
+    def _predict(self, webcam: int | None) -> None:
         start = time.perf_counter()
         with Progress() as self.progress:
             if images := [path for path in self.inputs if not is_video(path)]:
@@ -54,7 +59,6 @@ class Job:
             self.coco.write()
         self.stages.report_unusable()
         self._sum_up(time.perf_counter() - start)
-        self.left_out.check(len(self.inputs))
 
     def _leave_out(self, bad: BadSample) -> None:
         self.left_out.add(bad.path, bad.reason)
