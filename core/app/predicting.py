@@ -181,10 +181,10 @@ def predict_each(
                 continue
             output = {"output": f"{name}{endings[0]}"} if endings else {}
             records.append({"input": item.source, **output, **record})
-    if records:
-        if report:
-            report(records)
-        path = write_json(folder / f"{RECORDS}.json", records)
-        print(f"{len(records)} {noun}: {path}", flush=True)
+        if records:
+            if report:
+                report(records)
+            path = write_json(folder / f"{RECORDS}.json", records)
+            print(f"{len(records)} {noun}: {path}", flush=True)
     left_out.check(len(items))
     return records
