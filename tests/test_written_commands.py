@@ -88,6 +88,9 @@ def parse(path, words):
         (kind,) = {value for name, value in vars(app).items() if is_run_config(name, value)}
         options = getattr(app, "Options", app_commands.NoOptions)()
         return app_commands._parse("", kind(), options, words[1:]).config
+    if script == "benchmarks/recipe.py":
+        module(script).parse(words)
+        return None
     source = path.read_text()
     if "PRESETS" in source:
         presets = module(script).PRESETS
