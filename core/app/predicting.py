@@ -25,7 +25,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,18 @@ def output_folder(words: argparse.Namespace, run: TrainedRun) -> Path:
     return words.output or run.folder / RECORDS
 
 
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """A folder to write to, made if need be; one that nothing came into is taken away again."""
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def named(
     sources: Sequence[str | Path],
     folder: Path,
@@ -164,21 +177,21 @@ def predict_each(
         return []
     names = named([item.source for item in items], folder, endings, protected)
     records, left_out = [], LeftOut(noun)
-    for name, item in zip(names, items, strict=True):
-        try:
-            content = item.load()
-        except Exception as error:  # decoders raise many kinds
-            left_out.add(item.source, error)
-            continue
-        folder.mkdir(parents=True, exist_ok=True)  # now: what cannot be read leaves none
-        try:
-            record = predict(name, content, folder)
-        except InputError as error:
-            left_out.add(item.source, error)
-            continue
-        records.append({"input": item.source, "output": f"{name}{endings[0]}", **record})
-    if records:
-        path = write_json(folder / f"{RECORDS}.json", records)
-        print(f"{len(records)} {noun}: {path}", flush=True)
+    with made(folder):
+        for name, item in zip(names, items, strict=True):
+            try:
+                content = item.load()
+            except Exception as error:  # decoders raise many kinds
+                left_out.add(item.source, error)
+                continue
+            try:
+                record = predict(name, content, folder)
+            except InputError as error:
+                left_out.add(item.source, error)
+                continue
+            records.append({"input": item.source, "output": f"{name}{endings[0]}", **record})
+        if records:
+            path = write_json(folder / f"{RECORDS}.json", records)
+            print(f"{len(records)} {noun}: {path}", flush=True)
     left_out.check(len(items))
     return records

@@ -14,7 +14,7 @@ from apps.pose.prediction.coco_file import CocoFile
 from apps.pose.prediction.outputs import SHEET, Pictures, film, is_video, place_outputs
 from apps.pose.prediction.stages import Stages, image_frames, video_frames
 from apps.pose.prediction.video import SUFFIX, Camera, VideoReader
-from core.app.predicting import RECORDS, LeftOut
+from core.app.predicting import RECORDS, LeftOut, made
 from core.data.loading import BadSample
 
 
@@ -41,9 +41,8 @@ class Job:
 
     def run(self, webcam: int | None = None) -> None:
         """Predict everything, and sum up. Raises InputError at the end if an input was bad."""
-        self.output.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        with Progress() as self.progress:
+        with made(self.output), Progress() as self.progress:
             if images := [path for path in self.inputs if not is_video(path)]:
                 self._images(images)
             for path in filter(is_video, self.inputs):
