@@ -227,7 +227,7 @@ def test_bad_input_to_prediction(trained, command, photographs, tmp_path):
         ([tmp_path / "none.png"], "does not exist"),
         ([image, image, "--map", photographs / "maps/square.png"], "one map for 2 images"),
         ([image, "--map", image], "is no map of this palette"),
-        (["--count", 0], "a number of at least 1"),
+        (["--count", 0], "1 or more"),
     ]
     for words, said in cases:
         done = command(predict.main, trained, *words, *out)
