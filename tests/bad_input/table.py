@@ -547,8 +547,6 @@ OTHERS = [
     ("apps.pose.evaluation.tracking", "--noise nan", "noise"),
     ("apps.pose.evaluation.tracking", "--seed -1", "seed"),
     ("apps.pose.evaluation.baselines", "debug --data.root gone", "gone"),
-    ("apps.pose.mmpose_plugin.__main__", "gone x.py y.pth", "x.py"),
-    ("apps.pose.mmpose_plugin.__main__", "pose gone.py y.pth", "gone.py"),
     ("apps.pointcloud.evaluation.suites", "nothing", "nothing"),
     ("apps.pointcloud.evaluation.suites", "modelnet10 --root gone", "gone"),
     ("apps.pointcloud.evaluation.benchmark", "nothing", "nothing"),
@@ -629,7 +627,6 @@ def _further():
 
 CASES = [*_numbers(), *_trainings(), *_opened(), *_further()]
 PROCESSES = [
-    ("apps.pose.predict", "pose good.png --output out --boxes cut.json", "cut.json"),
     ("core.eval", "throughput --models nope", "nope"),
     ("core.pretrain", "debug --run.clip=-1", "--run.clip"),
 ]

@@ -19,26 +19,34 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("scene"))
+def built(tmp_path_factory):
+    """The folder, and what it holds."""
+    folder = build(tmp_path_factory.mktemp("scene"))
+    return folder, everything(folder)
+
+
+@pytest.fixture
+def scene(built, monkeypatch):
+    """The folder, as the current one. What a command changes in it fails its test, and is deleted,
+    for the tests that follow."""
+    folder, before = built
+    monkeypatch.chdir(folder)
+    yield folder
+    after = everything(folder)
+    for path in sorted(after.keys() - before.keys()):
+        remove_whole(Path(path))
+    assert after == before
 
 
 def everything(folder):
     """Each path, and of files what is in them: size and time."""
     found = {}
-    for path in sorted(folder.rglob("*")):
-        state = path.lstat()
-        found[str(path)] = (state.st_size, state.st_mtime_ns) if path.is_file() else None
+    for place, folders, files in os.walk(folder):
+        found |= dict.fromkeys((f"{place}/{name}" for name in folders), None)
+        for name in files:
+            state = os.lstat(f"{place}/{name}")
+            found[f"{place}/{name}"] = (state.st_size, state.st_mtime_ns)
     return found
-
-
-@pytest.fixture
-def before(scene):
-    """What the folder holds; what a command leaves there is deleted, for the tests that follow."""
-    state = everything(scene)
-    yield state
-    for path in sorted(everything(scene).keys() - state.keys()):
-        remove_whole(Path(path))
 
 
 def check_words(status, printed, said):
@@ -54,28 +62,24 @@ def check_words(status, printed, said):
     assert re.search(said, " ".join(lines))
 
 
+@pytest.mark.usefixtures("scene")
 @pytest.mark.parametrize(("main", "words", "said"), CASES)
-def test_bad_input_is_one_line_and_leaves_nothing(
-    main, words, said, scene, before, monkeypatch, capfd
-):
-    monkeypatch.chdir(scene)
+def test_bad_input_is_one_line_and_leaves_nothing(main, words, said, monkeypatch, capfd):
     monkeypatch.setattr(sys, "argv", ["main", *words.split()])
     with pytest.raises(SystemExit) as end:
         importlib.import_module(main).main()
     printed = capfd.readouterr()
     check_words(end.value.code, printed.out + printed.err, said)
-    assert everything(scene) == before
 
 
 @pytest.mark.parametrize(("main", "words", "said"), PROCESSES)
-def test_as_a_process(main, words, said, scene, before):
+def test_as_a_process(main, words, said, scene):
     command = [sys.executable, "-m", main, *words.split()]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "1"}
     done = subprocess.run(
         command, cwd=scene, env=environment, capture_output=True, text=True, timeout=120
     )
     check_words(done.returncode, done.stdout + done.stderr, said)
-    assert everything(scene) == before
 
 
 @pytest.mark.parametrize(
