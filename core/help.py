@@ -9,8 +9,8 @@ torch alone takes seconds. A script asks first of all, after its docstring:
     if __name__ == "__main__":
         answer_help(__file__)
 
-The settings are the names in CHANGED_MOST of its config.py. All of them, with defaults, units and
-ranges, come with --help-all (`core.config.cli`).
+The settings are the names in CHANGED_MOST of its config.py, and those of every training. All of
+them, with defaults, units and ranges, come with --help-all (`core.config.cli`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ASKING = ("-h", "--help")
+OF_ALL = ("optim.lr", "run.epochs", "run.steps", "run.batch_size", "run.folder", "run.resume")
 
 
 def answer_help(
@@ -83,8 +84,11 @@ def preset_lines(path: Path) -> list[tuple[str, str]]:
     return [(node.name, (ast.get_docstring(node) or "").split("\n")[0]) for node in presets]
 
 
-def changed_most(config: Path) -> list[tuple[str, str]]:
-    """Dotted name and comment of each setting in CHANGED_MOST; the last class has all sections."""
+def changed_most(config: Path, of_all: Sequence[str] = OF_ALL) -> list[tuple[str, str]]:
+    """Dotted name and comment of each setting in CHANGED_MOST, and of those of every training.
+
+    The last class of the file has all sections.
+    """
     body = _parsed(config).body
     (names,) = (
         ast.literal_eval(node.value)
@@ -92,7 +96,7 @@ def changed_most(config: Path) -> list[tuple[str, str]]:
         if isinstance(node, ast.Assign) and node.targets[0].id == "CHANGED_MOST"
     )
     whole = [node.name for node in body if isinstance(node, ast.ClassDef)][-1]
-    return [(name, _comment(config, whole, name.split("."))) for name in names]
+    return [(name, _comment(config, whole, name.split("."))) for name in (*names, *of_all)]
 
 
 def _comment(path: Path, kind: str, names: Sequence[str]) -> str:

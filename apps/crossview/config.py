@@ -101,18 +101,8 @@ class EvalConfig:
 
 ADAM = OptimConfig("adam", lr=2e-4, weight_decay=0.0, betas=(0.5, 0.999))  # as released
 
-CHANGED_MOST = (  # what --help shows of the settings; --help-all has the others
-    "data.root",
-    "data.size",
-    "direction",
-    "model.generator",
-    "optim.lr",
-    "run.steps",
-    "run.batch_size",
-    "run.eval_every",
-    "run.folder",
-    "run.resume",
-)
+# what --help shows, beside what all trainings have (core/help.py); --help-all has the others
+CHANGED_MOST = ("data.root", "data.size", "direction", "model.generator")
 
 
 @dataclass(frozen=True)

@@ -104,18 +104,8 @@ class EvalConfig:
     batch_size: Count = 8  # clouds at a time, for each process
 
 
-CHANGED_MOST = (  # what --help shows of the settings; --help-all has the others
-    "data.root",
-    "data.outputs",
-    "model.operator",
-    "model.start",
-    "optim.lr",
-    "run.steps",
-    "run.batch_size",
-    "run.eval_every",
-    "run.folder",
-    "run.resume",
-)
+# what --help shows, beside what all trainings have (core/help.py); --help-all has the others
+CHANGED_MOST = ("data.root", "data.outputs", "model.operator", "model.start")
 
 
 @dataclass(frozen=True)

@@ -109,18 +109,8 @@ class EvalConfig:
     flip_test: bool = False  # average with the mirrored image: better, and twice the time
 
 
-CHANGED_MOST = (  # what --help shows of the settings; --help-all has the others
-    "data.root",
-    "model.backbone",
-    "model.image_size",
-    "model.weights",
-    "optim.lr",
-    "run.steps",
-    "run.batch_size",
-    "run.eval_every",
-    "run.folder",
-    "run.resume",
-)
+# what --help shows, beside what all trainings have (core/help.py); --help-all has the others
+CHANGED_MOST = ("data.root", "model.backbone", "model.image_size", "model.weights")
 
 
 @dataclass(frozen=True)

@@ -60,18 +60,8 @@ class EvalConfig:
     batch_size: Count = 64  # paintings at a time, for each process
 
 
-CHANGED_MOST = (  # what --help shows of the settings; --help-all has the others
-    "data.root",
-    "data.csv",
-    "model.backbone",
-    "model.weights",
-    "optim.lr",
-    "run.epochs",
-    "run.steps",
-    "run.batch_size",
-    "run.folder",
-    "run.resume",
-)
+# what --help shows, beside what all trainings have (core/help.py); --help-all has the others
+CHANGED_MOST = ("data.root", "data.csv", "model.backbone", "model.weights")
 
 
 @dataclass(frozen=True)

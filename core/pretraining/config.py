@@ -33,18 +33,8 @@ class TransferConfig:
     shots: Annotated[tuple[int, ...], Range(0)] = (1, 5, 10, 25)
 
 
-CHANGED_MOST = (  # what --help shows of the settings; --help-all has the others
-    "train.root",
-    "val.root",
-    "model.backbone",
-    "model.image_size",
-    "model.weights",
-    "optim.lr",
-    "run.epochs",
-    "run.batch_size",
-    "run.folder",
-    "run.resume",
-)
+# what --help shows, beside what all trainings have (core/help.py); --help-all has the others
+CHANGED_MOST = ("train.root", "val.root", "model.backbone", "model.weights")
 
 
 @dataclass(frozen=True)

@@ -70,4 +70,4 @@ def test_an_inherited_field_and_comments_above(tmp_path):
         "class Whole:\n    part: Part = Part()\n"
         "CHANGED_MOST = ('part.root', 'part.lr')\n"
     )
-    assert changed_most(path) == [("part.root", "what the field is about"), ("part.lr", "a")]
+    assert changed_most(path, ()) == [("part.root", "what the field is about"), ("part.lr", "a")]
