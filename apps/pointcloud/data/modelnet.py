@@ -18,6 +18,7 @@ from apps.pointcloud.data.formats.arrays import POINTS_KEYS
 from apps.pointcloud.data.shapenet import mesh_clouds
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
 from core.errors import InputError
+from core.files import read_text
 
 SIDES = ("train", "test")
 NUMBERED = {0: "train", 1: "test", 2: "val"}  # splits of an npz
@@ -46,7 +47,7 @@ def open_resampled(root: Path, split: str) -> CloudSet:
     for side in SIDES:
         listed = sorted(root.glob(f"modelnet*_{side}.txt"))[-1:]
         for path in listed:
-            words = path.read_text().split()
+            words = read_text(path).split()
             names, sides = names + words, sides + [side] * len(words)
     paths = [root / name.rpartition("_")[0] / f"{name}.txt" for name in names]
     clouds = CloudSet(str(root), tuple(names), partial(_load_resampled, paths))

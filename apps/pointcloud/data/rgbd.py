@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.data.images.files import FORMATS
 from core.errors import InputError
 
 
@@ -71,7 +72,7 @@ def read_depth(path: Path, camera: Camera) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             values = np.asarray(image)
     except (OSError, SyntaxError) as error:  # Pillow raises the second for a broken PNG
         raise InputError(f"{path}: cannot be read as a depth map ({error})") from error

@@ -10,6 +10,7 @@ core        <synset>/<id>/models/model_normalized.obj (v2), <synset>/<id>/model.
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable
 from functools import partial
@@ -23,6 +24,7 @@ from apps.pointcloud.geometry.cloud import Cloud, make_cloud
 from apps.pointcloud.geometry.meshes import sample_mesh
 from core.data.randomness import stream
 from core.errors import InputError
+from core.files import read_text
 
 LISTS = "train_test_split/shuffled_{}_file_list.json"
 CORE = ("*/*/models/model_normalized.obj", "*/*/model.obj")
@@ -102,7 +104,7 @@ def _load_mesh(paths: list[Path], names: tuple[str, ...], points: int, index: in
 def _listed(path: Path) -> list[tuple[str, str]]:
     """(synset, id) of each entry, sorted: the lists are shuffled, by an order that is not ours."""
     try:
-        entries = json.loads(path.read_text())
+        entries = json.loads(read_text(path))
         return sorted((entry.split("/")[-2], entry.split("/")[-1]) for entry in entries)
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing") from error
@@ -119,8 +121,7 @@ def _core_sides(path: Path) -> dict[tuple[str, str], str]:
     """The split of each (synset, id) by ShapeNetCore's all.csv; empty without the file."""
     if not path.is_file():
         return {}
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
     try:
         return {(row["synsetId"].zfill(8), row["modelId"]): row["split"] for row in rows}
     except KeyError as error:

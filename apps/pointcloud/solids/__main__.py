@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from apps.pointcloud.solids.dataset import write_solids
+from apps.pointcloud.solids.dataset import FEWEST, write_solids
 from apps.pointcloud.solids.sheet import contact_sheet
 from core.app.embedded import embedded_commands
 from core.config import entry_point
@@ -22,7 +22,7 @@ class WriteConfig:
     val: Count = 5
     test: Count = 10
     seed: Seed = 0
-    points: Count = 4096  # of each shape
+    points: Annotated[int, Range(FEWEST)] = 4096  # of each shape
     workers: Annotated[int | None, Range(1, 512)] = None  # processes; one for each core, at most 16
 
 

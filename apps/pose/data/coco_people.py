@@ -153,8 +153,8 @@ class CocoPeople(CocoDataset):
         return {**person, "img_shape": (image["height"], image["width"])}
 
     def get_data_info(self, idx: int) -> dict:
-        # The parent deep-copies the metainfo into every item; no transform changes it.
         """A record of a person, with what all of them share."""
+        # The parent deep-copies the metainfo into every item; no transform changes it.
         return {**BaseDataset.get_data_info(self, idx), **self._same_for_all}
 
 

@@ -29,7 +29,7 @@ from apps.pose.data.mmpose_compat import (
     TopdownAffine,
 )
 from apps.pose.data.mpii import open_mpii
-from core.data.images.files import to_rgb
+from core.data.images.files import FORMATS, to_rgb
 from core.data.loading import BadSample
 from core.errors import InputError
 
@@ -179,7 +179,7 @@ def read_image(path: str | Path) -> np.ndarray:
             image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
             if image is not None:
                 return image
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             image.load()
             if image.getexif().get(0x0112, 1) != 1:  # orientation
                 image = ImageOps.exif_transpose(image)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from core.data.images.files import FORMATS
 from core.data.samples import evenly_spaced
 from core.errors import InputError
 from core.files import name_on_disk
@@ -67,7 +68,7 @@ def _turned(images: list[dict], folder: Path) -> set[int]:
 
 def _is_turned(image: dict, folder: Path) -> bool:
     try:
-        with Image.open(folder / image["file_name"]) as file:
+        with Image.open(folder / image["file_name"], formats=FORMATS) as file:
             stored, turn = file.size, file.getexif().get(_ORIENTATION, 1)
     except Exception:  # damaged and missing files are named when they are read
         return False

@@ -71,8 +71,8 @@ def exported_predictor(path: str | Path, network: PoseNet) -> Predictor:
     """
     session, size = open_onnx(path), network.config.image_size
     about = session.get_modelmeta().custom_metadata_map
-    expected = {"image_size": [*size], "names": [*network.keypoints.names]}
-    found = {name: json.loads(about.get(name, "null")) for name in expected}
+    expected = {"image_size": json.dumps(size), "names": json.dumps(network.keypoints.names)}
+    found = {name: about.get(name) for name in expected}
     if [one.name for one in session.get_inputs()] != ["crops"] or found != expected:
         raise InputError(
             f"{path} is not what export.py writes of this network, {len(network.keypoints)} "

@@ -44,7 +44,7 @@ class OnnxDetector:
 
     def __init__(self, path: str | Path, minimum: float):
         self.path, self.minimum = path, minimum
-        self.session = _open(path)
+        self.session = open_onnx(path, cuda=True)
         self.input, self.outputs = _signature(self.session, path)
         self.size = _size(self.input.shape)
         self.raw = len(self.outputs) == 1
@@ -116,12 +116,6 @@ def _grid(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         places.append(np.stack([columns.ravel(), rows.ravel()], 1))
         strides.append(np.full((rows.size, 1), stride))
     return np.concatenate(places).astype(np.float32), np.concatenate(strides).astype(np.float32)
-
-
-def _open(path: str | Path):
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file: check --detector")
-    return open_onnx(path, cuda=True)
 
 
 def _signature(session, path: str | Path) -> tuple:

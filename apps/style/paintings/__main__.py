@@ -9,6 +9,7 @@ from typing import Annotated
 from PIL import Image
 
 from apps.style.paintings import contact_sheet, write_paintings
+from apps.style.paintings.dataset import SMALLEST
 from core.app.embedded import embedded_commands
 from core.config import entry_point
 from core.ranges import Count, Range, Seed
@@ -22,7 +23,7 @@ class WriteConfig:
     train: Count = 250  # paintings of each style
     val: Count = 50
     seed: Seed = 0
-    size: Annotated[int, Range(16)] = 96  # pixels of the longer side
+    size: Annotated[int, Range(SMALLEST)] = 96  # pixels of the longer side
     workers: Annotated[int | None, Range(1, 512)] = None  # processes; one for each core, at most 16
 
 

@@ -297,7 +297,6 @@ def test_pcd(tmp_path, text):
 
 WITHOUT = """
 import sys
-from itertools import product
 
 class Hide:
     def find_spec(self, name, path=None, target=None):

@@ -151,7 +151,7 @@ def test_what_is_no_onnx_file(tmp_path):
     (tmp_path / "text.onnx").write_text("text")
     with pytest.raises(InputError, match=r"text.onnx cannot be opened by onnxruntime"):
         OnnxDetector(tmp_path / "text.onnx", 0.3)
-    with pytest.raises(InputError, match="no such file: check --detector"):
+    with pytest.raises(InputError, match="does not exist: give an ONNX file"):
         OnnxDetector(tmp_path / "none.onnx", 0.3)
 
 
