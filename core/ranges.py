@@ -4,7 +4,7 @@
     margin: Annotated[float, Range(1, 4)] = 1.0
     sizes: Counts = ()  # each of them
 
-`--help` shows the range beside the name. What a command line, a yaml or Python gives goes through
+`--help-all` shows the range beside the name. What a command line, a yaml or Python gives goes through
 `check_ranges` (`core.config.cli` and `build`, `core.training.run.Run`).
 """
 

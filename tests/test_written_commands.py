@@ -152,9 +152,7 @@ def check(words):
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_parse(page):
     commands = commands_of((ROOT / page).read_text())
-    if page in SILENT:
-        return
-    assert len(commands) > (4 if page in LONG else 0)
+    assert page in SILENT or len(commands) > (4 if page in LONG else 0)
     for words in commands:
         try:
             check(words)

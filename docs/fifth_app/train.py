@@ -1,4 +1,4 @@
-"""Train: accelerate launch apps/upright/train.py [PRESET] [--section.field value ...]."""
+"""Train: python apps/upright/train.py [PRESET] [--section.field value ...]."""
 
 from apps.upright.config import PRESETS, UprightConfig
 from apps.upright.data import TURNS, Turned, transform_for
