@@ -16,9 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
-
-# isort: split
 from PIL import Image
 
 from core.app.kept import KeptNetworks
@@ -35,7 +32,6 @@ from core.config import entry_point, load_config, read_yaml
 from core.data.images.files import decode
 from core.data.images.folders import find_images
 from core.data.samples import evenly_spaced, with_transform
-from core.data.sources import open_training
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.classification import named_protocol, open_classifier
@@ -46,13 +42,14 @@ from core.models.weights.download import NAMES, OFFICIAL
 from core.models.weights.hub import PREFIX
 from core.models.weights.names import FOLDER, is_kept
 from core.pretraining.config import PretrainConfig
-from core.pretraining.validation import open_sides
+from core.pretraining.validation import open_sides, open_trained
 from core.ranges import Range, argument
 from core.tables import Table, scaled
 from core.training.session import Session, build_accelerator
 
 KEPT = KeptNetworks(FOLDER, "photos")
-FILES = (".npz", ".safetensors", ".pth", ".pt", ".bin")  # of weights: no picture's
+# what ends so is a file of weights, and no picture
+FILES = (".npz", ".safetensors", ".pth", ".pth.tar", ".ckpt", ".pt", ".bin")
 PROTOCOL = "squash"  # of weights that do not say theirs; core/eval.py's usual one, too
 
 
@@ -63,18 +60,19 @@ def main() -> None:
     session = Session(build_accelerator())
     model = BackboneConfig(words.network, (words.image_size,) * bool(words.image_size), weights)
     network = open_named(model, session)
-    items = items_of(inputs, weights, words.count)
-    transform = transform_of(network, model)
+    settings = settings_file(weights)
+    items = items_of(inputs, weights, settings, words.count)
+    transform = transform_of(network, model, settings)
     names = class_names(network)
     session.print(
         f"{weights}: {network.num_classes:,} classes, pictures at "
-        f"{' x '.join(map(str, network.backbone.image_size))} pixels, on {session.device}"
+        f"{' x '.join(map(str, network.backbone.image_size))} pixels; {session.describe()}"
     )
 
     def name_one(_name: str, picture: Image.Image, _folder: Path) -> dict[str, Any]:
         return named_picture(likeliest(session, network, transform(picture), words.top), names)
 
-    folder = words.output or usual_folder(weights)
+    folder = words.output or usual_folder(weights, settings)
     predict_each(session, items, folder, name_one, (), "pictures", report=report)
 
 
@@ -111,15 +109,15 @@ def open_named(model: BackboneConfig, session: Session) -> Classifier:
     return open_classifier(model).to(session.device).eval()
 
 
-def transform_of(network: Classifier, model: BackboneConfig) -> Callable:
-    """From a picture to (3, H, W), by the protocol of the run's own evaluation where it is one."""
-    settings = _settings_file(model.weights)
-    protocol = read_yaml(settings).get("protocol", PROTOCOL) if settings else PROTOCOL
+def transform_of(network: Classifier, model: BackboneConfig, settings: Path | None) -> Callable:
+    """From a picture to (3, H, W), by the protocol of a run's own evaluation, where it is one."""
+    values = read_yaml(settings) if settings else None
+    protocol = values.get("protocol", PROTOCOL) if isinstance(values, dict) else PROTOCOL
     protocol = named_protocol("timm" if is_timm(model.weights) else protocol, model)
     return eval_transform(protocol, network.backbone.image_size, network.backbone.normalization)
 
 
-def _settings_file(weights: str) -> Path | None:
+def settings_file(weights: str) -> Path | None:
     """config.yaml of the run that a folder is, or is a checkpoint of; none where it is no run."""
     if is_kept(weights) or not Path(weights).is_dir():
         return None
@@ -127,17 +125,15 @@ def _settings_file(weights: str) -> Path | None:
     return file if file.is_file() else None
 
 
-def items_of(inputs: list[str], weights: str, count: int) -> list[Item]:
+def items_of(inputs: list[str], weights: str, settings: Path | None, count: int) -> list[Item]:
     """The pictures that are named, or some validation pictures of a run, evenly over them."""
     if inputs:
         files = dict.fromkeys(map(str, find_images(inputs)))
         return [Item(file, partial(decode, file)) for file in files]
-    settings = _settings_file(weights)
     if settings is None:
         raise InputError(f"{weights} is no run, and has no data of its own: name pictures")
     config = load_config(PretrainConfig, settings)
-    images = open_training(config.train, config.fractals)
-    val = with_transform(open_sides(config, images)[1], None)  # as a person sees them
+    val = with_transform(open_sides(config, open_trained(config))[1], None)  # as a person sees them
     names = getattr(val, "names", None) or [f"val-{i}" for i in range(len(val))]
     return [Item(names[i], partial(_image_of, val, i)) for i in evenly_spaced(len(val), count)]
 
@@ -146,11 +142,10 @@ def _image_of(val: Any, index: int) -> Image.Image:
     return val[index]["image"]
 
 
-def usual_folder(weights: str) -> Path:
+def usual_folder(weights: str, settings: Path | None) -> Path:
     """RUN/predictions; of a kept name a folder of its name in runs/; else ./predictions."""
     if is_kept(weights):
         return Path("runs", "pretrain", "kept", weights, RECORDS)
-    settings = _settings_file(weights)
     return settings.parent / RECORDS if settings else Path(RECORDS)
 
 

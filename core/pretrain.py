@@ -26,11 +26,11 @@ if __name__ == "__main__":  # before what takes seconds to import
 from dataclasses import replace
 from functools import partial
 
+from core.app.commands import report_run
 from core.app.starting import check_start
 from core.config import cli, entry_point
 from core.data.augment import mix
 from core.data.shuffle import training_shuffle
-from core.data.sources import open_training, open_unlabelled
 from core.data.transforms import check_protocol
 from core.evaluation.classification import matched_classes
 from core.models.network import build_classifier
@@ -42,8 +42,7 @@ from core.pretraining.presets import PRESETS as LABELLED
 from core.pretraining.sizes import all_sizes, shrunk, step_size
 from core.pretraining.unlabelled.config import UNLABELLED, UnlabelledConfig
 from core.pretraining.unlabelled.training import train as train_unlabelled
-from core.pretraining.validation import evaluate, open_sides
-from core.training.curves import report_curves
+from core.pretraining.validation import evaluate, open_sides, open_trained
 from core.training.losses import LOSSES
 from core.training.optim import create_optimizer
 from core.training.run import Run
@@ -60,7 +59,7 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     check_protocol(config.protocol)  # now: the first evaluation is hours away
     teacher = open_teacher(config.distill, run.session)
     alone = config.distill.alone  # the teacher: labels have no part
-    images = (open_unlabelled if alone else open_training)(config.train, config.fractals)
+    images = open_trained(config)
     build = partial(build_student, teacher=teacher) if teacher else build_classifier
     network = build(config.model, images.classes)
     validation = None
@@ -100,8 +99,7 @@ def main() -> None:
     transfer.check(config, LABELLED)
     without_labels = isinstance(config, UnlabelledConfig)
     run = (train_unlabelled if without_labels else train)(config, keep_processes=True)
-    report_curves(run.session, [run.folder])
-    run.session.print(run.files.where())
+    report_run(run)
     if config.transfer.root:
         recipe = LABELLED[config.transfer.recipe]()
         transfer.report(config, recipe, partial(train, keep_processes=True))

@@ -4,8 +4,8 @@
     margin: Annotated[float, Range(1, 4)] = 1.0
     sizes: Counts = ()  # each of them
 
-`--help-all` shows the range beside the name. What a command line, a yaml or Python gives goes through
-`check_ranges` (`core.config.cli` and `build`, `core.training.run.Run`).
+`--help-all` shows the range beside the name. What a command line, a yaml or Python gives goes
+through `check_ranges` (`core.config.cli` and `build`, `core.training.run.Run`).
 """
 
 from __future__ import annotations
@@ -52,11 +52,13 @@ NonNegative = Annotated[float, Range(0)]
 Positive = Annotated[float, Range(0, above=True)]
 Share = Annotated[float, Range(0, 1)]  # of a whole, or a probability
 PositiveShare = Annotated[float, Range(0, 1, above=True)]
+Part = Annotated[float, Range(0, 1, above=True, below=True)]  # something is left on both sides
 Decay = Annotated[float, Range(0, 1, below=True)]
 Wholes = Annotated[tuple[int, ...], Range(0)]
 Counts = Annotated[tuple[int, ...], Range(1)]
 Seeds = Wholes
 Size = Annotated[tuple[int, int], Range(1)]  # height and width
+Fractions = Annotated[tuple[float, ...], Range(0, 1)]  # of a run
 Shares = Annotated[tuple[float, float], Range(0, 1, above=True)]  # the least and the largest
 
 

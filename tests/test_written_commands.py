@@ -134,6 +134,8 @@ def sets_of(config):
 def check(words):
     """AssertionError, InputError or SystemExit for a command that could not run."""
     script, *words = words
+    if script.startswith("apps/upright/"):  # docs/fifth_app: its own test runs them
+        return
     if script.startswith("tests/"):
         assert (ROOT / script).is_file(), script
         return

@@ -14,9 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
-
-# isort: split
 import torch
 from torch import Tensor, nn
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from core.data.augment import AugmentConfig
 from core.models.network import ClassifierConfig
-from core.ranges import Count, NonNegative, Range, Seed, Whole, Workers
+from core.ranges import Count, NonNegative, Part, Range, Seed, Whole, Workers
 from core.training.optim import OptimConfig
 from core.training.run_config import RunConfig
 
@@ -22,7 +22,7 @@ class DataConfig:
     split: Literal["official", "stratified", "artist"] = "official"
     classes: Literal[0, 21, 27] = 0  # of WikiArt; 21: without the six smallest; 0: as found
     # of stratified and artist
-    val_share: Annotated[float, Range(0, 1, above=True, below=True)] = 0.3
+    val_share: Part = 0.3
     seed: Seed = 0  # of the same, and of long_tail
     # above 1: thin the training paintings (splits.py), to study imbalance
     long_tail: Annotated[float, Range(1)] = 1.0

@@ -67,7 +67,11 @@ class Words:
 
 def training_command(train: Callable[[Any], Run], presets: Mapping[str, Callable]) -> None:
     """Train by the command line, draw the learning curves, say where all lies: a train.py."""
-    run = train(cli(presets))
+    report_run(train(cli(presets)))
+
+
+def report_run(run: Run) -> None:
+    """Draw the learning curves, and say where all lies."""
     report_curves(run.session, [run.folder])
     run.session.print(run.files.where())
 

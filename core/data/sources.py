@@ -13,6 +13,7 @@ Readers know nothing of each other: this is the one place that chooses between t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -93,21 +94,28 @@ def held_apart(train: Dataset, val: Dataset, share: float) -> tuple[Dataset, Dat
     are. Raises InputError where no class has two images.
     """
     indexed = isinstance(train, LabelledImages) and isinstance(val, LabelledImages)
-    if not indexed or train.source != val.source:
+    if not indexed or not _same(train.source, val.source):
         return train, val
-    held = np.flatnonzero(stratified_split(val.labels, share, HELD_SEED)).tolist()
-    if not held:
+    held = stratified_split(val.labels, share, HELD_SEED)  # (N,) bool
+    if not held.any():
         raise InputError(f"{val}: no class has two images, one to train on and one to validate on")
     say(
-        f"note: {val} has no splits: {len(held):,} of its {len(val):,} images, a share of "
+        f"note: {val} has no splits: {held.sum():,} of its {len(val):,} images, a share of "
         f"{share:g} of each class, are held out of training and validate"
     )
+    places = np.flatnonzero(held).tolist()
     if train.classes == val.classes:  # one reader, one order
-        out = set(held)
-        return train.at([i for i in range(len(train)) if i not in out]), val.at(held)
-    # pictures in any nesting have another order than class folders: known by their paths
-    paths = {val.read(i) for i in held}
-    return train.at([i for i in range(len(train)) if train.read(i) not in paths]), val.at(held)
+        return train.at(np.flatnonzero(~held).tolist()), val.at(places)
+    # pictures in any nesting have another order than class folders: known by their files
+    paths = {os.path.realpath(val.read(i)) for i in places}
+    kept = [i for i in range(len(train)) if os.path.realpath(train.read(i)) not in paths]
+    return train.at(kept), val.at(places)
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two sources are one, however their paths are written."""
+    there = os.path.exists(one) and os.path.exists(other)  # hub:... is no path
+    return os.path.samefile(one, other) if there else one == other
 
 
 def open_images(root: str, split: str, transform: Callable | None = None) -> LabelledImages:

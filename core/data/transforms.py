@@ -30,8 +30,13 @@ PROTOCOLS = ("squash", "short-side", "direct")
 
 
 def check_protocol(protocol: str) -> None:
-    """Raise InputError for an unknown protocol."""
-    if not (protocol in PROTOCOLS or protocol.startswith("timm:")):
+    """Raise InputError for an unknown protocol, and for a model that timm does not have."""
+    if protocol.startswith("timm:"):
+        import timm  # slow to import
+
+        if not timm.is_model(protocol.removeprefix("timm:")):
+            raise InputError(f"protocol {protocol}: timm has no such model")
+    elif protocol not in PROTOCOLS:
         known = [*PROTOCOLS, "timm:<model>"]
         raise InputError(f"unknown protocol {protocol!r}.{did_you_mean(protocol, known)}")
 
@@ -126,8 +131,6 @@ def _timm_transform(model: str, size: tuple[int, int], normalization) -> Callabl
     import timm  # slow to import
     from timm.data import create_transform
 
-    if not timm.is_model(model):
-        raise InputError(f"protocol timm:{model}: timm has no such model")
     known = timm.get_pretrained_cfg(model).to_dict()
     options = {name: known[name] for name in ("interpolation", "crop_pct", "crop_mode")}
     mean, std = normalization

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -21,7 +20,7 @@ from core.data.augment import AugmentConfig, train_transform
 from core.data.batched.draws import Draws
 from core.data.batched.transform import BatchTransform
 from core.errors import InputError
-from core.ranges import Count, Range, Whole
+from core.ranges import Count, PositiveShare, Shares, Whole
 
 Size = tuple[int, int]  # (height, width)
 Views = dict[str, Tensor]
@@ -34,11 +33,11 @@ class ViewsConfig:
     global_views: Count = 2
     local_views: Whole = 4  # LeJEPA: 6
     # shares of the picture's area
-    global_area: Annotated[tuple[float, float], Range(0, 1, above=True)] = (0.3, 1.0)
-    local_area: Annotated[tuple[float, float], Range(0, 1, above=True)] = (0.05, 0.3)
+    global_area: Shares = (0.3, 1.0)
+    local_area: Shares = (0.05, 0.3)
     # sides of a local view over those of a global one, where the network takes images of any size
     # (model.sizes); elsewhere all views have one size
-    local_scale: Annotated[float, Range(0, 1, above=True)] = 0.5
+    local_scale: PositiveShare = 0.5
 
 
 def kinds(config: ViewsConfig, augment: AugmentConfig) -> dict[str, tuple[int, AugmentConfig]]:

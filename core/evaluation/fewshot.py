@@ -241,6 +241,12 @@ def _row(shots: int, l2: float, accuracies: Sequence[float]) -> dict:
     }
 
 
+def check_two(train: LabelledImages, test: LabelledImages) -> None:
+    """Raise InputError where one set of images is both."""
+    if train.source == test.source:
+        raise InputError(f"train and test are the same images, {test.source}: give two splits")
+
+
 def _open_splits(config: Config, backbone: nn.Module) -> tuple[LabelledImages, LabelledImages]:
     """The train and test images, the test's labelled with the classes of train."""
     if not config.shots or min(config.shots) < 0:
@@ -253,6 +259,5 @@ def _open_splits(config: Config, backbone: nn.Module) -> tuple[LabelledImages, L
             raise InputError(f"no {name} images given: set --{name}.root")
     transform = eval_transform(config.protocol, backbone.image_size, backbone.normalization)
     train, test = (open_images(c.root, c.split, transform) for c in (config.train, config.test))
-    if train.source == test.source:
-        raise InputError(f"train and test are the same images, {test.source}: give two splits")
+    check_two(train, test)
     return train, test.relabelled(train.classes)

@@ -176,9 +176,7 @@ def _of_name(
         stored = _with_patch(stored, as_pair("patch_size", patch))
         theirs = stored.description
     config = _config(name, size or theirs.get("image_size", DEFAULT_SIZE), options)
-    with naming(stored.origin):
-        values = {key: value for key, value in theirs.items() if key != "name"}
-        values = asdict(config_from(type(config), values))
+    values = asdict(_stored_config(stored, type(config)))
     ours = asdict(config)
     if kind == "mixer":
         ours |= {key: values[key] for key in WEIGHTS_DECIDE if key not in options}
@@ -188,16 +186,20 @@ def _of_name(
     return replace(stored, description=description)
 
 
+def _stored_config(stored: StoredModel, kind: type) -> Any:
+    """What is described of one of our networks. Raises InputError, which names the file."""
+    with naming(stored.origin):
+        return config_from(kind, {k: v for k, v in stored.description.items() if k != "name"})
+
+
 def _with_patch(stored: StoredModel, patch: tuple[int, int]) -> StoredModel:
     """A Mixer's weights with another patch, for images of as many of those as they had."""
-    theirs = stored.description
-    with naming(stored.origin):
-        config = config_from(MixerConfig, {k: theirs[k] for k in theirs if k != "name"})
+    config = _stored_config(stored, MixerConfig)
     if config.patch_size == patch:
         return stored
     stem = {name: resize_patch(w, patch) for name, w in stored.state.items() if name == STEM}
     sides = tuple(side * length for side, length in zip(config.grid, patch, strict=True))
-    description = {**theirs, "patch_size": patch, "image_size": sides}
+    description = {**stored.description, "patch_size": patch, "image_size": sides}
     return replace(stored, description=description, state={**stored.state, **stem})
 
 

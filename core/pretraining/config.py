@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from core.data.augment import AugmentConfig
 from core.data.fractals import FractalsConfig
@@ -12,7 +12,7 @@ from core.evaluation.common import EvalConfig
 from core.models.network import ClassifierConfig
 from core.pretraining.distillation import DistillConfig
 from core.pretraining.sizes import GrowthConfig
-from core.ranges import Count, Positive, Range
+from core.ranges import Count, Counts, Part, Positive, Seeds, Wholes
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
@@ -25,12 +25,12 @@ class TransferConfig:
     train_split: str = "train"
     test_split: str = "test"
     recipe: str = "cifar10"  # the preset that says how to fine-tune
-    image_size: Annotated[tuple[int, ...], Range(1)] = ()  # empty: that of pretraining
+    image_size: Counts = ()  # empty: that of pretraining
     epochs: Positive = 2.0  # of fine-tuning
-    seeds: Annotated[tuple[int, ...], Range(0)] = (0,)  # fine-tuning runs
+    seeds: Seeds = (0,)  # fine-tuning runs
     scratch: bool = True  # the same runs from random weights, for comparison
     # examples of each class for the probes; 0: all
-    shots: Annotated[tuple[int, ...], Range(0)] = (1, 5, 10, 25)
+    shots: Wholes = (1, 5, 10, 25)
 
 
 # what --help shows, beside what all trainings have (core/help.py); --help-all has the others
@@ -54,7 +54,7 @@ class PretrainConfig:
     fractals: FractalsConfig = FractalsConfig()
     held_out: Count = 4  # instances of each formula that val has, where its root is `fractals`
     # share of each class that validates, where both roots are one without splits
-    val_share: Annotated[float, Range(0, 1, above=True, below=True)] = 0.1
+    val_share: Part = 0.1
     augment: AugmentConfig = AugmentConfig()
     growth: GrowthConfig = GrowthConfig()  # of the images, where `model.sizes` has several
     loss: Literal["softmax", "sigmoid"] = "softmax"  # core/training/losses.py

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,7 @@ from core.models.backbone import create_backbone, open_weights
 from core.models.classifier import Classifier, create_classifier
 from core.models.network import ClassifierConfig, build_backbone_of, build_classifier
 from core.pretraining.sizes import shrunk
-from core.ranges import Positive, Range
+from core.ranges import Counts, Positive, PositiveShare
 from core.sizes import as_pair
 from core.training.session import Session
 
@@ -39,10 +39,10 @@ class DistillConfig:
     weights: str = ""  # the teacher's: a file, folder, run or named set
     of: Literal["logits", "features"] = "logits"
     # of the teacher in the loss; 1: pictures need no labels
-    weight: Annotated[float, Range(0, 1, above=True)] = 0.5
+    weight: PositiveShare = 0.5
     temperature: Positive = 1.0  # of logits; higher: the unlikely classes count for more
     # of the teacher; empty: that of its weights
-    image_size: Annotated[tuple[int, ...], Range(1)] = ()
+    image_size: Counts = ()
 
     @property
     def alone(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.errors import InputError
 from core.models.network import ClassifierConfig
-from core.ranges import Range
+from core.ranges import Fractions
 from core.sizes import as_pair
 
 
@@ -20,7 +20,7 @@ class GrowthConfig:
     """How often a run meets each of its `model.sizes`, and from when on."""
 
     # for each size the share of the run where it begins; empty: 0
-    start: Annotated[tuple[float, ...], Range(0, 1)] = ()
+    start: Fractions = ()
     equal: Literal["steps", "pixels"] = "steps"  # each as often, or with as many pixels in all
 
 

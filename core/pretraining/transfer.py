@@ -43,8 +43,7 @@ def check(config: PretrainConfig, recipes: dict[str, Callable]) -> None:
     if not transfer.root:
         return
     check_lists(**{"transfer.seeds": transfer.seeds, "transfer.shots": transfer.shots})
-    for split in _splits(config):
-        open_images(split.root, split.split)
+    fewshot.check_two(*(open_images(split.root, split.split) for split in _splits(config)))
 
 
 def report(

@@ -6,13 +6,19 @@ from torch.utils.data import Dataset
 
 from core.data.samples import with_transform
 from core.data.shuffle import ShuffledTransform, training_shuffle
-from core.data.sources import held_apart, open_validation
+from core.data.sources import held_apart, open_training, open_unlabelled, open_validation
 from core.data.transforms import Shrunk, eval_transform
 from core.evaluation.classification import evaluate_classifier
 from core.models.classifier import Classifier
 from core.pretraining.config import PretrainConfig
 from core.pretraining.sizes import load_size
 from core.training.session import Session
+
+
+def open_trained(config: PretrainConfig) -> Dataset:
+    """The images that it trains on; where a teacher alone is learnt from, without labels."""
+    opened = open_unlabelled if config.distill.alone else open_training
+    return opened(config.train, config.fractals)
 
 
 def open_sides(config: PretrainConfig, images: Dataset) -> tuple[Dataset, Dataset]:

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from core.config import flatten, load_config, save_config, to_plain
+from core.config import flatten, load_config, read_yaml, save_config, to_plain
 from core.errors import InputError
 from core.files import write_text
 from core.training import lock
@@ -88,8 +87,8 @@ def _settings(path: Path, kind: type) -> Any:
         return load_config(kind, path)
     except InputError as error:
         try:
-            return yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, ValueError, RecursionError):
+            return read_yaml(path)
+        except InputError:
             print(f"note: {error}; it is written anew", flush=True)
             return {}
 

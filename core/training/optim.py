@@ -12,7 +12,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from core.config import did_you_mean
 from core.errors import InputError, first_line
-from core.ranges import Decay, NonNegative, PositiveShare, Range, Share
+from core.ranges import Decay, Fractions, NonNegative, PositiveShare, Range, Share
 from core.training.optimistic import OptimisticAdam
 
 # torch's own definitions: timm's `sgd` is Nesterov, its `rmsprop` has momentum 0.9
@@ -57,7 +57,7 @@ class ScheduleConfig:
     hold: Share = 0.0  # cosine, linear: fraction of the run after which it leaves the peak
     final: Share = 0.0  # cosine, linear: last factor of the peak
     # step: fractions of the run where it drops
-    milestones: Annotated[tuple[float, ...], Range(0, 1)] = (0.8, 0.95)
+    milestones: Fractions = (0.8, 0.95)
     gamma: PositiveShare = 0.1  # step: factor of each drop
 
 

@@ -123,7 +123,7 @@ class Run:
 
     # ---- the loop ----------------------------------------------------------------------------
 
-    def total_steps(self, loader: TrainLoader | StreamLoader) -> int:
+    def total_steps(self, loader: TrainLoader | StreamLoader | HeldLoader) -> int:
         """Optimizer steps of the whole run."""
         if not (self.config.steps or self.config.epochs):
             raise InputError("give either --run.steps or --run.epochs, above 0")
@@ -133,10 +133,11 @@ class Run:
     def _say_what(self, loader: TrainLoader | StreamLoader | HeldLoader) -> None:
         """What is trained, on which data and on what, before the first step."""
         networks = self.parts.trained_networks()
-        sizes = [f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M" for net in networks]
-        samples = f" of {len(loader.dataset):,}" if hasattr(loader.dataset, "__len__") else ""
+        counts = [sum(map(_count, network.parameters())) for network in networks]
+        sizes = [f"{count / 1e6:.2f} M" for count in counts]
         self.session.print(
-            f"{self.folder}: {self.total:,} steps of {self.config.batch_size} samples{samples}; "
+            f"{self.folder}: {self.total:,} steps of {self.config.batch_size} of "
+            f"{len(loader.dataset):,} samples; "
             f"{' + '.join(sizes)} parameters; {self.session.describe()}"
         )
 
@@ -327,3 +328,8 @@ class Run:
         self.files.close()
         if not keep_processes:
             end_processes()
+
+
+def _count(parameter: nn.Parameter) -> int:
+    """Its numbers; under ZeRO-3 this process holds none of them, and DeepSpeed knows how many."""
+    return getattr(parameter, "ds_numel", parameter.numel())

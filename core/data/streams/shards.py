@@ -27,6 +27,7 @@ from core.data.scan_cache import cached
 from core.data.streams.labelled import LabelledStream
 from core.data.streams.tar_shard import Entry, Sample, index_tar, read_tar
 from core.errors import InputError
+from core.files import read_text
 
 SCANS = 16  # shards whose headers are read at a time: network file systems answer slowly
 MOST = 100_000  # shards of a pair of braces
@@ -157,7 +158,7 @@ def _present(paths: list[str]) -> list[str]:
 
 def _classes(folder: Path) -> list[str]:
     path = folder / "classes.txt"
-    text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+    text = read_text(path) if path.is_file() else ""
     return text.removesuffix("\n").split("\n") if text else []
 
 

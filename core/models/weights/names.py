@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from core.errors import InputError, first_line
 from core.models.networks.mixer_config import mixer_name
-from core.models.weights.stored import read_info
+from core.models.weights.stored import read_description
 
 FOLDER = Path(__file__).parent / "kept"
 
@@ -95,4 +95,4 @@ def kept_parameters(name: str) -> tuple[int, int]:
 
 
 def _info(name: str) -> dict[str, Any]:
-    return read_info(kept_folder(name) / "config.json")
+    return read_description(kept_folder(name))

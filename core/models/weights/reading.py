@@ -18,11 +18,12 @@ from torch import Tensor
 
 from core.checkpoints import averaged_weights, find_checkpoint
 from core.errors import InputError, did_you_mean, first_line
+from core.models.timm_weights import is_timm
 from core.models.weights.download import NAMES, OFFICIAL, official_weights
 from core.models.weights.formats import FORMATS, from_timm, read_npz, read_state_dict
 from core.models.weights.hub import PREFIX, hub_folder
 from core.models.weights.names import is_kept, kept_folder, kept_names
-from core.models.weights.stored import StoredModel, linear_head, read_info
+from core.models.weights.stored import StoredModel, linear_head, read_description
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -92,8 +93,8 @@ def find_weights(name: str, weights: str | Path) -> str | Path:
 
 def check_weights(weights: str | Path) -> None:
     """Raise InputError for a path where nothing is, and for what is no name; nothing is read."""
-    known = is_kept(weights) or weights in OFFICIAL or re.match(r"timm(:|$)|hub:", str(weights))
-    if not known and not Path(weights).exists():
+    named = is_kept(weights) or weights in OFFICIAL or is_timm(weights)
+    if not (named or str(weights).startswith(PREFIX) or Path(weights).exists()):
         raise InputError(_missing(weights))
 
 
@@ -132,7 +133,7 @@ def _read_folder(folder: Path, named: str | Path) -> StoredModel:
     file = averaged_weights(folder)
     if not file.exists():
         raise InputError(f"{folder} has no {file.name}; weights are {FORMATS}")
-    info = read_info(folder / "config.json")
+    info = read_description(folder)
     state = _read_tensors(file)
     inside = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
     by_name = is_kept(named) or str(named).startswith(PREFIX)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from core.checkpoints import read_info
 from core.errors import InputError
 
 Head = dict[str, Tensor]  # {"weight": (n, C), "bias": (n,)}
@@ -38,10 +38,11 @@ def linear_head(state: dict[str, Tensor], prefix: str = "head.") -> Head | None:
     return None if None in head.values() else head
 
 
-def read_info(file: Path) -> dict[str, Any]:
+def read_description(folder: Path) -> dict[str, Any]:
     """The config.json of a folder of ours, in which "backbone" is known to be a dictionary."""
+    info = read_info(folder)
     try:
-        info = json.loads(file.read_text())
         return {**info, "backbone": dict(info["backbone"])}
     except (ValueError, KeyError, TypeError) as error:
+        file = folder / "config.json"
         raise InputError(f'{file} has no "backbone" entry ({error!r})') from error

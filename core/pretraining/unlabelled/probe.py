@@ -29,7 +29,7 @@ class Probe:
         )
         train = open_images(config.val.root, config.val_train_split)
         fewshot.draw_examples(train.labels, config.shots, 0, train.classes)
-        open_images(config.val.root, config.val.split)
+        fewshot.check_two(train, open_images(config.val.root, config.val.split))
 
     def __call__(self, session: Session, backbone: nn.Module) -> dict[str, float]:
         """{"top1": the mean over the draws of examples}; all processes call it."""

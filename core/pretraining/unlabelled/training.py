@@ -8,6 +8,7 @@ gradients, then each with (as in GradCache, Gao et al. 2021, arXiv 2101.06983).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,9 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from core.app.starting import check_start
 from core.data.loading import seed_everything
 from core.data.samples import with_transform
 from core.data.sources import open_unlabelled
+from core.data.transforms import check_protocol
 from core.data.views import BatchViews, PictureViews, Views, local_size
 from core.errors import InputError
 from core.pretraining.batches import held_batches
@@ -36,8 +39,12 @@ def train(config: UnlabelledConfig, keep_processes: bool = False) -> Run:
     check(config)
     run = Run(config.run, config)
     check_sharding(config, run.session.sharding)
+    plain, weights = replace(config.model, weights=""), config.model.weights
+    projector = config.lejepa.projector
+    check_start(lambda: build_network(plain, projector), config.optim, weights=weights)
+    check_protocol(config.protocol)
     pictures = open_unlabelled(config.train, config.fractals)
-    network = build_network(config.model, config.lejepa.projector)
+    network = build_network(config.model, projector)
     probe = Probe(config) if config.val.root else None
     run.session.print(f"{len(pictures):,} pictures: {pictures}")
     loader = view_batches(run, config, pictures, network.backbone)

@@ -6,7 +6,6 @@ UTF-16 with a byte order mark; CloudCompare's and .pts' counts; words behind the
 
 from __future__ import annotations
 
-import codecs
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,11 +17,11 @@ import numpy as np
 from apps.pointcloud.data.formats.columns import as_colours, cloud_of_rows, named_columns
 from apps.pointcloud.geometry.cloud import Cloud, placed_cloud
 from core.errors import InputError
+from core.files import text_encoding
 
 HEAD = 64  # lines among which the first point is looked for
 LONG = 10_000  # characters of a line that are looked at
 SEPARATORS = (";", ",", "\t", None)  # None: white space
-MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,8 @@ def _load(path: Path, layout: Layout, chosen) -> np.ndarray:
 
 
 def _layout_of(path: Path) -> Layout:
-    with open(path, "rb") as file:
-        mark = file.read(3)
     # latin-1 reads any byte: what is no number is met as such, wherever it stands
-    encoding = next((name for bom, name in MARKS.items() if mark.startswith(bom)), "latin-1")
+    encoding = text_encoding(path, "latin-1")
     try:
         with open(path, encoding=encoding) as file:
             head = list(_lines(file))
