@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import dataclasses
 import errno
+import io
 import json
 import os
 import shutil
@@ -140,6 +142,22 @@ def read_text(path: str | os.PathLike, hint: str = "check the path") -> str:
         raise InputError(f"{path}: {error.strerror or error}: {hint}") from error
     except UnicodeError as error:
         raise InputError(f"{path} is no text in UTF-8: save it as such") from error
+
+
+def csv_rows(
+    path: str | os.PathLike, text: str, separator: str = ","
+) -> Iterator[tuple[int, list[str]]]:
+    """(line, cells) of each row of a csv file's text that is not empty.
+
+    Raises InputError where it is none: a cell as long as a book, where a quotation mark is missing.
+    """
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        for row in rows:
+            if row:
+                yield rows.line_num, row
+    except csv.Error as error:
+        raise InputError(f"{path}, line {rows.line_num}: {error}: is it a csv file?") from error
 
 
 def name_on_disk(folder: str | os.PathLike, name: str) -> str:

@@ -43,7 +43,7 @@ from core.models.weights.hub import PREFIX
 from core.models.weights.names import FOLDER, is_kept
 from core.pretraining.config import PretrainConfig
 from core.pretraining.validation import open_sides, open_trained
-from core.ranges import Range, argument
+from core.ranges import Count, argument
 from core.tables import Table, scaled
 from core.training.session import Session, build_accelerator
 
@@ -78,7 +78,7 @@ def main() -> None:
 
 def _words() -> argparse.Namespace:
     parser = prediction_parser(__doc__, "pictures or folders", count=12, kept=KEPT)
-    count = argument(int, Range(1))
+    count = argument(Count)
     parser.add_argument("--top", type=count, default=5, help="classes of each (%(default)s)")
     parser.add_argument("--network", default="", help="of an official set: mixer_b16, ...")
     size = "pixels, where it is to be another than that of the weights"

@@ -47,6 +47,7 @@ class Range:
 Whole = Annotated[int, Range(0)]
 Count = Annotated[int, Range(1)]
 Workers = Annotated[int, Range(0, 512)]
+Processes = Annotated[int | None, Range(1, 512)]  # None: one for each core
 Seed = Whole
 NonNegative = Annotated[float, Range(0)]
 Positive = Annotated[float, Range(0, above=True)]
@@ -62,11 +63,12 @@ Fractions = Annotated[tuple[float, ...], Range(0, 1)]  # of a run
 Shares = Annotated[tuple[float, float], Range(0, 1, above=True)]  # the least and the largest
 
 
-def argument(kind: type, allowed: Range) -> Callable[[str], Any]:
-    """The `type` of an argparse option: an int or a float within a range.
+def argument(hint: Any) -> Callable[[str], Any]:
+    """The `type` of an argparse option: an int or a float within the range of a type of these.
 
-    parser.add_argument("--count", type=argument(int, Range(1)))
+    parser.add_argument("--count", type=argument(Count))
     """
+    kind, (allowed,) = hint.__origin__, _ranges(hint)
 
     def read(word: str) -> Any:
         try:

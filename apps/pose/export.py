@@ -23,6 +23,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -193,7 +194,7 @@ def main() -> None:
     parser.add_argument("--layout", **layouts, help="ours, decoding included, or rtmlib's RTMPose")
     parser.add_argument("--int8", action="store_true", help="matrix products in 8 bits, measured")
     parser.add_argument("--sets", nargs="+", default=[], help="of --int8: as train's --data.sets")
-    points = {"type": argument(float, Range(0, 100)), "default": 100 * MAX_LOSS}
+    points = {"type": argument(Annotated[float, Range(0, 100)]), "default": 100 * MAX_LOSS}
     parser.add_argument("--max-loss", **points, help="of --int8: points of a metric (%(default)g)")
     options = parser.parse_args()
     if options.int8 and options.layout != "crops":

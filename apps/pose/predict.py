@@ -40,7 +40,7 @@ from core.config import entry_point
 from core.data.images.files import SUFFIXES
 from core.data.images.folders import find_images
 from core.errors import InputError
-from core.ranges import Range, argument
+from core.ranges import Count, NonNegative, Share, argument
 from core.training.session import Session, build_accelerator
 
 WHOLE = (
@@ -61,21 +61,19 @@ def read_words() -> argparse.Namespace:
     parser.add_argument("--detector-weights", default="", help="a file, or: download")
     parser.add_argument(
         "--min-box-score",
-        type=argument(float, Range(0, 1)),
+        type=argument(Share),
         default=0.3,
         help="of --boxes or --detector",
     )
     parser.add_argument(
-        "--min-score", type=argument(float, Range(0)), default=0.3, help="of a keypoint to draw"
+        "--min-score", type=argument(NonNegative), default=0.3, help="of a keypoint to draw"
     )
     parser.add_argument("--coco", type=Path, help="json to write, to correct and to train on")
     parser.add_argument("--keypoints", nargs="+", default=(), help="names to draw and write (all)")
     parser.add_argument("--no-nms", action="store_true", help="keep several boxes of a person")
     parser.add_argument("--no-smooth", action="store_true", help="of videos: keep the trembling")
     parser.add_argument("--flip-test", action="store_true", help="average with mirrored images")
-    parser.add_argument(
-        "--batch-size", type=argument(int, Range(1)), default=64, help="people at a time"
-    )
+    parser.add_argument("--batch-size", type=argument(Count), default=64, help="people at a time")
     return parser.parse_intermixed_args()
 
 

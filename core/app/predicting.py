@@ -34,7 +34,7 @@ from core.app.kept import KeptNetworks
 from core.app.runs import TrainedRun
 from core.errors import InputError, first_line
 from core.files import distinct_name, kept_if_filled, write_json
-from core.ranges import Range, argument
+from core.ranges import Count, argument
 from core.training.session import Session
 
 RECORDS = "predictions"  # predictions.json, and the folder's name
@@ -85,7 +85,7 @@ def prediction_parser(
     parser.add_argument("inputs", nargs="*", help=inputs)
     parser.add_argument("--output", type=Path, help=f"folder to write to (RUN/{RECORDS})")
     parser.add_argument(
-        "--count", type=argument(int, Range(1)), default=count, help="samples, if no inputs"
+        "--count", type=argument(Count), default=count, help="samples, if no inputs"
     )
     return parser
 

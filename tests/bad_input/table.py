@@ -588,12 +588,11 @@ def _opened():
     apps = list(EVAL)
     for number, app in enumerate(apps):
         other = apps[number - 1]
-        for main in (EVAL[app], PREDICT[app]) if app == "cloud" else (EVAL[app],):
-            for words, said in RUNS:
-                tail = (
-                    "" if main in EVAL.values() else " good.xyz" if app == "cloud" else " good.png"
-                )
-                yield main, words.format(run=app, other=other) + tail, said
+        for words, said in RUNS:
+            words = words.format(run=app, other=other)
+            yield EVAL[app], words, said
+            if app == "cloud":
+                yield PREDICT[app], f"{words} good.xyz", said
         for words, said in EVALUATIONS:
             if not (words == "" and app == "pose"):  # a kept network
                 yield EVAL[app], words.format(run=app), said

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from core.ranges import check_ranges
 from core.training.checkpoint import remove_whole
 from tests.bad_input.scene import build
 from tests.bad_input.table import CASES, PROCESSES
-from tests.core.test_ranges import plain_numbers
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,19 +78,3 @@ def test_as_a_process(main, words, said, scene):
         command, cwd=scene, env=environment, capture_output=True, text=True, timeout=120
     )
     check_words(done.returncode, done.stdout + done.stderr, said)
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        "apps.crossview.config.CrossViewConfig",
-        "apps.pointcloud.config.PointCloudConfig",
-        "apps.pose.config.PoseConfig",
-        "apps.style.config.StyleConfig",
-    ],
-)
-def test_no_number_of_an_app_is_without_a_range(config):
-    module, name = config.rsplit(".", 1)
-    kind = getattr(importlib.import_module(module), name)
-    assert set(plain_numbers(kind)) <= {"model.head_bias"}  # any number is a bias
-    check_ranges(kind())

@@ -13,8 +13,6 @@ are dealt: one in ten, by a fixed draw, validates. A record is a name and the pa
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import re
 import unicodedata
@@ -30,7 +28,7 @@ from apps.crossview.data.splits import read_list
 from core.data.images.folders import images_below
 from core.data.images.labelled import some_of
 from core.errors import InputError
-from core.files import read_text
+from core.files import csv_rows, read_text
 
 ABOVE, STREET = ("aerial", "satview", "satellite"), ("ground", "streetview", "panorama")
 FOLDERS = {
@@ -134,7 +132,7 @@ def _cvusa(root: Path, split: str) -> list[Record]:
     listed = next((root / name for name in names if (root / name).is_file()), None)
     if listed is None:
         raise InputError(f"{root} has none of the lists {', '.join(names)}")
-    rows = [row for row in csv.reader(io.StringIO(read_text(listed), newline="")) if row]
+    rows = [row for _, row in csv_rows(listed, read_text(listed))]
     return [_triple(root, listed, number, row) for number, row in enumerate(rows, start=1)]
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from core.config import entry_point
 from core.errors import InputError
 from core.files import read_text, write_text
-from core.ranges import Range, argument
+from core.ranges import Seed, argument
 
 NAME = re.compile(r"(?P<pano>.+)\.x-?\d+\.y-?\d+\.a(?P<heading>-?\d+)(\.a2g)?\.(jpg|png)")
 WITHIN = (10, 20, 45)  # degrees
@@ -110,7 +110,7 @@ def main() -> None:
     )
     parser.add_argument("train")
     parser.add_argument("test")
-    parser.add_argument("--seed", type=argument(int, Range(0)), default=0)
+    parser.add_argument("--seed", type=argument(Seed), default=0)
     parser.add_argument("--out", type=Path, help="folder for panorama_train.txt and _test.txt")
     options = parser.parse_args()
     (train, bad_train), (test, bad_test) = read_list(options.train), read_list(options.test)

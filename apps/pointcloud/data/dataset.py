@@ -77,7 +77,7 @@ class Reconstruction(Dataset):
         check_ranges(corruption, "corruption.")
         check_scan(scan)
         if outputs < 1:
-            raise InputError(f"data.outputs is {outputs}: at least 1")
+            raise InputError(f"data.outputs is {outputs}; choose 1 or more")
         self.clouds, self.corruption, self.outputs = clouds, corruption, outputs
         self.seed, self.turn, self.scan = seed, turn, scan
 

@@ -10,7 +10,7 @@ from apps.pointcloud.solids.dataset import FEWEST, write_solids
 from apps.pointcloud.solids.sheet import contact_sheet
 from core.app.embedded import embedded_commands
 from core.config import entry_point
-from core.ranges import Count, Range, Seed
+from core.ranges import Count, Processes, Range, Seed
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class WriteConfig:
     test: Count = 10
     seed: Seed = 0
     points: Annotated[int, Range(FEWEST)] = 4096  # of each shape
-    workers: Annotated[int | None, Range(1, 512)] = None  # processes; one for each core, at most 16
+    workers: Processes = None  # one for each core, at most 16
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from apps.pose.prediction.pipeline import Frame
 from core.config import entry_point
 from core.errors import InputError
 from core.files import write_json
-from core.ranges import Range, argument
+from core.ranges import Share, argument
 
 PERSON = 1  # COCO's category
 NAMES = ("AP", "AP50", "AP75", "APS", "APM", "APL")
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--json", required=True, help="COCO annotations, or images alone")
     parser.add_argument("--images", type=Path, required=True, help="folder of its images")
     parser.add_argument("--output", type=Path, help="json of detections to write")
-    parser.add_argument("--min-box-score", type=argument(float, Range(0, 1)), default=0.001)
+    parser.add_argument("--min-box-score", type=argument(Share), default=0.001)
     options = parser.parse_args()
     detector = OnnxDetector(options.detector, options.min_box_score)
     content = read_images(options.json)

@@ -27,7 +27,7 @@ from core.app.runs import TrainedRun, reopen
 from core.config import entry_point
 from core.errors import InputError
 from core.files import distinct_name, write_json, write_text
-from core.ranges import Range, argument
+from core.ranges import Workers, argument
 from core.tables import Table, scaled
 from core.training.curves import report_curves
 from core.training.session import Session, build_accelerator
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs, or kept networks")
     parser.add_argument("--set", required=True, help="lspet=FOLDER, coco=FOLDER, FILE.yaml")
     parser.add_argument(
-        "--workers", type=argument(int, Range(0, 512)), default=1, help="processes that load images"
+        "--workers", type=argument(Workers), default=1, help="processes that load images"
     )
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to (%(default)s)")
     options = parser.parse_args()

@@ -25,6 +25,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from rich.progress import track
@@ -42,7 +43,7 @@ from apps.pose.prediction.refining import Refiner, Refining
 from core.app.runs import reopen
 from core.config import entry_point
 from core.errors import InputError
-from core.ranges import Range, argument
+from core.ranges import Count, NonNegative, Positive, Range, Seed, Share, argument
 from core.tables import Table
 from core.training.session import Session, build_accelerator
 
@@ -200,23 +201,21 @@ def network_keypoints(path: str) -> tuple[KeypointSet, Keypoints]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", nargs="?", help="whose network predicts (the truth with noise)")
+    parser.add_argument("--seconds", type=argument(Positive), default=10, help="of the film")
     parser.add_argument(
-        "--seconds", type=argument(float, Range(0, above=True)), default=10, help="of the film"
+        "--fps", type=argument(Annotated[float, Range(1)]), default=30, help="frames per second"
     )
+    parser.add_argument("--people", type=argument(Count), default=4, help="at a time")
     parser.add_argument(
-        "--fps", type=argument(float, Range(1)), default=30, help="frames per second"
-    )
-    parser.add_argument("--people", type=argument(int, Range(1)), default=4, help="at a time")
-    parser.add_argument(
-        "--noise", type=argument(float, Range(0)), default=0.02, help="deviation, in people's sizes"
+        "--noise", type=argument(NonNegative), default=0.02, help="deviation, in people's sizes"
     )
     parser.add_argument(
         "--miss",
-        type=argument(float, Range(0, 1)),
+        type=argument(Share),
         default=0.1,
         help="share of the boxes to leave out",
     )
-    parser.add_argument("--seed", type=argument(int, Range(0)), default=0)
+    parser.add_argument("--seed", type=argument(Seed), default=0)
     options = parser.parse_args()
     keypoints, predict, source = KeypointSet.of(COCO_NAMES), None, "the true keypoints with noise"
     if options.run:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from PIL import Image
 
@@ -16,7 +15,7 @@ from apps.pose.people.dataset import make_people
 from apps.pose.people.sheet import contact_sheet
 from core.app.embedded import embedded_commands
 from core.config import entry_point
-from core.ranges import Count, Range, Seed
+from core.ranges import Count, Processes, Seed
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class WriteConfig:
     train: Count = 3000  # number of training images
     val: Count = 300  # number of validation images
     seed: Seed = 0
-    workers: Annotated[int | None, Range(1, 512)] = None  # processes; one for each core, or so many
+    workers: Processes = None  # one for each core, at most 16
 
 
 @dataclass(frozen=True)

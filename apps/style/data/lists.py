@@ -9,8 +9,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +18,7 @@ from pathlib import Path
 from core.config import did_you_mean
 from core.data.images.labelled import alike
 from core.errors import InputError
-from core.files import read_text
+from core.files import csv_rows, read_text
 
 SIDES = ("train", "val")
 COLUMNS = {  # ours -> what files call it
@@ -110,12 +108,11 @@ def read_csv(file: str | Path) -> Listing:
     if not file.is_file():
         raise InputError(f"{file} is missing: data.csv is a file with the columns path and class")
     text = read_text(file)
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=_separator(text))
-    columns = _columns(_header(rows, file), file)
-    try:
-        values = [_checked_row(row, columns, f"{file}, line {rows.line_num}") for row in rows]
-    except csv.Error as error:  # a field as long as a book, where a quotation mark is missing
-        raise InputError(f"{file}, line {rows.line_num}: {error}: is it a csv file?") from error
+    rows = csv_rows(file, text, _separator(text))
+    header = next(rows, (1, []))[1]
+    columns = _columns(header, file)
+    named = ((line, dict(zip(header, row, strict=False))) for line, row in rows)
+    values = [_checked_row(row, columns, f"{file}, line {line}") for line, row in named]
     if not values:
         raise InputError(f"{file} lists no painting: a line for each, below that of the columns")
     _check_twice([path for path, *_ in values], str(file))
@@ -125,13 +122,6 @@ def read_csv(file: str | Path) -> Listing:
     labels = [index[name] for _, name, *_ in values]
     sides = [side for row in values for side in row[2:]]
     return Listing([path for path, *_ in values], labels, classes, sides)
-
-
-def _header(rows: csv.DictReader, file: Path) -> Sequence[str]:
-    try:
-        return rows.fieldnames or []
-    except csv.Error as error:
-        raise InputError(f"{file}, line 1: {error}: is it a csv file?") from error
 
 
 def _separator(text: str) -> str:
@@ -157,7 +147,7 @@ def _columns(fields: Sequence[str], file: Path) -> dict[str, str]:
 
 
 def _checked_row(row: dict, columns: dict[str, str], where: str) -> list[str]:
-    values = [(row[name] or "").strip() for name in columns.values()]
+    values = [row.get(name, "").strip() for name in columns.values()]
     if empty := [name for name, value in zip(columns, values, strict=True) if not value]:
         raise InputError(f"{where}: {empty[0]} is empty")
     if "split" in columns:

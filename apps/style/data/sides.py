@@ -16,7 +16,7 @@ import numpy as np
 from apps.style.config import DataConfig
 from apps.style.data.files import Reporter, check_folders
 from apps.style.data.lists import Listing, artist_of, read_csv, read_lists
-from apps.style.data.splits import artist_split, check_share
+from apps.style.data.splits import artist_split
 from core.data.images.labelled import LabelledImages
 from core.data.samples import stratified_split
 from core.data.sources import open_images
@@ -67,7 +67,6 @@ def sides_of(
         if not sides:
             raise InputError(f"{config.csv} has no column split: --data.split stratified or artist")
         return np.array(sides)
-    check_share(config.val_share)
     if config.split == "stratified":
         val = stratified_split(images.labels, config.val_share, config.seed)
     else:

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.errors import InputError
-
 GAIN = 1e-9  # less is rounding: no reason to move an artist
 
 
@@ -45,7 +43,6 @@ def artist_split(
     over the classes and over all paintings together. That is a local optimum: a class is left out
     where it has one artist, and might be where the artists of several small classes overlap.
     """
-    check_share(val_share)
     counts = _counts(artists, labels)
     totals, painted_by = counts.sum(0), (counts > 0).sum(0)
     validates = np.random.default_rng(seed).random(len(counts)) < val_share  # (A,)
@@ -77,9 +74,3 @@ def _cost(val: np.ndarray, totals: np.ndarray, painted_by: np.ndarray, share: fl
     lacking = (val == totals) | ((val == 0) & (painted_by > 1))  # (n, K + 1)
     lacking = (lacking & (totals > 0)).sum(1)
     return len(totals) * lacking + ((val / np.maximum(totals, 1) - share) ** 2).sum(1)
-
-
-def check_share(val_share: float) -> None:
-    """Raises InputError for a share that leaves one side empty."""
-    if not 0 < val_share < 1:
-        raise InputError(f"data.val_share is {val_share}: choose a share between 0 and 1")

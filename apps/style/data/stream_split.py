@@ -17,7 +17,6 @@ from torch.utils.data import Dataset
 
 from apps.style.config import DataConfig
 from apps.style.data.protocols import STYLES, known_classes
-from apps.style.data.splits import check_share
 from core.data.streams.hub import open_hub_stream
 from core.data.streams.labelled import LabelledStream
 from core.data.streams.tar_shard import Sample
@@ -54,7 +53,6 @@ def divided(stream: LabelledStream, split: str, val_share: float, seed: int) -> 
 
     Raises InputError where the side is empty.
     """
-    check_share(val_share)
     drawn = [np.random.default_rng([seed, s]).random(n) for s, n in enumerate(stream.lengths)]
     rows = [np.flatnonzero((numbers < val_share) == (split == "val")) for numbers in drawn]
     side = copy.copy(stream)  # the whole stream stays as it is

@@ -12,7 +12,7 @@ from apps.style.paintings import contact_sheet, write_paintings
 from apps.style.paintings.dataset import SMALLEST
 from core.app.embedded import embedded_commands
 from core.config import entry_point
-from core.ranges import Count, Range, Seed
+from core.ranges import Count, Processes, Range, Seed
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class WriteConfig:
     val: Count = 50
     seed: Seed = 0
     size: Annotated[int, Range(SMALLEST)] = 96  # pixels of the longer side
-    workers: Annotated[int | None, Range(1, 512)] = None  # processes; one for each core, at most 16
+    workers: Processes = None  # one for each core, at most 16
 
 
 @dataclass(frozen=True)

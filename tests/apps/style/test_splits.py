@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from apps.style.config import DataConfig
+from apps.style.data.dataset import open_paintings
 from apps.style.data.files import CORRUPT
 from apps.style.data.lists import artist_of, read_lists
 from apps.style.data.protocols import SMALL, STYLES
-from apps.style.data.splits import artist_split, check_share, long_tailed
+from apps.style.data.splits import artist_split, long_tailed
 from core import InputError
 
 COUNTS = {  # of ArtGAN's lists: paintings to train on, and to validate
@@ -114,8 +116,8 @@ def test_artist_splits_are_as_good_as_the_best_of_all():
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, float("nan")])
 def test_a_share_has_two_sides(share):
-    with pytest.raises(InputError, match="val_share is"):
-        check_share(share)
+    with pytest.raises(InputError, match=r"data\.val_share is"):
+        open_paintings(DataConfig(root="paintings", split="artist", val_share=share), "train")
 
 
 def test_a_long_tail_falls_by_the_same_factor_from_class_to_class():
