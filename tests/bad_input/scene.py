@@ -185,7 +185,6 @@ def files(folder):
         "bad.yaml": "a: [",
         "bad.mp4": b"no video",
         "empty.mp4": b"",
-        "bad.tar": b"no tar",
     }
     for name, content in damaged.items():
         write(folder / name, content)
@@ -193,8 +192,6 @@ def files(folder):
     np.savez(folder / "strange.npz", a=np.zeros(3))
     np.savetxt(folder / "good.xyz", rng.normal(size=(200, 3)))
     (folder / "nothing").mkdir()
-    (folder / "texts").mkdir()
-    (folder / "texts/a.txt.md").write_text("x")
     (folder / "a_file").write_text("x")
 
 

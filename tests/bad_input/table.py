@@ -305,13 +305,13 @@ RUNS = [
     ("{run}_list_json", "config.json"),
     ("{run}_null_json", "config.json"),
     ("{run}_number_json", "number_json"),
-    ("{run}_no_json", ""),
+    ("{run}_no_json", "no whole checkpoint"),
     ("{run}_cut_weights", "model.safetensors"),
     ("{run}_empty_weights", "model.safetensors"),
     ("{run}_huge_header", "model.safetensors"),
     ("{run}_no_weights", "holds no weights"),
     ("{run}_flipped", "model.safetensors"),
-    ("{other}", ""),
+    ("{other}", "unknown field"),
 ]
 EVALUATIONS = [
     ("", "RUN|run"),
@@ -319,11 +319,9 @@ EVALUATIONS = [
     ("{run} --eval.batch-size -3", "--eval.batch-size"),
     ("{run} --data.workers -1", "--data.workers"),
     ("{run} --data.root gone", "gone"),
-    ("{run} --output a_file/below --data.root gone", ""),
 ]
 EVALUATIONS_OF = {
     "pose": [
-        ("pose --boxes gone.json --data.root coco --data.val-json good.json", ""),
         ("pose --onnx gone.onnx", "gone.onnx"),
         ("pose --onnx bad.onnx", "bad.onnx"),
         ("pose --onnx bad.onnx --flip-test", "flip"),
@@ -331,15 +329,15 @@ EVALUATIONS_OF = {
         ("pose --images-json gone.json --boxes list.json --data.root coco", "gone.json"),
         ("pose --model.sigma 3", "model.sigma"),
         ("pose --data.sets nothing_known", "nothing_known"),
-        ("pose --data.root coco --data.val-json good.json --data.val-images images", ""),
+        ("pose --data.root coco --data.val-json good.json --data.val-images images", "keypoints"),
     ],
     "style": [
         ("style --data.csv gone.csv", "gone.csv"),
-        ("style --data.root one_class", ""),
+        ("style --data.root one_class", "split"),
         ("style --data.csv paintings/header.csv", "header.csv"),
     ],
     "cloud": [
-        ("cloud --suite nothing", ""),
+        ("cloud --suite nothing", "'nothing'"),
         ("cloud --root gone", "suite"),
         ("cloud --suite modelnet10 --root gone", "gone"),
         ("cloud --suite embedded --data.outputs 3", "data.outputs"),

@@ -49,6 +49,7 @@ def everything(folder):
 
 def check_words(status, printed, said):
     """One line is the error, for a person; argparse and tyro have a form of their own."""
+    assert said, "what a case expects"
     assert status == 2, printed
     assert "Traceback" not in printed
     if "usage:" in printed or "╭" in printed:
