@@ -65,7 +65,7 @@ CRAFT = Craft(
     "Point clouds",
     "pointcloud",
     "a cloud or a mesh",
-    "accelerate launch apps/pointcloud/train.py",
+    "python apps/pointcloud/train.py",
     open_network,
     answer,
     getattr(ReconNet, "KEPT", None),

@@ -50,7 +50,7 @@ CRAFT = Craft(
     "Pictures",
     "pretrain",
     "a photograph of one thing",
-    "accelerate launch core/pretrain.py",
+    "python core/pretrain.py",
     open_network,
     answer,
     KEPT,

@@ -87,7 +87,7 @@ CRAFT = Craft(
     "Pose",
     "pose",
     "a photograph of people",
-    "accelerate launch apps/pose/train.py",
+    "python apps/pose/train.py",
     open_network,
     answer,
     PoseNet.KEPT,

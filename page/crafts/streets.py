@@ -44,7 +44,7 @@ CRAFT = Craft(
     "Cross-view",
     "crossview",
     "a picture from above (or of a street, for a network of the way back)",
-    "accelerate launch apps/crossview/train.py",
+    "python apps/crossview/train.py",
     open_network,
     answer,
     getattr(Generator, "KEPT", None),

@@ -104,7 +104,7 @@ def test_a_bad_file_is_one_line_without_folders(desk, tmp_path, craft, content, 
     [
         (pose.CRAFT, "../elsewhere", "", "../elsewhere lies outside of runs"),
         (pose.CRAFT, "/etc", "", "/etc lies outside of runs"),
-        (pose.CRAFT, "pose/none", "", "pose/none is no folder below runs: make one: accelerate"),
+        (pose.CRAFT, "pose/none", "", "pose/none is no folder below runs: make one: python"),
         (pose.CRAFT, "pose", "", "pose holds no checkpoint"),
         (pose.CRAFT, "pose/tiny", "1 2 3", "boxes, line 1: '1 2 3' is not x y width height"),
         (pose.CRAFT, "pose/tiny", "1 2 x 4", "boxes, line 1"),
