@@ -8,7 +8,7 @@ from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.data.files import read_cloud
 from apps.pointcloud.geometry.cloud import Cloud
 from apps.pointcloud.models.network import ReconNet
-from apps.pointcloud.prediction.methods import METHODS, NetworkMethod, mls, poisson
+from apps.pointcloud.prediction.methods import LEARN_NOTHING, METHODS, NetworkMethod
 from apps.pointcloud.prediction.reconstruction import Reconstructor, Wishes, read_scan
 from apps.pointcloud.prediction.viewer import cloud_figure
 from core.app.predicting import RECORDS
@@ -18,7 +18,6 @@ from core.files import write_json
 from core.training.session import Session
 from page.crafts.craft import WITHOUT, Answer, Craft, Request, foreign
 
-LEARN_NOTHING = {"mls": mls, "poisson": poisson}
 MOST = 2_000_000  # points of a scan
 SHOWN = 20_000  # points of each cloud in the figure, which travels to the browser as text
 
