@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+
+import numpy as np
 
 from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.data.files import read_cloud
@@ -57,7 +60,11 @@ def answer(session: Session, run: TrainedRun | None, request: Request) -> Answer
 
 
 def _shown(before: Cloud, after: Cloud) -> dict[str, Cloud]:
-    return {"input": before.some(SHOWN), "reconstruction": after.some(SHOWN)}
+    """Some points of each, both less the first one's origin: files have one each."""
+    before, after = before.some(SHOWN), after.some(SHOWN)
+    points = after.places() - (0 if before.origin is None else before.origin)
+    moved = replace(after, points=points.astype(np.float32), origin=before.origin)
+    return {"input": before, "reconstruction": moved}
 
 
 CRAFT = Craft(

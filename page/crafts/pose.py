@@ -39,6 +39,7 @@ def answer(session: Session, run: TrainedRun, request: Request) -> Answer:
     )
     frame = Frame(request.file, 0, read_image(request.file))
     (frame,) = stages.find(stages.locate([frame]))
+    stages.report_unusable()
     if frame.points is None:
         raise InputError("; ".join(line.rpartition(": ")[2] for line in unusable))
     people = frame.points, frame.scores, network.keypoints

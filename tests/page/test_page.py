@@ -10,6 +10,7 @@ from PIL import Image
 pytest.importorskip("gradio")
 pytest.importorskip("mmpose")
 
+from apps.pointcloud.geometry.cloud import Cloud
 from core.errors import InputError
 from core.training.session import Session
 from page.crafts import clouds, naming, pose, streets, style
@@ -79,6 +80,16 @@ def test_a_cloud_is_reconstructed_without_a_network(desk, tmp_path):
     assert [len(trace.x) for trace in answer.figure.data] == [1600, 400]
 
 
+def test_a_surveyed_cloud_is_shown_where_its_reconstruction_is():
+    points = np.random.default_rng(0).random((400, 3)).astype(np.float32)
+    survey, shift = np.array((4e5, 5e6, 100.0)), np.float32((0.25, -0.5, 1))
+    before = Cloud(points, origin=survey)
+    shown = clouds._shown(before, Cloud(points - shift, origin=survey + shift))
+    np.testing.assert_allclose(shown["reconstruction"].points, points, atol=1e-6)
+    shown = clouds._shown(Cloud(points), Cloud(points - shift, origin=shift.astype(np.float64)))
+    np.testing.assert_allclose(shown["reconstruction"].points, points, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -109,6 +120,7 @@ def test_a_bad_file_is_one_line_without_folders(desk, tmp_path, craft, content, 
         (pose.CRAFT, "pose/tiny", "1 2 3", "boxes, line 1: '1 2 3' is not x y width height"),
         (pose.CRAFT, "pose/tiny", "1 2 x 4", "boxes, line 1"),
         (pose.CRAFT, "pose/tiny", "500 500 9 9", "lies outside the 80 x 60 image"),
+        (pose.CRAFT, "pose/tiny", "500 500 9 9\n" * 5, "; 2 more boxes that cannot be used"),
         (naming.CRAFT, "pose/tiny", "", "holds no classification head"),
         (streets.CRAFT, "pose/tiny", "", "unknown field"),
         (style.CRAFT, "pose/tiny", "", "unknown field"),
