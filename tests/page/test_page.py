@@ -1,6 +1,7 @@
 """The page: its requests without a browser, and all of it through gradio's client."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ pytest.importorskip("gradio")
 pytest.importorskip("mmpose")
 
 from apps.pointcloud.geometry.cloud import Cloud
+from core.data.images.files import decode
 from core.errors import InputError
 from core.training.session import Session
 from page.crafts import clouds, naming, pose, streets, style
@@ -131,6 +133,32 @@ def test_what_cannot_be_is_said(desk, photo, craft, word, said, message):
     with pytest.raises(InputError) as error:
         ask(desk, craft, photo, word, said=said)
     assert message in str(error.value)
+    assert str(desk.networks.root) not in str(error.value)
+
+
+def test_the_file_at_fault_is_named(desk, photo, tmp_path):
+    (tmp_path / "map.png").write_text("no picture")
+    craft = replace(pose.CRAFT, answer=lambda _session, _network, asked: decode(str(asked.second)))
+    with pytest.raises(InputError, match=r"^map\.png is no picture"):
+        ask(desk, craft, photo, "pose/tiny", second=str(tmp_path / "map.png"))
+    (tmp_path / "map.png").unlink()
+    with pytest.raises(InputError, match=r"^map\.png is no longer there"):
+        ask(desk, craft, photo, "pose/tiny", second=str(tmp_path / "map.png"))
+
+
+def test_what_no_input_explains_is_printed_whole(desk, photo, capsys):
+    def fail(*_):
+        raise RuntimeError(f"{desk.root}/a and {desk.networks.root}/b\nmore")
+
+    with pytest.raises(InputError, match=r"^pose/tiny cannot be opened: RuntimeError: a and b$"):
+        ask(desk, replace(pose.CRAFT, open=fail), photo, "pose/tiny")
+    assert "Traceback" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"^photo\.png cannot be used: a and b$"):
+        ask(desk, replace(pose.CRAFT, answer=fail), photo, "pose/tiny")
+    assert "in fail" in capsys.readouterr().err
+    with pytest.raises(InputError):
+        ask(desk, pose.CRAFT, photo, "pose/tiny", said="1 2 3")
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_memory_and_disk_are_bounded(desk, photo):
