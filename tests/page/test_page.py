@@ -1,6 +1,7 @@
 """The page: its requests without a browser, and all of it through gradio's client."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,6 +178,17 @@ def test_runs_are_listed_after_kept_networks(desk):
     assert desk.networks.choices(pose.CRAFT)[-1] == "pose/tiny"
     assert desk.networks.choices(clouds.CRAFT)[0] == WITHOUT
     assert desk.networks.choices(naming.CRAFT) == ["photos"]
+    make_run(desk.root.parent / "elsewhere/run", network())
+    (desk.networks.root / "pose/away").symlink_to(desk.root.parent / "elsewhere/run")
+    assert "pose/away" not in desk.networks.choices(pose.CRAFT), "it would be refused"
+
+
+def test_a_run_that_trains_on_is_opened_again(desk):
+    opened = [desk.networks.open(pose.CRAFT, "pose/tiny") for _ in range(2)]
+    assert opened[0] is opened[1]
+    folder = opened[0].checkpoint
+    shutil.copytree(folder, folder.with_name("step-00000002"))
+    assert desk.networks.open(pose.CRAFT, "pose/tiny").checkpoint.name == "step-00000002"
 
 
 def test_through_the_client(tmp_path, monkeypatch, photo):
