@@ -13,10 +13,9 @@ from core.files import write_json
 from core.models.classifier import Classifier
 from core.predict import KEPT, UNSURE, named_picture, open_named, transform_of
 from core.training.session import Session
-from page.crafts.craft import Answer, Craft, Request
+from page.crafts.craft import MOST_PIXELS, Answer, Craft, Request
 
 TOP = 5
-MOST_PIXELS = 50_000_000  # of a picture that is decoded
 
 
 @dataclass(frozen=True)
