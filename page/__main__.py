@@ -19,6 +19,7 @@ import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while t
 # isort: split
 from core.config import entry_point
 from core.errors import InputError
+from core.ranges import Range, argument
 from core.training.session import Session, build_accelerator
 
 PORT = 7860
@@ -28,14 +29,11 @@ PORT = 7860
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="the only folder opened")
-    parser.add_argument("--port", type=int, default=PORT, help="(%(default)s)")
+    port, size = argument(int, Range(1, 65535)), argument(int, Range(1))
+    parser.add_argument("--port", type=port, default=PORT, help="(%(default)s)")
     parser.add_argument("--listen", action="store_true", help="be reachable from other machines")
-    parser.add_argument("--most-mb", type=int, default=64, help="of a file (%(default)s)")
+    parser.add_argument("--most-mb", type=size, default=64, help="of a file (%(default)s)")
     words = parser.parse_args()
-    if not (0 < words.port < 65536 and words.most_mb > 0):
-        raise InputError(
-            f"--port is {words.port}, --most-mb {words.most_mb}: 1 to 65535, 1 or more"
-        )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder goes then, too
     with tempfile.TemporaryDirectory(prefix="mixer-page-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # before gradio is imported

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -11,7 +12,7 @@ import numpy as np
 
 from apps.pose.data.dataset import read_image
 from core.errors import InputError
-from page.crafts.craft import Answer, Craft
+from page.crafts.craft import Answer, Craft, check_pixels
 from page.working import Desk
 
 TITLE = "Mixer"
@@ -109,14 +110,16 @@ def _parts(answer: Answer | None) -> list[Any]:
 def _clicks(file: gr.File, picture: gr.Image, said: gr.Textbox) -> None:
     """The photograph is shown, and two clicks in it are a line of the boxes."""
     corner = gr.State(None)
-    file.change(_preview, file, [picture, corner, said], api_name=False)
-    picture.select(_corner, [corner, said], [corner, said], api_name=False)
+    hidden = {"api_visibility": "private"}
+    file.change(_preview, file, [picture, corner, said], **hidden, **ONE_AT_A_TIME)
+    picture.select(_corner, [corner, said], [corner, said], **hidden)
 
 
 def _preview(file: str | None) -> tuple[np.ndarray | None, None, str]:
     """The file as a picture, where it is one: of another the answer says why."""
     try:
-        return (read_image(file) if file else None), None, ""
+        check_pixels(Path(file or ""))
+        return read_image(file), None, ""
     except Exception:
         return None, None, ""
 

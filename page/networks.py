@@ -7,6 +7,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from core.checkpoints import find_checkpoint
 from core.errors import InputError
 from core.training.session import Session
 from page.crafts.craft import Craft
@@ -16,26 +17,26 @@ DEPTHS = ("*", "*/*", "*/*/*")  # below the folder of an app, where runs are lis
 
 
 class Networks:
-    """Opened networks by craft and word. Nothing outside ``root`` is looked at."""
+    """Opened networks by craft, word and checkpoint. Nothing outside ``root`` is looked at."""
 
     def __init__(self, root: Path, session: Session):
         self.root, self.session = root.resolve(), session
-        self._opened: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._opened: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
         self._lock = threading.Lock()
 
     def choices(self, craft: Craft) -> list[str]:
         """What can be chosen without typing: kept networks, then the runs of the craft's app."""
         place = self.root / craft.app
         found = [run for depth in DEPTHS for run in sorted(place.glob(f"{depth}/checkpoints"))]
-        return craft.names() + [str(run.parent.relative_to(self.root)) for run in found]
+        runs = [run.parent for run in found if run.parent.resolve().is_relative_to(self.root)]
+        return craft.names() + [str(run.relative_to(self.root)) for run in runs]
 
     def open(self, craft: Craft, word: str) -> Any:
         """The network of a kept name or of a run below the root. Raises InputError for others."""
         with self._lock:
-            key = craft.name, word
+            named = word if word in craft.names() else str(_state(self._run(craft, word)))
+            key = craft.name, word, named
             if key not in self._opened:
-                known = word in craft.names()
-                named = word if known else str(self._run(craft, word))
                 self._opened[key] = craft.open(named, self.session)
             self._opened.move_to_end(key)
             while len(self._opened) > OPEN:
@@ -56,3 +57,8 @@ class Networks:
                 f"{word} is no folder below {self.root.name}: make one: {craft.command}"
             )
         return run
+
+
+def _state(run: Path) -> Path:
+    """The checkpoint that counts now: a run may train on. Of another folder, itself."""
+    return find_checkpoint(run) if (run / "checkpoints").is_dir() else run

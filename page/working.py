@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import traceback
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from core.data.images.files import FORMATS
 from core.data.loading import BadSample
@@ -15,6 +18,7 @@ from page.crafts.craft import Answer, Craft, Request
 from page.networks import Networks
 
 KEEP = 100  # answers whose files stay to be taken away
+EXPECTED = (BadSample, ValueError, OSError)  # what inputs raise, InputError among them
 
 
 class Desk:
@@ -34,27 +38,48 @@ class Desk:
         if not file:
             raise InputError(f"give a file first: {craft.takes}")
         paths = [Path(path) for path in (file, second) if path]
+        for path in paths:
+            self._check(path)
+        opened = {word: self._open(craft, word) for word in words if word}
+        answer = partial(self._answer, craft, paths, said)
         try:
-            for path in paths:
-                self._check(path)
-            return [self._answer(craft, paths, word, said) for word in words]
+            return [answer(opened[word]) if word else None for word in words]
         except Exception as error:  # decoders raise many kinds, and a person needs one line
-            raise InputError(_without_folders(_line(error, paths[0]), paths)) from error
+            raise self._told(error, _line(error, paths), paths) from error
 
     def _check(self, path: Path) -> None:
-        size = path.stat().st_size
+        if not path.is_file():
+            raise InputError(f"{path.name} is no longer there: give it again")
+        size, most = path.stat().st_size, self.most_bytes
         if not size:
-            raise InputError(f"{path} is empty (0 bytes)")
-        if size > self.most_bytes:
-            most = self.most_bytes / 1e6
-            raise InputError(f"{path} has {size / 1e6:.0f} MB, more than the {most:.0f} of a page")
+            raise InputError(f"{path.name} is empty (0 bytes)")
+        if size > most:
+            sizes = f"{size / 1e6:.0f} MB, more than the {most / 1e6:.0f} of a page"
+            raise InputError(f"{path.name} has {sizes}")
 
-    def _answer(self, craft: Craft, paths: list[Path], word: str, said: str) -> Answer | None:
-        if not word:
-            return None
-        network = self.networks.open(craft, word)
+    def _open(self, craft: Craft, word: str) -> Any:
+        try:
+            return self.networks.open(craft, word)
+        except InputError as error:
+            raise self._told(error, str(error)) from error
+        except Exception as error:
+            raise self._told(error, f"{word} cannot be opened: {first_line(error)}") from error
+
+    def _answer(self, craft: Craft, paths: list[Path], said: str, network: Any) -> Answer:
         request = Request(paths[0], self._folder(), said, paths[1] if paths[1:] else None)
         return craft.answer(self.networks.session, network, request)
+
+    def _told(self, error: Exception, line: str, paths: Sequence[Path] = ()) -> InputError:
+        """The line for a person, without folders; what no input explains is printed whole."""
+        if not isinstance(error, EXPECTED):
+            traceback.print_exception(error)
+        for path in paths:
+            line = line.replace(str(path), path.name)
+        for root in (self.networks.root, self.root):
+            line = line.replace(f"{root}/", "").replace(str(root), root.name or "/")
+        for path in paths:
+            line = line.replace(f"{path.parent}/", "")
+        return InputError(" ".join(line.split()))
 
     def _folder(self) -> Path:
         """A new folder; of more than KEEP the oldest one goes."""
@@ -65,17 +90,12 @@ class Desk:
         return folder
 
 
-def _line(error: Exception, path: Path) -> str:
+def _line(error: Exception, paths: Sequence[Path]) -> str:
     """What a person is told; a decoder's words without the names of its classes."""
+    path = next((path for path in paths if str(path) in str(error)), paths[0])
     if isinstance(error, InputError):
         return str(error)
     reason = error.reason if isinstance(error, BadSample) else str(error)
     if "cannot identify image file" in reason:
         return f"{path} is no picture, or of a kind that is not read ({', '.join(FORMATS)})"
     return f"{path} cannot be used: {reason.splitlines()[0] if reason else first_line(error)}"
-
-
-def _without_folders(line: str, paths: Sequence[Path]) -> str:
-    for path in paths:
-        line = line.replace(str(path), path.name).replace(f"{path.parent}/", "")
-    return " ".join(line.split())

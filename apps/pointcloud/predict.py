@@ -21,7 +21,7 @@ from apps.pointcloud.data.files import find_clouds, read_cloud
 from apps.pointcloud.data.source import CloudData
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
 from apps.pointcloud.models.network import ReconNet
-from apps.pointcloud.prediction.methods import METHODS, NetworkMethod, mls, poisson
+from apps.pointcloud.prediction.methods import LEARN_NOTHING, METHODS, NetworkMethod
 from apps.pointcloud.prediction.reconstruction import (
     AMONG,
     Reconstructor,
@@ -48,8 +48,7 @@ def main() -> None:
     if words.run is not None:
         run = reopen(words.run, PointCloudConfig, ReconNet, session)
     learnt = words.method == "network"
-    method = NetworkMethod(session, run.network) if learnt else {"mls": mls, "poisson": poisson}
-    method = method if learnt else method[words.method]
+    method = NetworkMethod(session, run.network) if learnt else LEARN_NOTHING[words.method]
     wishes = Wishes(
         points=words.points,
         resolution=words.resolution,

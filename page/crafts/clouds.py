@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+
+import numpy as np
 
 from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.data.files import read_cloud
 from apps.pointcloud.geometry.cloud import Cloud
 from apps.pointcloud.models.network import ReconNet
-from apps.pointcloud.prediction.methods import METHODS, NetworkMethod, mls, poisson
+from apps.pointcloud.prediction.methods import LEARN_NOTHING, METHODS, NetworkMethod
 from apps.pointcloud.prediction.reconstruction import Reconstructor, Wishes, read_scan
 from apps.pointcloud.prediction.viewer import cloud_figure
 from core.app.predicting import RECORDS
@@ -18,7 +21,6 @@ from core.files import write_json
 from core.training.session import Session
 from page.crafts.craft import WITHOUT, Answer, Craft, Request, foreign
 
-LEARN_NOTHING = {"mls": mls, "poisson": poisson}
 MOST = 2_000_000  # points of a scan
 SHOWN = 20_000  # points of each cloud in the figure, which travels to the browser as text
 
@@ -58,14 +60,18 @@ def answer(session: Session, run: TrainedRun | None, request: Request) -> Answer
 
 
 def _shown(before: Cloud, after: Cloud) -> dict[str, Cloud]:
-    return {"input": before.some(SHOWN), "reconstruction": after.some(SHOWN)}
+    """Some points of each, both less the first one's origin: files have one each."""
+    before, after = before.some(SHOWN), after.some(SHOWN)
+    points = after.places() - (0 if before.origin is None else before.origin)
+    moved = replace(after, points=points.astype(np.float32), origin=before.origin)
+    return {"input": before, "reconstruction": moved}
 
 
 CRAFT = Craft(
     "Point clouds",
     "pointcloud",
     "a cloud or a mesh",
-    "accelerate launch apps/pointcloud/train.py",
+    "python apps/pointcloud/train.py",
     open_network,
     answer,
     getattr(ReconNet, "KEPT", None),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,14 +9,13 @@ from core.app.naming import class_names, likeliest
 from core.app.predicting import RECORDS
 from core.data.images.files import decode
 from core.evaluation.common import BackboneConfig
-from core.files import write_text
+from core.files import write_json
 from core.models.classifier import Classifier
 from core.predict import KEPT, UNSURE, named_picture, open_named, transform_of
 from core.training.session import Session
-from page.crafts.craft import Answer, Craft, Request
+from page.crafts.craft import MOST_PIXELS, Answer, Craft, Request
 
 TOP = 5
-MOST_PIXELS = 50_000_000  # of a picture that is decoded
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ def answer(session: Session, opened: Named, request: Request) -> Answer:
     pixels = opened.transform(decode(str(request.file), MOST_PIXELS))
     best = likeliest(session, opened.network, pixels, TOP)
     record = {"input": request.file.name, **named_picture(best, opened.names)}
-    file = write_text(request.folder / f"{RECORDS}.json", json.dumps([record], indent=2))
+    file = write_json(request.folder / f"{RECORDS}.json", [record])
     lines = ["| | % |", "|---|---|"]
     lines += [f"| {one['name']} | {100 * one['confidence']:.1f} |" for one in record["classes"]]
     if record[UNSURE]:
@@ -50,7 +48,7 @@ CRAFT = Craft(
     "Pictures",
     "pretrain",
     "a photograph of one thing",
-    "accelerate launch core/pretrain.py",
+    "python core/pretrain.py",
     open_network,
     answer,
     KEPT,

@@ -11,7 +11,7 @@ from core.app.runs import TrainedRun, reopen
 from core.errors import InputError
 from core.files import write_json
 from core.training.session import Session
-from page.crafts.craft import Answer, Craft, Request, foreign
+from page.crafts.craft import Answer, Craft, Request, check_pixels, foreign
 
 CAPTIONS = {
     SHEET: "from what is given to what is made",
@@ -25,6 +25,8 @@ def open_network(word: str, session: Session) -> TrainedRun:
 
 def answer(session: Session, run: TrainedRun, request: Request) -> Answer:
     network, stem = run.network, request.stem
+    for path in filter(None, (request.file, request.second)):
+        check_pixels(path)
     if request.second is None and needs_map(network):
         known = ", ".join(network.palette.names)
         raise InputError(f"this network draws along a map of the view to draw: give one ({known})")
@@ -44,7 +46,7 @@ CRAFT = Craft(
     "Cross-view",
     "crossview",
     "a picture from above (or of a street, for a network of the way back)",
-    "accelerate launch apps/crossview/train.py",
+    "python apps/crossview/train.py",
     open_network,
     answer,
     getattr(Generator, "KEPT", None),

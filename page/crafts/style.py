@@ -41,7 +41,7 @@ CRAFT = Craft(
     "Style",
     "style",
     "a painting",
-    "accelerate launch apps/style/train.py",
+    "python apps/style/train.py",
     open_network,
     answer,
     getattr(Classifier, "KEPT", None),

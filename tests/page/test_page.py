@@ -1,6 +1,8 @@
 """The page: its requests without a browser, and all of it through gradio's client."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ from PIL import Image
 pytest.importorskip("gradio")
 pytest.importorskip("mmpose")
 
+from apps.pointcloud.geometry.cloud import Cloud
+from core.data.images.files import decode
 from core.errors import InputError
 from core.training.session import Session
 from page.crafts import clouds, naming, pose, streets, style
@@ -79,6 +83,16 @@ def test_a_cloud_is_reconstructed_without_a_network(desk, tmp_path):
     assert [len(trace.x) for trace in answer.figure.data] == [1600, 400]
 
 
+def test_a_surveyed_cloud_is_shown_where_its_reconstruction_is():
+    points = np.random.default_rng(0).random((400, 3)).astype(np.float32)
+    survey, shift = np.array((4e5, 5e6, 100.0)), np.float32((0.25, -0.5, 1))
+    before = Cloud(points, origin=survey)
+    shown = clouds._shown(before, Cloud(points - shift, origin=survey + shift))
+    np.testing.assert_allclose(shown["reconstruction"].points, points, atol=1e-6)
+    shown = clouds._shown(Cloud(points), Cloud(points - shift, origin=shift.astype(np.float64)))
+    np.testing.assert_allclose(shown["reconstruction"].points, points, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -104,11 +118,12 @@ def test_a_bad_file_is_one_line_without_folders(desk, tmp_path, craft, content, 
     [
         (pose.CRAFT, "../elsewhere", "", "../elsewhere lies outside of runs"),
         (pose.CRAFT, "/etc", "", "/etc lies outside of runs"),
-        (pose.CRAFT, "pose/none", "", "pose/none is no folder below runs: make one: accelerate"),
+        (pose.CRAFT, "pose/none", "", "pose/none is no folder below runs: make one: python"),
         (pose.CRAFT, "pose", "", "pose holds no checkpoint"),
         (pose.CRAFT, "pose/tiny", "1 2 3", "boxes, line 1: '1 2 3' is not x y width height"),
         (pose.CRAFT, "pose/tiny", "1 2 x 4", "boxes, line 1"),
         (pose.CRAFT, "pose/tiny", "500 500 9 9", "lies outside the 80 x 60 image"),
+        (pose.CRAFT, "pose/tiny", "500 500 9 9\n" * 5, "; 2 more boxes that cannot be used"),
         (naming.CRAFT, "pose/tiny", "", "holds no classification head"),
         (streets.CRAFT, "pose/tiny", "", "unknown field"),
         (style.CRAFT, "pose/tiny", "", "unknown field"),
@@ -119,6 +134,32 @@ def test_what_cannot_be_is_said(desk, photo, craft, word, said, message):
     with pytest.raises(InputError) as error:
         ask(desk, craft, photo, word, said=said)
     assert message in str(error.value)
+    assert str(desk.networks.root) not in str(error.value)
+
+
+def test_the_file_at_fault_is_named(desk, photo, tmp_path):
+    (tmp_path / "map.png").write_text("no picture")
+    craft = replace(pose.CRAFT, answer=lambda _session, _network, asked: decode(str(asked.second)))
+    with pytest.raises(InputError, match=r"^map\.png is no picture"):
+        ask(desk, craft, photo, "pose/tiny", second=str(tmp_path / "map.png"))
+    (tmp_path / "map.png").unlink()
+    with pytest.raises(InputError, match=r"^map\.png is no longer there"):
+        ask(desk, craft, photo, "pose/tiny", second=str(tmp_path / "map.png"))
+
+
+def test_what_no_input_explains_is_printed_whole(desk, photo, capsys):
+    def fail(*_):
+        raise RuntimeError(f"{desk.root}/a and {desk.networks.root}/b\nmore")
+
+    with pytest.raises(InputError, match=r"^pose/tiny cannot be opened: RuntimeError: a and b$"):
+        ask(desk, replace(pose.CRAFT, open=fail), photo, "pose/tiny")
+    assert "Traceback" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"^photo\.png cannot be used: a and b$"):
+        ask(desk, replace(pose.CRAFT, answer=fail), photo, "pose/tiny")
+    assert "in fail" in capsys.readouterr().err
+    with pytest.raises(InputError):
+        ask(desk, pose.CRAFT, photo, "pose/tiny", said="1 2 3")
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_memory_and_disk_are_bounded(desk, photo):
@@ -137,6 +178,17 @@ def test_runs_are_listed_after_kept_networks(desk):
     assert desk.networks.choices(pose.CRAFT)[-1] == "pose/tiny"
     assert desk.networks.choices(clouds.CRAFT)[0] == WITHOUT
     assert desk.networks.choices(naming.CRAFT) == ["photos"]
+    make_run(desk.root.parent / "elsewhere/run", network())
+    (desk.networks.root / "pose/away").symlink_to(desk.root.parent / "elsewhere/run")
+    assert "pose/away" not in desk.networks.choices(pose.CRAFT), "it would be refused"
+
+
+def test_a_run_that_trains_on_is_opened_again(desk):
+    opened = [desk.networks.open(pose.CRAFT, "pose/tiny") for _ in range(2)]
+    assert opened[0] is opened[1]
+    folder = opened[0].checkpoint
+    shutil.copytree(folder, folder.with_name("step-00000002"))
+    assert desk.networks.open(pose.CRAFT, "pose/tiny").checkpoint.name == "step-00000002"
 
 
 def test_through_the_client(tmp_path, monkeypatch, photo):

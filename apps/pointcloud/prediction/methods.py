@@ -84,3 +84,6 @@ def surface_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not len(faces):
         raise InputError("Poisson finds no surface in these points: take --method mls")
     return vertices, faces
+
+
+LEARN_NOTHING: dict[str, Method] = {"mls": mls, "poisson": poisson}
