@@ -11,7 +11,7 @@ from core.data.images.files import decode
 from core.evaluation.common import BackboneConfig
 from core.files import write_json
 from core.models.classifier import Classifier
-from core.predict import KEPT, UNSURE, named_picture, open_named, transform_of
+from core.predict import KEPT, UNSURE, named_picture, open_named, settings_file, transform_of
 from core.training.session import Session
 from page.crafts.craft import MOST_PIXELS, Answer, Craft, Request
 
@@ -28,7 +28,7 @@ class Named:
 def open_network(word: str, session: Session) -> Named:
     model = BackboneConfig(weights=word)
     network = open_named(model, session)
-    return Named(network, transform_of(network, model), class_names(network))
+    return Named(network, transform_of(network, model, settings_file(word)), class_names(network))
 
 
 def answer(session: Session, opened: Named, request: Request) -> Answer:
