@@ -27,7 +27,7 @@ from core.data.augment import AugmentConfig, train_transform
 from core.data.fractals import FractalImages, FractalsConfig
 from core.data.loading import TrainLoader
 from core.models.classifier import create_classifier
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from core.training.losses import softmax_loss
 from core.training.optim import OptimConfig, create_optimizer
 from core.training.run import Run, RunConfig

@@ -34,7 +34,7 @@ from core.pretrain import train
 from core.pretraining.config import PretrainConfig
 from core.pretraining.presets import PRESETS, small_fractals
 from core.pretraining.sizes import GrowthConfig
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from core.training.optim import OptimConfig
 from core.training.run import Run, RunConfig
 from core.training.session import end_processes

@@ -11,7 +11,7 @@
 
 A folder that lacks something, or whose bytes have changed, is passed over and named: the newest
 whole one counts. This only reads, and imports nothing of the library but its errors: the models,
-which open runs as weights, and the training, which writes them (`core.training.checkpoint`), both
+which open runs as weights, and the training, which writes them (`core.training.files`), both
 stand on it.
 """
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from core.checkpoints import find_checkpoint, step_of
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 APPS = sorted(path.parent.name for path in ROOT.glob("apps/*/train.py"))

@@ -16,7 +16,7 @@ from benchmarks.gpu_phases.task import Record, Task
 from core.errors import InputError
 from core.models.classifier import create_classifier
 from core.profiling.timing import machine
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from core.training.optim import OptimConfig
 from core.training.run import Run, RunConfig
 

@@ -18,7 +18,7 @@ from core.data.sources import FRACTALS, open_training
 from core.errors import InputError, first_line
 from core.pretrain import train
 from core.pretraining.config import PretrainConfig
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 
 STEPS, WINDOW = 40, 10  # of the trial, and over which images/s are taken
 IMAGES = 2_000  # that it trains on

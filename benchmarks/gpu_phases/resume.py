@@ -13,7 +13,7 @@ from benchmarks.gpu_phases.apart import apart
 from benchmarks.gpu_phases.noise import CLASSES, train_on_noise
 from benchmarks.gpu_phases.task import Record, Task
 from core.models.classifier import create_classifier
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from core.training.optim import OptimConfig
 from core.training.run import Run, RunConfig
 

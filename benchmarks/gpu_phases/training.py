@@ -18,7 +18,7 @@ from core.checkpoints import averaged_weights, latest_checkpoint
 from core.pretrain import train
 from core.pretraining.config import PretrainConfig
 from core.profiling.timing import machine
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 
 LARGEST = 60 * 2**20  # bytes of all that the phases leave
 LOGS = 2 * 2**20  # of them kept free for figures

@@ -36,7 +36,7 @@ from core.errors import InputError
 from core.files import write_json
 from core.ranges import check_ranges, show_ranges
 from core.training.curves import report_curves
-from core.training.folder import about
+from core.training.files.folder import about
 from core.training.run import Run
 from core.training.session import Session, build_accelerator, end_processes
 

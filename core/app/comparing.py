@@ -27,7 +27,7 @@ from core.errors import InputError
 from core.files import write_json
 from core.pictures.figures import COLOURS, new_figure, plain_axes, save_figure
 from core.tables import Table
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from core.training.run import Run
 from core.training.session import Session
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from core.checkpoints import averaged_weights, find_checkpoint, read_info
 from core.config import build, load_config
-from core.training.checkpoint import load_weights
+from core.training.files.checkpoint import load_weights
 from core.training.session import Session
 
 Config = TypeVar("Config")

@@ -20,7 +20,7 @@ from core.config import entry_point
 from core.data.images.labelled import some_of
 from core.errors import InputError
 from core.pictures.figures import COLOURS, log_axis, new_figure, plain_axes, save_figure
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from core.training.session import Session
 
 STYLES = ("-", "--", ":")  # of the first, second and third seven runs

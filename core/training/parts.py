@@ -10,7 +10,8 @@ from torch import nn
 
 from core.checkpoints import weights_file
 from core.errors import InputError
-from core.training import checkpoint, state
+from core.training import state
+from core.training.files import checkpoint
 from core.training.optim import is_trained, move_average, set_lr, steps_module
 from core.training.run_config import RunConfig
 from core.training.session import Session

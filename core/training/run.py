@@ -43,12 +43,12 @@ from core.progress import Display
 from core.ranges import check_ranges
 from core.training import state
 from core.training.feed import describe_order, follow_order
+from core.training.files.run_files import RunFiles
 from core.training.gradients import Gradients, Losses
 from core.training.meter import Meter, NotFinite
 from core.training.optim import lr_factor
 from core.training.parts import Parts
 from core.training.run_config import RunConfig as RunConfig
-from core.training.run_files import RunFiles
 from core.training.session import Session, build_accelerator, end_processes
 from core.training.stop import StopSignals
 from core.training.together import EndedEverywhere, together

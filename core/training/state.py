@@ -19,8 +19,8 @@ from torch import nn
 from core.checkpoints import read_info, weights_file
 from core.config import to_plain
 from core.errors import InputError, first_line
-from core.training.checkpoint import save_weights
 from core.training.feed import RECORD
+from core.training.files.checkpoint import save_weights
 from core.training.session import Session
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from core.config import save_config, to_plain
-from core.training.checkpoint import link, save_weights, write_checkpoint
+from core.training.files.checkpoint import link, save_weights, write_checkpoint
 
 SKELETON = {"keypoints": ["nose", "left_eye", "right_eye"], "skeleton": [[1, 2], [1, 3]]}
 

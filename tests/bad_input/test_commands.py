@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.training.checkpoint import remove_whole
+from core.training.files.checkpoint import remove_whole
 from tests.bad_input.scene import build
 from tests.bad_input.table import CASES, PROCESSES
 

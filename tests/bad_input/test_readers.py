@@ -33,8 +33,8 @@ from core.data.images.packed import open_packed
 from core.data.loading import BadSample
 from core.data.streams.tar_shard import index_tar, read_tar
 from core.errors import InputError
-from core.training.checkpoint import load_weights, newest_whole
-from core.training.folder import read_metrics
+from core.training.files.checkpoint import load_weights, newest_whole
+from core.training.files.folder import read_metrics
 from core.training.run_config import RunConfig
 from tests.bad_input.scene import SKELETON, person
 
@@ -386,7 +386,7 @@ def test_config_yamls(folder, data):
 def checkpoint(tmp_path_factory):
     """(a run's folder, its network)."""
     from core.models.classifier import create_classifier
-    from core.training.checkpoint import link, save_weights, write_checkpoint
+    from core.training.files.checkpoint import link, save_weights, write_checkpoint
 
     run, network = (
         tmp_path_factory.mktemp("run") / "run",

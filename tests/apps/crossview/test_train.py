@@ -16,7 +16,7 @@ from apps.crossview.presets import PRESETS, debug
 from apps.crossview.towns import write_towns
 from core.checkpoints import find_checkpoint
 from core.data.loading import TrainLoader, seed_everything
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from tests.core.launch import launch
 
 STEPS, BATCH, MICRO = 10, 4, 2

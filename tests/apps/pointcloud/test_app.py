@@ -30,7 +30,7 @@ from core import InputError, create_backbone
 from core.app.commands import Words
 from core.app.runs import reopen
 from core.config import load_config
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from core.training.session import Session
 from tests.core.launch import launch
 

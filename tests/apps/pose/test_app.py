@@ -26,7 +26,7 @@ from apps.pose.people import make_people
 from apps.pose.presets import PRESETS, debug
 from core import InputError, create_backbone
 from core.config import cli, load_config, to_plain
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from core.training.run import Run
 from core.training.session import Session
 from tests.core import toy

@@ -24,7 +24,7 @@ from apps.pose.models.network import PoseNet
 from apps.pose.models.start import start_from
 from apps.pose.presets import debug
 from core import InputError
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from core.training.session import Session
 from tests.apps.pose.fish import NAMES, SIGMAS, make_fish
 from tests.apps.pose.toys import COCO, make_run

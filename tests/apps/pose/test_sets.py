@@ -28,7 +28,7 @@ from apps.pose.presets import debug
 from apps.pose.train import train
 from core import InputError
 from core.data.loading import TrainLoader
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from core.training.session import Session
 
 SIDES = [f"{side}_{part}" for part in ("ankle", "knee", "hip") for side in ("right", "left")]

@@ -14,7 +14,7 @@ from apps.pose.people.skeleton import BONES
 from apps.pose.prediction.video import VideoWriter
 from apps.pose.presets import debug
 from core.config import save_config, to_plain
-from core.training.checkpoint import link, write_checkpoint
+from core.training.files.checkpoint import link, write_checkpoint
 
 COCO = KeypointSet.of(list(COCO_NAMES), [(a - 1, b - 1) for a, b in BONES])
 SIMCC = ModelConfig("mixer_c16_l1_p16", (64, 48), sigma=3.0)

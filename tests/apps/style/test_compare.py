@@ -12,7 +12,7 @@ from apps.style import compare
 from apps.style.presets import BALANCING, OPTIMIZERS, balanced
 from core.data.augment import AugmentConfig
 from core.data.images.files import decode
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from core.training.optim import create_optimizer
 from core.training.optimistic import OptimisticAdam
 from tests.apps.style.helpers import complaint, config_of

@@ -16,7 +16,7 @@ from apps.style.data.stream_split import InTurn
 from core.app.runs import reopen
 from core.evaluation.ridge import fit_ridge
 from core.models.classifier import Classifier
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from core.training.session import Session
 from tests.apps.style.helpers import CLASSES, TRAIN, VAL, complaint, listed, write_csv
 from tests.core.data.stream_toy import write_parquet

@@ -23,7 +23,7 @@ from core.data.augment import AugmentConfig
 from core.data.loading import TrainLoader
 from core.data.streams.labelled import LabelledStream
 from core.models.network import build_classifier
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from core.training.optim import OptimConfig
 from core.training.session import Session
 from tests.apps.style.helpers import CLASSES, TRAIN, complaint, config_of, listed, write_csv

@@ -8,7 +8,7 @@ import torch
 
 from core.config import save_config
 from core.models.classifier import create_classifier
-from core.training.checkpoint import link, save_weights, write_checkpoint
+from core.training.files.checkpoint import link, save_weights, write_checkpoint
 from core.training.run import RunConfig
 
 

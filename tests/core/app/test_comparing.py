@@ -10,7 +10,7 @@ import pytest
 
 from core import InputError
 from core.app import comparing as compare
-from core.training.folder import append_metrics
+from core.training.files.folder import append_metrics
 from core.training.session import Session
 
 

@@ -145,7 +145,7 @@ def test_an_image_that_is_not_there_is_a_bad_sample():
 def trained(folder, classes) -> Classifier:
     """A classifier whose rows are the places of its classes, saved as a run saves it."""
     from core.files import write_json
-    from core.training.checkpoint import save_weights
+    from core.training.files.checkpoint import save_weights
 
     classifier = create_classifier("mixer_c16_l1_p8", 16, len(classes), classes=classes)
     with torch.no_grad():

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from core.checkpoints import list_checkpoints
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from tests.core.data import stream_toy
 from tests.core.data.stream_toy import numbers, trained_on, write_parquet, write_shards
 from tests.core.launch import launch

@@ -143,7 +143,7 @@ def test_config_with_an_unknown_field(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", ["config.json", "backbone"]),
+        ("", ["config.json", "cannot be read"]),
         ("[1]", ["config.json", "backbone"]),
         ('{"backbone": 3}', ["config.json", "backbone"]),
         ('{"backbone": {"name": "vgg"}}', ["mixer", "vgg", "describes no known backbone"]),

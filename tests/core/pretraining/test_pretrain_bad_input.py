@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from core.pretrain import main
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 
 
 def folders(root, *names):

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 import core.pretrain
 from core.checkpoints import list_checkpoints, step_of
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from tests.core.launch import launch
 
 COUNT, STEPS, BATCH = 44, 20, 8

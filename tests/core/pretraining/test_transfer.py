@@ -12,7 +12,7 @@ from core.data.images.labelled import ImagesConfig
 from core.data.sources import open_training, open_validation
 from core.pretrain import main
 from core.pretraining.transfer import table
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from tests.core.launch import launch
 
 WORDS = ["debug", "--transfer.seeds", 0, 1, "--transfer.train-split", "train"]

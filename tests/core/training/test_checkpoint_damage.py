@@ -19,8 +19,8 @@ from core.app.runs import reopen
 from core.checkpoints import SUMS, damage, find_checkpoint, list_checkpoints, step_of
 from core.data.loading import BadSample
 from core.evaluation.collect import collect
-from core.training.checkpoint import link_and_prune, newest_whole, write_checkpoint
-from core.training.folder import read_metrics
+from core.training.files.checkpoint import link_and_prune, newest_whole, write_checkpoint
+from core.training.files.folder import read_metrics
 from core.training.optim import ScheduleConfig, create_optimizer
 from core.training.run import Run
 from core.training.session import Session

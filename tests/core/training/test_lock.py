@@ -6,8 +6,8 @@ import signal
 import pytest
 
 from core import InputError
-from core.training import lock
-from core.training.folder import claim
+from core.training.files import lock
+from core.training.files.folder import claim
 
 
 def in_child(folder, wait: bool):

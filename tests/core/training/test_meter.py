@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from core.training import meter
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from core.training.meter import Meter
 from core.training.optim import OptimConfig, create_optimizer
 from core.training.run import Run

@@ -14,8 +14,8 @@ from torch import nn
 from core import InputError
 from core.checkpoints import find_checkpoint, list_checkpoints, read_info, step_of
 from core.config import load_config
-from core.training import checkpoint, folder
-from core.training.folder import read_metrics
+from core.training.files import checkpoint, folder
+from core.training.files.folder import read_metrics
 from core.training.optim import OptimConfig, ScheduleConfig, create_optimizer, lr_factor
 from core.training.run import Run, RunConfig
 from core.training.state import describe

@@ -8,7 +8,7 @@ from torch import nn
 
 from core.checkpoints import read_info
 from core.data.loading import seed_everything
-from core.training.folder import cut_metrics, read_metrics
+from core.training.files.folder import cut_metrics, read_metrics
 from core.training.optim import OptimConfig, create_optimizer, lr_factor, move_average
 from core.training.run import Run
 from tests.core.toy import ToyData, ToyNet, toy_config, toy_losses, train

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.training.folder import read_metrics
+from core.training.files.folder import read_metrics
 from tests.core import toy
 from tests.core.launch import launch
 

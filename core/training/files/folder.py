@@ -17,7 +17,7 @@ import torch
 from core.config import flatten, load_config, read_yaml, save_config, to_plain
 from core.errors import InputError
 from core.files import write_text
-from core.training import lock
+from core.training.files import lock
 
 
 def claim(folder: Path, resume: bool) -> None:

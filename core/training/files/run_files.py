@@ -1,6 +1,6 @@
 """What a run writes, and when: nothing before its first batch, and one process for all.
 
-Where the files lie, and what is in them: `core.training.folder`, `core.training.checkpoint`.
+Where the files lie, and what is in them: `folder`, `checkpoint`, both beside this.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from core.checkpoints import latest_checkpoint, step_of
 from core.config import flatten
-from core.training import checkpoint, folder, lock
+from core.training.files import checkpoint, folder, lock
 from core.training.run_config import RunConfig
 from core.training.session import Session
 
