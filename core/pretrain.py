@@ -42,7 +42,7 @@ from core.pretraining.presets import PRESETS as LABELLED
 from core.pretraining.sizes import all_sizes, shrunk, step_size
 from core.pretraining.unlabelled.config import UNLABELLED, UnlabelledConfig
 from core.pretraining.unlabelled.training import train as train_unlabelled
-from core.pretraining.validation import evaluate, open_sides, open_trained
+from core.pretraining.validation import evaluate, metric_names, open_sides, open_trained
 from core.training.losses import LOSSES
 from core.training.optim import create_optimizer
 from core.training.run import Run
@@ -56,6 +56,7 @@ def train(config: PretrainConfig, keep_processes: bool = False) -> Run:
     run = Run(config.run, config)
     plain, weights = replace(config.model, weights=""), config.model.weights
     check_start(lambda: build_classifier(plain, ("a", "b")), config.optim, weights=weights)
+    run.check_best(metric_names(config))
     check_protocol(config.protocol)  # now: the first evaluation is hours away
     teacher = open_teacher(config.distill, run.session)
     alone = config.distill.alone  # the teacher: labels have no part

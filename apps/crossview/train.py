@@ -21,6 +21,7 @@ from apps.crossview.config import CrossViewConfig
 from apps.crossview.data.maps import Palette
 from apps.crossview.data.source import PairData
 from apps.crossview.data.views import map_input, views_of
+from apps.crossview.evaluation.metrics import metric_names
 from apps.crossview.evaluation.pictures import sample_sheet
 from apps.crossview.evaluation.scoring import evaluate
 from apps.crossview.models.discriminator import build_discriminator
@@ -52,6 +53,7 @@ def train(config: CrossViewConfig, keep_processes: bool = False) -> Run:
     towns = Palette(CLASSES, PALETTE)
     check_start(lambda: build_generator(plain, towns), config.optim, weights=weights)
     check_start(lambda: build_discriminator(config), config.d_optim)
+    run.check_best(metric_names())
     data = PairData(config, run.session)
     pairs, val = data.train(), data.val()
     loader = run.loader(pairs, workers=config.data.workers, skip_bad=config.data.skip_bad)

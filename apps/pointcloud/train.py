@@ -13,7 +13,7 @@ if __name__ == "__main__":  # before what takes seconds to import
 from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.data.dataset import collate
 from apps.pointcloud.data.source import CloudData
-from apps.pointcloud.evaluation.validation import evaluate
+from apps.pointcloud.evaluation.validation import evaluate, metric_names
 from apps.pointcloud.geometry.spacing import typical_spacing
 from apps.pointcloud.models.base import Network
 from apps.pointcloud.models.losses import recon_losses
@@ -31,6 +31,7 @@ def train(config: PointCloudConfig, keep_processes: bool = False) -> Run:
     """Run the whole training that ``config`` describes; keep_processes: more runs follow."""
     run = Run(config.run, config)
     check_start(lambda: create_network(config.model), config.optim, weights=config.mixer_weights)
+    run.check_best(metric_names())
     data = CloudData(config, run.session)
     clouds, val, length = data.train(), data.val(), config.model.voxel_length
     options = {"workers": config.data.workers, "skip_bad": config.data.skip_bad}

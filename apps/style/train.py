@@ -15,6 +15,7 @@ from dataclasses import replace
 from apps.style.config import StyleConfig
 from apps.style.data.source import StyleData
 from apps.style.eval import evaluate
+from apps.style.evaluation.metrics import metric_names
 from apps.style.losses import style_losses
 from apps.style.presets import PRESETS
 from core.app.commands import training_command
@@ -31,6 +32,7 @@ def train(config: StyleConfig, keep_processes: bool = False) -> Run:
     run = Run(config.run, config)
     plain, weights = replace(config.model, weights=""), config.model.weights
     check_start(lambda: build_classifier(plain, ("a", "b")), config.optim, weights=weights)
+    run.check_best(metric_names())
     data = StyleData(config, run.session)
     images = data.open("train")
     # counts (K,): of the losses that weigh classes by their sizes, else None

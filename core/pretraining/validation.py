@@ -49,6 +49,12 @@ def evaluate(
     return {"top1": sum(top1.values()) / len(top1), **{f"top1@{s}": v for s, v in top1.items()}}
 
 
+def metric_names(config: PretrainConfig) -> list[str]:
+    """What `evaluate` has; top5 where there are more classes than that."""
+    sides = [f"top1@{side}" for side in config.model.sizes]
+    return ["top1", *(sides or ["top5"])]
+
+
 def _accuracy(
     session: Session, network: Classifier, config: PretrainConfig, images: Dataset
 ) -> dict[str, float]:

@@ -24,7 +24,7 @@ draws by them, a size for example, is one thing a step however it is accumulated
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -284,14 +284,21 @@ class Run:
         if isinstance(error, InputError):
             raise InputError(f"{error}. {self._save_before_the_end()}") from error
 
-    def log(self, metrics: dict[str, float]) -> None:
-        """Record an evaluation in metrics.jsonl and the trackers, and show it."""
-        self.files.open()
-        if self.config.best and self.config.best not in metrics:
-            known = did_you_mean(self.config.best, metrics)
+    def check_best(self, names: Collection[str]) -> None:
+        """Raise InputError for a `run.best` that is none of the metrics of the evaluations.
+
+        To be called before the work, where they are known: the first evaluation is hours away.
+        """
+        if self.config.best and self.config.best not in names:
+            known = did_you_mean(self.config.best, names)
             raise InputError(
                 f"run.best is {self.config.best}: the evaluation has none such.{known}"
             )
+
+    def log(self, metrics: dict[str, float]) -> None:
+        """Record an evaluation in metrics.jsonl and the trackers, and show it."""
+        self.files.open()
+        self.check_best(metrics)
         self._metrics, self._metrics_step = dict(metrics), self.done
         self.record({f"eval/{name}": value for name, value in metrics.items()})
         words = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())

@@ -567,8 +567,7 @@ def _trainings():
     for app, main in TRAIN.items():
         for words, said in TRAININGS:
             yield main, words, said
-        if app == "pose":  # others say it at the first evaluation
-            yield main, "debug --run.best nothing", "run.best"
+        yield main, "debug --run.best nothing", "run.best"
         for words, said in DATA[app]:
             yield main, f"debug {words} --run.folder out", said
     for fault in COCO_FAULTS:

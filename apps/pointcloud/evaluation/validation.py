@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -24,6 +25,12 @@ def evaluate(
     options = {"workers": config.data.workers, "skip_bad": config.data.skip_bad}
     thresholds, size = SHAPE_THRESHOLDS, config.eval.batch_size
     return evaluate_items(session, network, val, thresholds, size, **options)
+
+
+def metric_names() -> list[str]:
+    """What `evaluate` has of each cloud."""
+    point = np.zeros((1, 3))
+    return list(cloud_metrics(point, point, SHAPE_THRESHOLDS))
 
 
 def evaluate_items(

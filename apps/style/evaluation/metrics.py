@@ -57,6 +57,11 @@ def style_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, fl
     }
 
 
+def metric_names() -> list[str]:
+    """What `style_metrics` has of more than TOP classes."""
+    return list(style_metrics(np.eye(TOP + 1), np.arange(TOP + 1)))
+
+
 def confusion_matrix(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(K, K) int64: how often true class i was taken for class j."""
     probabilities, labels = _checked(probabilities, labels)
