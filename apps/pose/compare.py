@@ -144,7 +144,8 @@ def one_run(config: CompareConfig, backbone: str, variant: str, seed: int) -> Po
     """The run of one backbone, variant and seed."""
     path, base = folder(config, backbone, variant, seed), config.base
     model = with_parts(replace(base.model, backbone=backbone), variant)
-    run = replace(base.run, folder=str(path), seed=seed, resume=True)
+    # the metric of the table: one that the evaluation lacks is refused before the first run
+    run = replace(base.run, folder=str(path), seed=seed, resume=True, best=config.metric)
     return replace(base, model=model, run=run)
 
 
