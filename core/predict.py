@@ -129,7 +129,7 @@ def items_of(inputs: list[str], weights: str, settings: Path | None, count: int)
     """The pictures that are named, or some validation pictures of a run, evenly over them."""
     if inputs:
         files = dict.fromkeys(map(str, find_images(inputs)))
-        return [Item(file, partial(decode, file)) for file in files]
+        return [Item(file, partial(decode, file, upright=True)) for file in files]
     if settings is None:
         raise InputError(f"{weights} is no run, and has no data of its own: name pictures")
     config = load_config(PretrainConfig, settings)

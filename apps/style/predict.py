@@ -60,7 +60,8 @@ def items_of(
     """The images that are named, or validation paintings of the run, evenly over them."""
     if files := find_images(inputs):
         limit = run.config.data.max_pixels
-        return [item_of(str(file), partial(decode, str(file), limit)) for file in files]
+        read = partial(decode, max_pixels=limit, upright=True)
+        return [item_of(str(file), partial(read, str(file))) for file in files]
     val = StyleData(run.config, session).val(run.network)
     images = with_transform(val, None)  # as a person sees them
     places = evenly_spaced(len(val), count)

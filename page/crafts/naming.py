@@ -32,7 +32,7 @@ def open_network(word: str, session: Session) -> Named:
 
 
 def answer(session: Session, opened: Named, request: Request) -> Answer:
-    pixels = opened.transform(decode(str(request.file), MOST_PIXELS))
+    pixels = opened.transform(decode(str(request.file), MOST_PIXELS, upright=True))
     best = likeliest(session, opened.network, pixels, TOP)
     record = {"input": request.file.name, **named_picture(best, opened.names)}
     file = write_json(request.folder / f"{RECORDS}.json", [record])

@@ -19,7 +19,7 @@ def open_network(word: str, session: Session) -> TrainedRun:
 
 
 def answer(session: Session, run: TrainedRun, request: Request) -> Answer:
-    image = decode(str(request.file), run.config.data.max_pixels)
+    image = decode(str(request.file), run.config.data.max_pixels, upright=True)
     painting = Painting(request.file.name, image)
     record = predict(session, run, request.stem, painting, request.folder)
     picture = request.folder / f"{request.stem}.jpg"

@@ -1,8 +1,9 @@
 """Image files: which they are, and one of them as 8-bit RGB.
 
-Alpha is dropped, CMYK, grey and palettes are converted, 16-bit grey is divided by 257. A JPEG's
-EXIF orientation is not applied: neither torchvision's ImageFolder nor TensorFlow's decoder applies
-it, so published ImageNet figures are without it.
+Alpha is dropped, CMYK, grey and palettes are converted, 16-bit grey is divided by 257. The EXIF
+orientation is applied only where it is asked for, to name a person's own pictures: neither
+torchvision's ImageFolder nor TensorFlow's decoder applies it in training and evaluation, so
+published ImageNet figures are without it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ DEEP = 16  # bits of a grey picture whose numbers go all the way
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
 
 
-def decode(data: str | bytes, max_pixels: int = 0, bits: int = DEEP):
+def decode(data: str | bytes, max_pixels: int = 0, bits: int = DEEP, upright: bool = False):
     """An encoded image, or the file at a path, as an 8-bit RGB PIL image; ``bits`` as in `to_rgb`.
+
+    upright: turned as its EXIF tag says, as viewers show a photograph of a phone.
 
     A JPEG of more than `max_pixels` is decoded at 1/2, 1/4 or 1/8 of its sides, so that no more
     memory is needed; what is larger still is a ValueError. 0: whatever Pillow takes, which warns
@@ -31,7 +34,13 @@ def decode(data: str | bytes, max_pixels: int = 0, bits: int = DEEP):
         if max_pixels:
             _shrink(image, max_pixels)
         image.load()
-        return to_rgb(image, bits)
+        return to_rgb(_turned(image) if upright else image, bits)
+
+
+def _turned(image):
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image)
 
 
 def _open(source: str | io.BytesIO):

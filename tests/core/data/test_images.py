@@ -165,12 +165,18 @@ def test_16_bit_png_is_scaled_not_clipped(tmp_path):
     np.testing.assert_array_equal(levels, np.arange(256))
 
 
-def test_exif_orientation_is_not_applied():
+def test_exif_orientation_is_applied_where_it_is_asked_for():
+    stored = np.zeros((8, 16, 3), np.uint8)
+    stored[:, :8] = 255  # the left half is white, as it lies in the file
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise: the left becomes the top
     buffer = io.BytesIO()
-    picture(size=(20, 10)).save(buffer, "JPEG", exif=exif)
-    assert decode(buffer.getvalue()).size == (20, 10)
+    Image.fromarray(stored).save(buffer, "JPEG", quality=100, exif=exif)
+    assert decode(buffer.getvalue()).size == (16, 8)
+    upright = np.asarray(decode(buffer.getvalue(), upright=True))
+    assert upright.shape == (16, 8, 3)
+    assert upright[:7].min() > 240
+    assert upright[9:].max() < 15
 
 
 def test_unreadable_files_are_bad_samples(tmp_path):
