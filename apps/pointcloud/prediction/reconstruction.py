@@ -23,6 +23,7 @@ from apps.pointcloud.geometry.cloud import Cloud, distinct_cloud, joined, make_c
 from apps.pointcloud.geometry.render import view_of
 from apps.pointcloud.geometry.roughness import Roughness, roughness_of
 from apps.pointcloud.geometry.spacing import thinned
+from apps.pointcloud.geometry.upright import SIDES, stand, usual_up
 from apps.pointcloud.prediction.checks import Coverage, few_bits, rougher, summary
 from apps.pointcloud.prediction.finishing import coloured, exactly, with_normals
 from apps.pointcloud.prediction.methods import Method, surface_of
@@ -201,9 +202,11 @@ class Reconstructor:
         write_ply(path.with_name(f"{path.stem}-mesh.ply"), mesh, COMMENT, faces)
 
     def _show(self, name: str, before: Cloud, after: Cloud) -> None:
-        view = view_of((after if len(after) else before).points)  # outliers lie far outside
+        up = usual_up(before.points)
         titled = {f"input, {len(before):,}": before, "reconstruction": after}
-        picture = side_by_side({title: c.some(SHOWN) for title, c in titled.items()}, view)
+        stood = {title: stand(cloud.some(SHOWN), up) for title, cloud in titled.items()}
+        around = stand(after if len(after) else before, up).points  # outliers lie far outside
+        picture = side_by_side(stood, view_of(around, *SIDES[up]))
         save_image(self.folder / f"{name}.png", picture, optimize=True)
         if self.wishes.page:
             clouds = {"input": before, "reconstruction": after}

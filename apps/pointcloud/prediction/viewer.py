@@ -1,4 +1,8 @@
-"""A page that shows clouds before and after, turned by the mouse; it opens without a network."""
+"""A page that shows clouds before and after, turned by the mouse; it opens without a network.
+
+Points without colours are lit by the planes around them. Which way is up is guessed
+(`geometry/upright.py`); buttons choose another.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,20 @@ from pathlib import Path
 import numpy as np
 
 from apps.pointcloud.geometry.cloud import Cloud
+from apps.pointcloud.geometry.normals import estimate_normals
+from apps.pointcloud.geometry.upright import Y_DOWN, Z_UP, usual_up
 from core.errors import InputError
 from core.files import whole_file
 
 SHOWN = 60_000  # points of a cloud; the rest is left out evenly
-GREY = "rgb(110,120,135)"
+NEIGHBOURS = 16  # of the planes that points are lit by
+LIGHT = np.array([0.35, 0.5, 0.8])  # towards it; both sides of a surface are lit alike
+DARK, BRIGHT = "rgb(45,55,75)", "rgb(205,212,222)"
+UP = {  # the eye of each, in plotly's unit, and what is up on the screen
+    Z_UP: ((1.2, -1.4, 0.8), (0, 0, 1)),
+    "y up": ((1.2, 0.8, 1.4), (0, 1, 0)),
+    Y_DOWN: ((-0.4, -0.6, -1.8), (0, -1, 0)),
+}
 
 
 def write_page(path: Path, clouds: Mapping[str, Cloud], title: str) -> Path:
@@ -38,27 +51,51 @@ def cloud_figure(clouds: Mapping[str, Cloud], title: str):
     names = list(reversed(clouds))  # the last one is seen first
     figure = go.Figure([_trace(go, name, clouds[name], name == names[0]) for name in names])
     hidden = {f"{axis}axis_visible": False for axis in "xyz"}
-    menu = {"type": "buttons", "direction": "right", "x": 0.02, "y": 1.0, "xanchor": "left"}
+    ups = list(UP)
+    active = ups.index(usual_up(clouds[names[-1]].points))
     figure.update_layout(
         title=title,
         showlegend=False,
         margin={"l": 0, "r": 0, "t": 60, "b": 0},
-        scene={"aspectmode": "data", **hidden},
-        updatemenus=[{**menu, "buttons": _buttons(names)}],
+        scene={"aspectmode": "data", "camera": _camera(ups[active]), **hidden},
+        updatemenus=[
+            {**_row("left"), "buttons": _buttons(names)},
+            {**_row("right"), "buttons": [_turning(up) for up in ups], "active": active},
+        ],
     )
     return figure
+
+
+def _camera(up: str) -> dict:
+    eye, high = UP[up]
+    return {name: dict(zip("xyz", v, strict=True)) for name, v in (("eye", eye), ("up", high))}
+
+
+def _row(side: str) -> dict:
+    """Where a row of buttons stands."""
+    x = {"left": 0.02, "right": 0.98}[side]
+    return {"type": "buttons", "direction": "right", "x": x, "y": 1.0, "xanchor": side}
+
+
+def _turning(up: str) -> dict:
+    return {"label": up, "method": "relayout", "args": [{"scene.camera": _camera(up)}]}
 
 
 def _trace(go, name: str, cloud: Cloud, visible: bool):
     cloud = cloud.some(SHOWN)
     x, y, z = cloud.points.T
-    colour = GREY
-    if cloud.colours is not None:
-        rows = (np.clip(cloud.colours, 0, 1) * 255).round().astype(int).tolist()
-        colour = [f"rgb({r},{g},{b})" for r, g, b in rows]
-    marker = {"size": 2, "color": colour}
+    marker = {"size": 2, **_painted(cloud)}
     looks = {"mode": "markers", "marker": marker, "hoverinfo": "skip"}
     return go.Scatter3d(x=x, y=y, z=z, name=name, visible=visible, **looks)
+
+
+def _painted(cloud: Cloud) -> dict:
+    """A cloud's own colours, or its planes in the light, as plotly's markers have them."""
+    if cloud.colours is not None:
+        rows = (np.clip(cloud.colours, 0, 1) * 255).round().astype(int).tolist()
+        return {"color": [f"rgb({r},{g},{b})" for r, g, b in rows]}
+    facing = estimate_normals(cloud.points, NEIGHBOURS) @ (LIGHT / np.linalg.norm(LIGHT))
+    return {"color": np.abs(facing), "colorscale": [DARK, BRIGHT], "cmin": 0, "cmax": 1}
 
 
 def _buttons(names: list[str]) -> list[dict]:
