@@ -55,14 +55,17 @@ def render(
 
     With normals points are discs lit by them, else they are balls. colours (N, 3) in 0..1, clay
     where there are none. ball: radius in the cloud's unit; if none is given 0.8 of the median
-    distance to the nearest point, and 3 for discs, which are to close a surface. cull: leave out
-    points whose normals look away, else both sides are lit. Without points the picture is empty.
+    distance to the fourth nearest point (points at random have many pairs, and would be drawn finer
+    than a grid of as many), and for discs, which are to close a surface, 3 of that to the nearest.
+    cull: leave out points whose normals look away, else both sides are lit. Without points the
+    picture is empty.
     """
     side = size * SUPER
     picture = np.broadcast_to(BACKGROUND, (side, side, 3)).copy()
     if len(points):
         view = view or view_of(points)
-        ball = (0.8 if normals is None else 3.0) * _spacing(points) if ball is None else ball
+        if ball is None:
+            ball = 0.8 * _spacing(points, 4) if normals is None else 3.0 * _spacing(points, 1)
         if cull and normals is not None:
             faces = _faces_eye(points, normals, view)
             points, normals = points[faces], normals[faces]
@@ -76,11 +79,13 @@ def render(
     return (small * 255).round().astype(np.uint8)
 
 
-def _spacing(points: np.ndarray) -> float:
+def _spacing(points: np.ndarray, k: int) -> float:
+    """The median distance to the kth nearest point, to the farthest where there are fewer."""
     points = np.unique(points, axis=0)  # a cloud may have points twice
     if len(points) < 2:
         return 0.05
-    return float(np.median(cKDTree(points).query(points, 2)[0][:, 1]))
+    near = cKDTree(points).query(points, min(k + 1, len(points)))[0]
+    return float(np.median(near[:, -1]))
 
 
 def _axes(view: View) -> np.ndarray:
