@@ -26,6 +26,7 @@ demo: setup
 	$(BIN)/accelerate launch $(QUIET) apps/pose/train.py demo --run.folder $(RUN) --run.resume
 	$(BIN)/accelerate launch $(QUIET) apps/pose/eval.py $(RUN) --flip-test
 	$(BIN)/accelerate launch $(QUIET) apps/pose/predict.py $(RUN) --flip-test
+	$(BIN)/python -m core.app.overview $(RUN)
 
 # Two files at a time, a thread each: a test rarely keeps two cores busy.
 test: lint

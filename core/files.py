@@ -14,7 +14,7 @@ import unicodedata
 import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,19 @@ def read_text(path: str | os.PathLike, hint: str = "check the path") -> str:
         raise InputError(f"{path}: {error.strerror or error}: {hint}") from error
     except UnicodeError as error:
         raise InputError(f"{path} is no text in UTF-8: save it as such") from error
+
+
+def json_lines(path: str | os.PathLike) -> list[dict[str, Any]]:
+    """The objects of the whole lines of a .jsonl: a kill may have cut the last, a disk spoilt some.
+
+    None where there is no file.
+    """
+    path, rows = Path(path), []
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for line in text.split("\n"):
+        with suppress(ValueError, RecursionError):
+            rows.append(json.loads(line))
+    return [row for row in rows if isinstance(row, dict)]
 
 
 def csv_rows(

@@ -40,6 +40,8 @@ from core.training.files.folder import about
 from core.training.run import Run
 from core.training.session import Session, build_accelerator, end_processes
 
+EVALUATED = "eval.json"
+
 
 @dataclass(frozen=True)
 class NoOptions:
@@ -170,4 +172,4 @@ def write_report(output: Path, run: TrainedRun, report: Report) -> Path:
         "commit": about()["commit"],
         **report.details,
     }
-    return write_json(output / "eval.json", record)
+    return write_json(output / EVALUATED, record)

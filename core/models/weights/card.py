@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from core.checkpoints import find_checkpoint, read_info, weights_file
+from core.files import json_lines
 from core.models.shapes import times
 from core.models.weights.reading import read_stored
 from core.tables import Table
@@ -121,7 +122,7 @@ def training(backbone: nn.Module, checkpoint: Path, record: Path) -> list[str]:
             "below and **were changed since**: its metrics are not theirs."
         )
     config = yaml.safe_load(record.read_text())
-    starts = [_start(row) for row in _rows(record.with_name("about.jsonl"))]
+    starts = [_start(row) for row in json_lines(record.with_name("about.jsonl"))]
     parts = ["## Training", words, *starts]
     if "data" in config:
         parts += ["Data:", _yaml(config.pop("data"))]
@@ -148,7 +149,7 @@ def _start(row: dict) -> str:
 
 def _metrics(checkpoint: Path, metrics: Path, settings: dict, same: bool) -> str:
     """A table: one column each for the checkpoint, the last evaluation and the best one."""
-    rows = [(row["step"], _evaluated(row)) for row in _rows(metrics) if _evaluated(row)]
+    rows = [(row["step"], _evaluated(row)) for row in json_lines(metrics) if _evaluated(row)]
     columns = {}
     if (info := read_info(checkpoint)).get("metrics"):
         whose = "these weights" if same else "the checkpoint, before the change"
@@ -169,12 +170,6 @@ def _metrics(checkpoint: Path, metrics: Path, settings: dict, same: bool) -> str
 
 def _evaluated(row: dict) -> dict:
     return {k.removeprefix("eval/"): v for k, v in row.items() if k.startswith("eval/")}
-
-
-def _rows(path: Path) -> list[dict]:
-    """The complete lines of a .jsonl; a kill may have cut the last one."""
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 def code(value: Any) -> str:

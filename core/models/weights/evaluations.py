@@ -31,13 +31,18 @@ def read_evaluations(files: Sequence[Path]) -> dict[str, dict[str, float]]:
     """
     found, taken = {}, set()
     for file in files:
-        try:
-            record = dict(json.loads(file.read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{file} is no evaluation's json ({error})") from error
+        record = read_evaluation(file)
         title = ", ".join([f"{file.absolute().parent.name}/{file.name}", *_circumstances(record)])
         found[distinct_name(title, taken)] = dict(numbers(record))
     return found
+
+
+def read_evaluation(file: Path) -> dict[str, Any]:
+    """All that an evaluation wrote. Raises InputError for a file that is none."""
+    try:
+        return dict(json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{file} is no evaluation's json ({error})") from error
 
 
 def _circumstances(record: Mapping[str, Any]) -> Iterator[str]:

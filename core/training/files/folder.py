@@ -16,7 +16,7 @@ import torch
 
 from core.config import flatten, load_config, read_yaml, save_config, to_plain
 from core.errors import InputError
-from core.files import write_text
+from core.files import json_lines, write_text
 from core.training.files import lock
 
 
@@ -124,18 +124,9 @@ def append_metrics(folder: Path, row: dict[str, Any]) -> None:
 
 
 def read_metrics(folder: str | os.PathLike) -> list[dict[str, Any]]:
-    """All whole lines of metrics.jsonl: a kill may have cut the last, a disk spoilt others."""
-    path = Path(folder, "metrics.jsonl")
-    rows = []
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    for line in text.split("\n"):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict) and isinstance(row.get("step"), int):
-            rows.append(row)
-    return rows
+    """All whole lines of metrics.jsonl (`json_lines`) that have a step."""
+    rows = json_lines(Path(folder, "metrics.jsonl"))
+    return [row for row in rows if isinstance(row.get("step"), int)]
 
 
 def cut_metrics(folder: Path, step: int) -> None:
