@@ -65,9 +65,32 @@ def test_channel_mixing_from_an_image_mixer(tmp_path):
             torch.testing.assert_close(own.channel_mixing(x), theirs.channel_mixing(x))
         kept = [b.mlp_tokens.fc1.weight for b in block.operator.mixer.blocks]
         assert all(torch.equal(a, b) for a, b in zip(tokens, kept, strict=True))
-    with pytest.raises(InputError, match="channels=32"):
+    with pytest.raises(InputError, match="choose the operator core_mixer_c32"):
         load_channel_mixing(create_operator("core_mixer", 16, 8), images)
     with pytest.raises(InputError, match="1 blocks; 2 are needed"):
         load_channel_mixing(untouched, create_backbone("mixer_c32_l1_p8", (32, 32)))
     with pytest.raises(InputError, match="core_mixer alone"):
         load_channel_mixing(create_operator("pointmixer", 32, 8), images)
+
+
+def test_a_wide_mixer_inside_takes_the_weights_of_images():
+    """16 channels around 32: the blocks mix as the image Mixer's do, and gradients reach all."""
+    images = create_backbone("mixer_c32_l3_p8", (32, 32))
+    block = create_operator("core_mixer_c32", 16, 6)
+    load_channel_mixing(block, images)
+    x = torch.randn(2, 5, 32)
+    for own, theirs in zip(block.operator.mixer.blocks, images.blocks, strict=False):
+        torch.testing.assert_close(own.channel_mixing(x), theirs.channel_mixing(x))
+
+    p, batch = pack([torch.randn(size, 3) for size in (70, 8)])
+    y = block(torch.randn(78, 16), p, batch)
+    assert y.shape == (78, 16)
+    y.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in block.parameters())
+
+
+def test_names_of_wide_mixers():
+    assert create_operator("core_mixer_c16", 16, 6).operator.mixer.config.hidden_dim == 16
+    for name in ("core_mixer_c0", "core_mixer_c", "core_mixer_c99999", "core_mixer_x"):
+        with pytest.raises(InputError, match="unknown operator"):
+            create_operator(name, 16, 6)

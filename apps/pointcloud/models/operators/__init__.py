@@ -5,7 +5,8 @@
     point_transformer   vector attention over the neighbours
     recon_transformer   the same with PointRecon's amplified positional encoding
     pointmixer          intra-set and inter-set mixing
-    core_mixer          core's Mixer over patches of points (not in the paper)
+    core_mixer          core's Mixer over patches of points (not in the paper); core_mixer_c256 with
+                        that many channels inside, as an image Mixer has them
 
 Each is a module `forward(features (N, C), points (N, 3), batch (N,)) -> (N, C)` over packed clouds
 (`apps.pointcloud.geometry.segments`). Clouds do not see each other but in the statistics of batch
@@ -14,6 +15,8 @@ the same place, of which neighbours may leave out any. Clouds may have any size 
 """
 
 from __future__ import annotations
+
+import re
 
 from torch import Tensor, nn
 
@@ -35,6 +38,7 @@ OPERATORS = {
     "pointmixer": PointMixing,
     "core_mixer": CoreMixerOperator,
 }
+WIDE = re.compile("core_mixer_c([1-9][0-9]{0,3})")  # and how wide
 
 
 def create_operator(name: str, channels: int, neighbours: int = 16) -> OperatorBlock:
@@ -44,13 +48,18 @@ def create_operator(name: str, channels: int, neighbours: int = 16) -> OperatorB
     the weights do not depend on it, and `block.neighbours` may be set to another number.
     Raises InputError for an unknown name.
     """
-    if name not in OPERATORS:
-        raise InputError(f"unknown operator {name!r}; choose {', '.join(OPERATORS)}")
     if neighbours < 1:
         raise InputError(f"neighbours is {neighbours}; choose 1 or more")
-    return OperatorBlock(
-        channels, OPERATORS[name](channels), 0 if name == "pointnet" else neighbours
-    )
+    operator = _of_name(name, channels)
+    return OperatorBlock(channels, operator, 0 if name == "pointnet" else neighbours)
+
+
+def _of_name(name: str, channels: int) -> nn.Module:
+    if wide := WIDE.fullmatch(name):
+        return CoreMixerOperator(channels, int(wide[1]))
+    if name not in OPERATORS:
+        raise InputError(f"unknown operator {name!r}; choose {', '.join(OPERATORS)}")
+    return OPERATORS[name](channels)
 
 
 class Blocks(nn.ModuleList):

@@ -4,8 +4,8 @@ Legend: N points, k neighbours, C channels, S tokens of a window, V windows of a
 
     patch   x_i <- max_j MLP([p_j - p_i; x_j])       the patch of a point: its k nearest neighbours
     window  S points behind one another on a Z-curve through the cloud are one "image"
-    token   x_i + W (p_i - mean of the window)
-    Mixer   L blocks of token and channel mixing over each window, then a LayerNorm
+    token   W x_i + P (p_i - mean of the window)     W only where the Mixer is wider than C
+    Mixer   L blocks of token and channel mixing over each window, then a LayerNorm; back to C
 
 There is no such operator in the PointMixer paper, which argues that token mixing, whose weights
 belong to places, does not suit unordered sets. Here the curve gives every token a place: along it,
@@ -14,7 +14,8 @@ the other choice: it costs k times as much, and ties k to the weights. Windows o
 evenly and overlap where S does not divide its points; a point in two of them gets their mean, and a
 cloud of fewer than S points repeats them. The curve depends on the set of points alone.
 
-The channel-mixing weights are those of an image Mixer of the same width: `load_channel_mixing`.
+The channel-mixing weights may be those of an image Mixer of the same width: `load_channel_mixing`.
+`core_mixer_c256` is as wide as the kept `photos`, whatever the channels around it.
 """
 
 from __future__ import annotations
@@ -40,22 +41,26 @@ BITS = 16  # of a place on the curve, along each axis
 
 
 class CoreMixerOperator(nn.Module):
-    """(N, C) -> (N, C) through Mixer blocks."""
+    """(N, C) -> (N, C) through Mixer blocks of ``width`` channels, of C where it is 0."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, width: int = 0):
         super().__init__()
+        width = width or channels
         self.patches = PointNet2Operator(channels)
-        self.position = nn.Linear(3, channels)
-        self.mixer = Mixer(_config(channels))
+        self.position = nn.Linear(3, width)
+        self.widen = nn.Identity() if width == channels else nn.Linear(channels, width)
+        self.mixer = Mixer(_config(width))
         self.mixer.stem = nn.Identity()  # of images; tokens come from points
+        self.narrow = nn.Identity() if width == channels else nn.Linear(width, channels)
 
     def forward(self, features: Tensor, points: Tensor, batch: Tensor, index: Tensor) -> Tensor:
         """features (N, C), points (N, 3), batch (N,), index (N, k) -> (N, C)."""
         patches = self.patches(features, points, batch, index)
         members = windows(points, batch, TOKENS)  # (V, S)
         places = gather_sets(points, members)
-        tokens = gather_sets(patches, members) + self.position(places - places.mean(1, True))
-        mixed = self.mixer.forward_tokens(tokens)  # (V, S, C)
+        tokens = gather_sets(self.widen(patches), members)  # (V, S, width)
+        tokens = tokens + self.position(places - places.mean(1, True))
+        mixed = self.narrow(self.mixer.forward_tokens(tokens))  # (V, S, C)
         return segment_mean(mixed.flatten(0, 1), members.flatten(), len(features))
 
 
@@ -124,7 +129,7 @@ def load_channel_mixing(block: OperatorBlock, weights: str | Path | Mixer) -> No
         raise InputError(
             f"{name} has {theirs.hidden_dim} channels and a channel MLP of "
             f"{theirs.channels_mlp_dim}, this operator {ours.hidden_dim} and "
-            f"{ours.channels_mlp_dim}: build the operator with channels={theirs.hidden_dim}"
+            f"{ours.channels_mlp_dim}: choose the operator core_mixer_c{theirs.hidden_dim}"
         )
     if theirs.num_blocks < ours.num_blocks:
         raise InputError(f"{name} has {theirs.num_blocks} blocks; {ours.num_blocks} are needed")
