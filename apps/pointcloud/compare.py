@@ -17,7 +17,7 @@ from apps.pointcloud.evaluation.benchmark import evaluate_suite
 from apps.pointcloud.evaluation.inference import network_method
 from apps.pointcloud.evaluation.suites import Suite, open_suite
 from apps.pointcloud.models.network import ReconNet
-from apps.pointcloud.models.operators import OPERATORS
+from apps.pointcloud.models.operators import OPERATORS, check_operator
 from apps.pointcloud.presets import debug as debug_run
 from apps.pointcloud.presets import modelnet10_small, solids_small
 from apps.pointcloud.train import train
@@ -33,8 +33,7 @@ from core.app.comparing import (
     train_all,
 )
 from core.app.runs import reopen
-from core.config import did_you_mean, entry_point, needs
-from core.errors import InputError
+from core.config import entry_point, needs
 from core.ranges import Seeds
 from core.training.run import Run
 
@@ -101,8 +100,7 @@ def compare(config: CompareConfig) -> Figures:
 def check(config: CompareConfig) -> list[Suite]:
     """The suites. Raises InputError before training for what is not known or too little."""
     for name in config.operators:
-        if name not in OPERATORS:
-            raise InputError(f"operators: no {name!r}.{did_you_mean(name, OPERATORS)}")
+        check_operator(name)
     check_lists(**{name: getattr(config, name) for name in ("operators", "seeds", "suites")})
     return [open_suite(name, root) for name, _, root in (s.partition("=") for s in config.suites)]
 

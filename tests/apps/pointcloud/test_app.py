@@ -279,7 +279,7 @@ def test_a_comparison_trains_measures_and_goes_on(command, monkeypatch, solids, 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--operators", "pointmix"), "operators: no 'pointmix'. Did you mean pointmixer"),
+        (("--operators", "pointmix"), "unknown operator 'pointmix'. Did you mean pointmixer"),
         (("--seeds", 1, 1), "none twice"),
         (("--suites", "icl"), "give their folder or file as --root"),
         (("--suites", "moon"), "no suite 'moon'"),

@@ -28,7 +28,7 @@ from apps.pointcloud.models.operators.pointmixer import PointMixing
 from apps.pointcloud.models.operators.pointnet import PointNetOperator
 from apps.pointcloud.models.operators.pointnet2 import PointNet2Operator
 from apps.pointcloud.models.operators.recon_transformer import ReconTransformerOperator
-from core.errors import InputError
+from core.errors import InputError, did_you_mean
 
 OPERATORS = {
     "pointnet": PointNetOperator,
@@ -54,12 +54,16 @@ def create_operator(name: str, channels: int, neighbours: int = 16) -> OperatorB
     return OperatorBlock(channels, operator, 0 if name == "pointnet" else neighbours)
 
 
+def check_operator(name: str) -> None:
+    """Raise InputError for a name of no operator."""
+    if name not in OPERATORS and not WIDE.fullmatch(name):
+        raise InputError(f"unknown operator {name!r}.{did_you_mean(name, OPERATORS)}")
+
+
 def _of_name(name: str, channels: int) -> nn.Module:
-    if wide := WIDE.fullmatch(name):
-        return CoreMixerOperator(channels, int(wide[1]))
-    if name not in OPERATORS:
-        raise InputError(f"unknown operator {name!r}; choose {', '.join(OPERATORS)}")
-    return OPERATORS[name](channels)
+    check_operator(name)
+    wide = WIDE.fullmatch(name)
+    return CoreMixerOperator(channels, int(wide[1])) if wide else OPERATORS[name](channels)
 
 
 class Blocks(nn.ModuleList):
