@@ -15,6 +15,10 @@ from scipy.spatial import cKDTree
 from apps.pointcloud.data.open3d_compat import has_open3d, open3d
 from apps.pointcloud.geometry.meshes import sample_mesh
 from apps.pointcloud.geometry.normals import local_axes
+from apps.pointcloud.geometry.places import without_lonely
+from apps.pointcloud.geometry.quadrics import REACH as NEAR
+from apps.pointcloud.geometry.quadrics import widest_quadrics
+from apps.pointcloud.geometry.roughness import roughness_of
 from apps.pointcloud.geometry.spacing import spacings
 from core.data.randomness import stream
 
@@ -41,6 +45,24 @@ def moving_least_squares(points: np.ndarray, count: int) -> np.ndarray:
     """
     clean = without_outliers(points)
     return on_planes(clean, scattered(clean, count)).astype(np.float32)
+
+
+def quadrics(points: np.ndarray, count: int) -> np.ndarray:
+    """Lonely points left out, then new points on local surfaces: `--method mls` of predict.py."""
+    return on_surfaces(without_lonely(points.astype(np.float64)), count).astype(np.float32)
+
+
+def on_surfaces(points: np.ndarray, count: int) -> np.ndarray:
+    """(count, 3) float64 around points (N, 3), on the local surface that explains most of them.
+
+    A quadric through as many neighbours as lie around it no further than the cloud's noise: on
+    smooth parts many, and at edges few, down to the planes of `on_planes`.
+    """
+    moved = scattered(points, count)
+    made, rough = on_planes(points, moved), roughness_of(points)
+    for rows, _, surfaces in widest_quadrics(moved, points, rough.sigma, NEAR * rough.spacing):
+        made[rows] = moved[rows] - surfaces.over(moved[rows])[:, None] * surfaces.normals
+    return made
 
 
 def scattered(points: np.ndarray, count: int) -> np.ndarray:
@@ -134,6 +156,7 @@ BASELINES = {
     "input": unchanged,
     "voxel average": voxel_average,
     "outlier removal + MLS": moving_least_squares,
+    "quadrics": quadrics,
     "Poisson": poisson,
 }
 

@@ -9,10 +9,10 @@ import torch
 from scipy.spatial import cKDTree
 
 from apps.pointcloud.data.open3d_compat import has_open3d, open3d
+from apps.pointcloud.evaluation.baselines import on_surfaces
 from apps.pointcloud.geometry.cloud import Cloud, joined, make_cloud
 from apps.pointcloud.geometry.normals import estimate_normals
 from apps.pointcloud.geometry.resample import resample_cloud
-from apps.pointcloud.prediction.methods import on_surfaces
 from core.errors import InputError
 
 NEIGHBOURS = 16  # of a normal, and of the tree along which normals are turned

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.pointcloud.evaluation.baselines import on_planes, poisson_mesh, scattered
+from apps.pointcloud.evaluation.baselines import on_surfaces, poisson_mesh
 from apps.pointcloud.evaluation.inference import reconstruct_places
 from apps.pointcloud.geometry.meshes import sample_mesh
 from apps.pointcloud.geometry.places import without_lonely
-from apps.pointcloud.geometry.quadrics import REACH, widest_quadrics
-from apps.pointcloud.geometry.roughness import roughness_of
 from apps.pointcloud.geometry.spacing import spacing_of
 from apps.pointcloud.models.base import Network
 from core.data.randomness import stream
@@ -49,20 +47,6 @@ def mls(points: np.ndarray, count: int, report: Report) -> Pieces:
     made = on_surfaces(without_lonely(points.astype(np.float64)), count or TIMES * len(points))
     report(1, 1)
     yield made, np.arange(len(points))
-
-
-def on_surfaces(points: np.ndarray, count: int) -> np.ndarray:
-    """`count` new points around points (N, 3), on the local surface that explains most of them.
-
-    A quadric through as many neighbours as lie around it no further than the cloud's noise: on
-    smooth parts many, and at edges few, down to the planes of `baselines.on_planes`.
-    """
-    moved = scattered(points, count)
-    made, rough = on_planes(points, moved), roughness_of(points)
-    wider = widest_quadrics(moved, points, rough.sigma, REACH * rough.spacing)
-    for rows, _, surfaces in wider:
-        made[rows] = moved[rows] - surfaces.over(moved[rows])[:, None] * surfaces.normals
-    return made
 
 
 def poisson(points: np.ndarray, count: int, report: Report) -> Pieces:

@@ -149,7 +149,7 @@ def test_in_bfloat16(name):
 
 
 def test_wrong_requests():
-    with pytest.raises(InputError, match="Did you mean pointnet.*pointnet2"):
+    with pytest.raises(InputError, match=r"Did you mean pointnet\?.*pointnet2"):
         create_operator("pointnext", 16, 8)
     with pytest.raises(InputError, match="neighbours is 0"):
         create_operator("pointmixer", 16, 0)
