@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from apps.crossview.config import CrossViewConfig
-from apps.crossview.data.pairs import Pairs, some_pairs
+from apps.crossview.data.pairs import Pairs
 from apps.crossview.data.source import PairData
 from apps.crossview.data.views import views_of
 from apps.crossview.evaluation.perceptual import PerceptualNetworks
@@ -32,6 +32,7 @@ from core.app.commands import comparison_command
 from core.app.comparing import Figures, Metric, check_lists, remembered, report, train_all
 from core.app.runs import reopen
 from core.config import did_you_mean, entry_point
+from core.data.samples import some_samples
 from core.errors import InputError
 from core.models.backbone import create_backbone
 from core.pictures.sheets import save_image
@@ -146,7 +147,7 @@ def baseline_lines(session: Session, data: PairData, config: CrossViewConfig) ->
 @torch.inference_mode()
 def grid(session: Session, val: Pairs, config: CompareConfig) -> Image.Image:
     """The same validation pairs as the first seed's runs draw them."""
-    views = views_of(session.to_device(some_pairs(val, SHOWN)), config.base.direction)
+    views = views_of(session.to_device(some_samples(val, SHOWN)), config.base.direction)
     columns = {"source": views.source, "map": val.palette.paint(views.ids)}
     for row in config.rows:
         folder = one_run(config, row, config.seeds[0]).run.folder

@@ -16,6 +16,7 @@ from apps.pose.evaluation.protocol import check_sets, evaluate_sets
 from apps.pose.models.losses import pose_losses
 from apps.pose.models.network import PoseNet
 from apps.pose.models.start import check_network, check_resumed, start_from
+from apps.pose.prediction.samples import sample_sheet
 from apps.pose.presets import PRESETS
 from core.app.commands import training_command
 from core.config import entry_point
@@ -46,6 +47,8 @@ def train(config: PoseConfig, keep_processes: bool = False) -> Run:
         if run.due("eval"):
             with run.evaluating() as network:
                 run.log(evaluate_sets(run.session, network, data, val, config.eval))
+                page = run.folder / "pictures" / f"people-{run.done:08d}.png"
+                sample_sheet(run.session, network, val, page)
         if run.due("save"):
             run.save()
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset, Subset, default_collate
+
+from core.data.loading import BadSample
+from core.errors import InputError
 
 Images = TypeVar("Images", bound=Dataset)
 
@@ -18,6 +21,22 @@ def evenly_spaced(length: int, count: int) -> list[int]:
     All of them where there are no more; each at most once; one sample is the first.
     """
     return np.linspace(0, length - 1, min(count, length)).round().astype(int).tolist()
+
+
+def some_samples(dataset: Dataset, count: int) -> Any:
+    """A batch of at most so many samples, evenly over the set, without what cannot be read.
+
+    Raises InputError where none of them can be, with what is wrong with the first.
+    """
+    samples, bad = [], None
+    for index in evenly_spaced(len(dataset), count):
+        try:
+            samples.append(dataset[index])
+        except BadSample as error:  # the loaders name it
+            bad = bad or error
+    if not samples:
+        raise InputError(f"{dataset}: none of {min(count, len(dataset))} can be read: {bad}")
+    return default_collate(samples)
 
 
 def stratified_split(labels: Sequence[int], val_share: float, seed: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset
 
 from apps.crossview.config import DataConfig
 from apps.crossview.data.maps import MOST_UNKNOWN, NO_MAP, Palette, open_palette
@@ -32,7 +32,7 @@ from apps.crossview.data.pictures import (
 from apps.crossview.data.records import Record, find_records, listed_records, panels_of
 from apps.crossview.data.splits import by_panorama
 from core.data.loading import BadSample
-from core.data.samples import evenly_spaced
+from core.data.samples import evenly_spaced, some_samples
 from core.errors import InputError, first_line
 from core.ranges import check_ranges
 
@@ -56,7 +56,7 @@ class Pairs(Dataset):
         if config.layout == "panels" and self.maps:
             self._look_at_first()
         check_bits(self._some_photographs(), config.bits)
-        some_pairs(self, LOOKED_AT)  # now, and not in a loader or at the first evaluation
+        some_samples(self, LOOKED_AT)  # now, and not in a loader or at the first evaluation
 
     def __len__(self) -> int:
         return len(self.records)
@@ -159,22 +159,6 @@ class Pairs(Dataset):
         top, left = random.randint(0, tall - height), random.randint(0, wide - width)
         mirrored = self.config.flip and random.random() < 0.5
         return (left, top, left + width, top + height), mirrored, (wide, tall)
-
-
-def some_pairs(pairs: Pairs, count: int) -> dict:
-    """A batch of at most so many items, evenly over the set, without what cannot be read.
-
-    Raises InputError where nothing of them can be, with what is wrong with the first.
-    """
-    items, bad = [], None
-    for index in evenly_spaced(len(pairs), count):
-        try:
-            items.append(pairs[index])
-        except BadSample as error:  # the loaders name it
-            bad = bad or error
-    if not items:
-        raise InputError(f"{pairs}: none of {min(count, len(pairs))} pairs can be read: {bad}")
-    return default_collate(items)
 
 
 def _or_bad(path: Path, action: Callable[..., Any], *values: Any) -> Any:

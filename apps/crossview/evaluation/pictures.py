@@ -15,9 +15,10 @@ from torch import Tensor
 
 from apps.crossview.config import Direction
 from apps.crossview.data.maps import Palette
-from apps.crossview.data.pairs import Pairs, some_pairs
+from apps.crossview.data.pairs import Pairs
 from apps.crossview.data.views import views_of
 from apps.crossview.models.network import Generator, draw_views
+from core.data.samples import some_samples
 from core.pictures.sheets import enlarged, save_image, sheet
 from core.training.session import Session
 
@@ -33,7 +34,7 @@ def sample_sheet(
     Written by the main process alone.
     """
     if session.is_main:
-        views = views_of(session.to_device(some_pairs(val, SHOWN)), direction)
+        views = views_of(session.to_device(some_samples(val, SHOWN)), direction)
         output = draw_views(network, views.source, views.ids)
         columns = {"source": views.source, "true map": val.palette.paint(views.ids)}
         columns |= drawn_columns(output, val.palette)

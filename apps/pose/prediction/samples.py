@@ -1,0 +1,50 @@
+"""Some validation people as a network sees them while it trains, with the keypoints it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from apps.pose.data.dataset import PoseDataset
+from apps.pose.models.decoding import create_decoder
+from apps.pose.prediction.drawing import draw_people
+from core.data.samples import some_samples
+from core.pictures.sheets import enlarged, save_image, sheet
+from core.training.session import Session
+
+SHOWN = 8  # people of each set
+HEIGHT = 160  # pixels of a crop on the sheet, at least
+
+
+def sample_sheet(
+    session: Session, network: nn.Module, datasets: Mapping[str, PoseDataset], path: Path
+) -> Path:
+    """A row of SHOWN people for each data set, all keypoints drawn however unsure they are.
+
+    Written by the main process alone.
+    """
+    if session.is_main:
+        rows = [_drawn(session, network, dataset) for dataset in datasets.values()]
+        save_image(path, sheet(rows, labels=[name for name in datasets if name]))
+    return path
+
+
+@torch.no_grad()
+def _drawn(session: Session, network: nn.Module, dataset: PoseDataset) -> list[np.ndarray]:
+    images = some_samples(dataset, SHOWN)["image"]  # (B, 3, H, W) uint8
+    outputs = network(session.to_device(images))
+    points, _ = create_decoder(dataset.model).to(session.device)(outputs)  # (B, K, 2) of the crop
+    factor, sure = -(-HEIGHT // images.shape[2]), np.ones(points.shape[1])
+    return [
+        draw_people(
+            np.asarray(enlarged(crop.permute(1, 2, 0).numpy(), factor)),
+            factor * places,
+            sure,
+            dataset.network,
+        )
+        for crop, places in zip(images, points.float().cpu().numpy(), strict=True)
+    ]
