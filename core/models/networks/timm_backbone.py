@@ -104,7 +104,7 @@ class TimmBackbone(nn.Module):
 
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, h, w)."""
-        return tokens_to_map(self(images), self.grid)
+        return tokens_to_map(self._tokens(self.forward_features(images)), self.grid)
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
         """Maps (B, C_i, h_i, w_i), fine to coarse; of an isotropic model four depths, normed."""

@@ -1,7 +1,9 @@
 """Exported files: equal to eager at free batch sizes, int8 near it, refusals that leave nothing."""
 
+import errno
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -263,6 +265,20 @@ def test_nothing_is_overwritten(tmp_path, write):
     with pytest.raises(InputError, match="exists already"):
         write(network("square"), path)
     assert path.read_text() == "mine"
+
+
+def test_a_full_disk_is_a_line_and_leaves_nothing(tmp_path, monkeypatch):
+    """torch's own writer aborts the process there, so that the bytes are written by Python."""
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(
+        InputError, match=r"a\.pt2 could not be written \(No space left.* GB are free"
+    ):
+        export_program(network("square"), tmp_path / "a.pt2")
+    assert not list(tmp_path.iterdir())
 
 
 def test_missing_packages_name_the_extra(tmp_path, monkeypatch):
