@@ -8,7 +8,7 @@ paintings are taken. What cannot be read is named, and the others go on.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from core.data.samples import evenly_spaced, with_transform
 from core.data.transforms import eval_transform
 from core.models.classifier import Classifier
 from core.pictures.sheets import save_image
+from core.ranges import Whole, argument
 from core.training.session import Session, build_accelerator
 
 TOP = 5
@@ -46,23 +47,34 @@ class Painting:
 
 @entry_point
 def main() -> None:
-    words = prediction_parser(__doc__, "images or folders", count=12).parse_intermixed_args()
+    parser = prediction_parser(__doc__, "images or folders", count=12)
+    limit = "of a decoded scan; a larger JPEG is read at 1/2, 1/4 or 1/8 (as the run has it)"
+    parser.add_argument("--max-pixels", type=argument(Whole), help=limit)
+    words = parser.parse_intermixed_args()
     session = Session(build_accelerator())
     run = reopen(words.run, StyleConfig, Classifier, session)
-    items = items_of(words.inputs, run, session, words.count)
+    items = items_of(words.inputs, run, session, words.count, words.max_pixels)
     folder = output_folder(words, run)
     predict_each(session, items, folder, partial(predict, session, run), (".jpg",))
 
 
 def items_of(
-    inputs: Sequence[str], run: TrainedRun[StyleConfig], session: Session, count: int
+    inputs: Sequence[str],
+    run: TrainedRun[StyleConfig],
+    session: Session,
+    count: int,
+    max_pixels: int | None = None,
 ) -> list[Item]:
-    """The images that are named, or validation paintings of the run, evenly over them."""
+    """The images that are named, or validation paintings of the run, evenly over them.
+
+    max_pixels: as the setting of the run, which it replaces.
+    """
+    data = run.config.data
+    data = data if max_pixels is None else replace(data, max_pixels=max_pixels)
     if files := find_images(inputs):
-        limit = run.config.data.max_pixels
-        read = partial(decode, max_pixels=limit, upright=True)
+        read = partial(decode, max_pixels=data.max_pixels, upright=True)
         return [item_of(str(file), partial(read, str(file))) for file in files]
-    val = StyleData(run.config, session).val(run.network)
+    val = StyleData(replace(run.config, data=data), session).val(run.network)
     images = with_transform(val, None)  # as a person sees them
     places = evenly_spaced(len(val), count)
     names = val.names if hasattr(val, "names") else range(len(val))  # a stream has none

@@ -1,11 +1,12 @@
-"""Export a backbone for use without this code: torch.export, ONNX, ONNX in int8.
+"""Export a network for use without this code: torch.export, ONNX, ONNX in int8.
 
-python core/eval.py export --model.backbone mixer_s16 --formats export onnx int8
+python core/eval.py export --model.weights photos --formats export onnx int8
 
-The batch size stays free. The image size is fixed, as a Mixer's is, but for torch.export of a Mixer
-with `any_size`, whose height and width stay free. Every file is opened again and compared with the
-network before it gets its name. Input `images` (B, 3, H, W), output `tokens`
-(B, S, C). Image size, mean, std and the backbone's description are in the file's metadata.
+Input `images` (B, 3, H, W), outputs `tokens` (B, S, C) of the backbone and, where the weights hold
+a trained head, `logits` (B, n). Image size, mean, std, the backbone's description and the names of
+the classes are in the file's metadata. The batch size stays free. The image size is fixed, as a
+Mixer's is, but for torch.export of a Mixer with `any_size`, whose height and width stay free. Every
+file is opened again and compared with the network before it gets its name.
 """
 
 from __future__ import annotations
@@ -25,8 +26,13 @@ from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.common import DEFAULT_BACKBONE, BackboneConfig, open_backbone
-from core.evaluation.exporters import check_new, export_int8, export_onnx, export_program, noise
+from core.evaluation.exporters import check_new, export_int8, export_onnx, export_program
+from core.evaluation.graph import backbone_of, noise
 from core.files import write_json
+from core.models.backbone import create_backbone, open_weights
+from core.models.building import load_backbone
+from core.models.classifier import create_classifier, load_classifier
+from core.models.weights.reading import read_stored
 from core.ranges import Count, Share
 from core.sizes import times
 from core.training.session import Session
@@ -38,9 +44,11 @@ SUFFIXES = {"export": ".pt2", "onnx": ".onnx", "int8": ".int8.onnx"}
 
 @dataclass(frozen=True)
 class Config:
-    """Export a backbone to files, each checked against the network."""
+    """Export a network to files, each checked against it."""
 
     model: BackboneConfig = BackboneConfig()
+    # the logits of the head that the weights hold, beside the tokens; without one tokens alone
+    head: bool = True
     # export: torch.export (.pt2); onnx; int8: ONNX with the matrix products' weights in int8
     formats: tuple[Format, ...] = ("export", "onnx")
     # images on which int8 must agree with float32; no root: unit normal noise
@@ -62,9 +70,9 @@ def run(config: Config, session: Session) -> dict:
     if not session.is_main:
         return record
     paths = _new_paths(config)
-    backbone = open_backbone(config.model)
+    network = open_network(config.model, config.head)
     for name in config.formats:
-        figures = _export(name, backbone, paths[name], config)
+        figures = _export(name, network, paths[name], config)
         record["files"][paths[name].name] = figures
         words = ", ".join(f"{key} {value:.4g}" for key, value in figures.items())
         session.print(f"{paths[name]}: {words}")
@@ -72,22 +80,37 @@ def run(config: Config, session: Session) -> dict:
     return record
 
 
-def _export(name: str, backbone: nn.Module, path: Path, config: Config) -> dict[str, float]:
+def open_network(model: BackboneConfig, head: bool) -> nn.Module:
+    """The `Classifier` where a head is wanted and the weights hold one, else the backbone."""
+    if not (head and model.weights):
+        return open_backbone(model)
+    size = model.image_size or None
+    if not model.backbone:
+        stored = read_stored(model.weights, size)
+        return load_classifier(stored, size) if stored.head else load_backbone(stored, size)
+    size = size or 224
+    stored = open_weights(model.backbone, model.weights, size)
+    create = create_classifier if stored.head else create_backbone
+    return create(model.backbone, size, weights=stored)
+
+
+def _export(name: str, network: nn.Module, path: Path, config: Config) -> dict[str, float]:
     if name == "export":
-        figures = {"max_difference": export_program(backbone, path)}
+        figures = {"max_difference": export_program(network, path)}
     elif name == "onnx":
-        figures = {"max_difference": export_onnx(backbone, path)}
+        figures = {"max_difference": export_onnx(network, path)}
     else:
-        images = check_images(config, backbone)
-        figures = export_int8(backbone, path, images, config.min_agreement, config.batch_size)
+        images = check_images(config, network)
+        figures = export_int8(network, path, images, config.min_agreement, config.batch_size)
     files = path.parent.glob(path.name + "*")  # ONNX above 2 GB has its weights beside it
     return {**figures, "MB": sum(file.stat().st_size for file in files) / 1e6}
 
 
-def check_images(config: Config, backbone: nn.Module) -> Tensor:
+def check_images(config: Config, network: nn.Module) -> Tensor:
     """(N, 3, H, W): images evenly spaced in the data, or noise."""
     if not config.data.root:
-        return noise(backbone, config.images)
+        return noise(network, config.images)
+    backbone = backbone_of(network)
     transform = eval_transform("squash", backbone.image_size, backbone.normalization)
     dataset = open_images(config.data.root, config.data.split, transform)
     chosen = evenly_spaced(len(dataset), config.images)

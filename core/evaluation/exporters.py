@@ -1,4 +1,4 @@
-"""A backbone as a file of torch.export, ONNX, or ONNX in int8; each compared with the network.
+"""A network as a file of torch.export, ONNX, or ONNX in int8; each compared with the network.
 
 Every writer makes its file in a hidden folder beside the path, opens it again, compares, and only
 then gives it its name; nothing is overwritten.
@@ -27,10 +27,21 @@ from torch import Tensor, nn
 
 from core.errors import InputError, first_line
 from core.evaluation.features import agreement
+from core.evaluation.graph import (
+    Outputs,
+    Size,
+    as_tuple,
+    free_axes,
+    free_batch,
+    graph_of,
+    metadata,
+    noise,
+    other_sizes,
+    output_names,
+)
 from core.files import room_for
 
-Network = Callable[[Tensor], Tensor]  # images (B, 3, H, W) -> tokens (B, S, C)
-Size = tuple[int, int]  # (H, W) of images
+Network = Callable[[Tensor], Outputs]  # of images (B, 3, H, W)
 
 BATCHES = (1, 5)  # at which a file is compared with the network
 TOLERANCE = 1e-4  # largest difference, of values up to 1; above, relative to the largest value
@@ -39,27 +50,27 @@ QUANTIZED = ("MatMul", "Gemm")
 LARGEST_PROTOBUF = 1.8e9
 
 
-def export_program(backbone: nn.Module, path: str | Path) -> float:
-    """Write what torch.export makes of the backbone; the largest difference to the backbone.
+def export_program(network: nn.Module, path: str | Path) -> float:
+    """Write what torch.export makes of the network; the largest difference to the network.
 
-    `torch.export.load(path).module()` maps images of any batch size to tokens, and of any height
-    and width where the backbone is a Mixer with `any_size`. The metadata is the extra file
-    metadata.json. Raises InputError where it cannot be exported, differs by more than
-    TOLERANCE, or where `path` exists.
+    `torch.export.load(path).module()` maps images of any batch size to tokens, of a classifier to
+    (tokens, logits), and of any height and width where the backbone is a Mixer with `any_size`.
+    The metadata is the extra file metadata.json. Raises InputError where it cannot be exported,
+    differs by more than TOLERANCE, or where `path` exists.
     """
     with new_file(Path(path)) as draft:
         try:
             program = torch.export.export(
-                backbone.eval(), (noise(backbone, 2),), dynamic_shapes=(_free_axes(backbone),)
+                graph_of(network), (noise(network, 2),), dynamic_shapes=(free_axes(network),)
             )
         except Exception as error:
             raise InputError(
                 f"torch.export cannot take this network: {first_line(error)}"
             ) from error
-        extra = {"metadata.json": json.dumps(metadata(backbone))}
+        extra = {"metadata.json": json.dumps(metadata(network))}
         save_program(program, draft, extra)
-        sizes = _other_sizes(backbone)
-        return _checked(backbone, torch.export.load(draft).module(), path, sizes)
+        sizes = other_sizes(network)
+        return _checked(network, torch.export.load(draft).module(), path, sizes)
 
 
 def save_program(program: Any, path: Path, extra: dict[str, str]) -> None:
@@ -69,74 +80,85 @@ def save_program(program: Any, path: Path, extra: dict[str, str]) -> None:
     path.write_bytes(content.getbuffer())
 
 
-def export_onnx(backbone: nn.Module, path: str | Path) -> float:
-    """Write the backbone as ONNX; the largest difference of onnxruntime's tokens to its own.
+def export_onnx(network: nn.Module, path: str | Path) -> float:
+    """Write the network as ONNX; the largest difference of onnxruntime's outputs to its own.
 
     Beyond 2 GB the weights are beside it, in <path>.data. Raises InputError as `export_program`.
     """
     with new_file(Path(path)) as draft:
-        _write_backbone(backbone, draft)
-        return _checked(backbone, onnx_network(draft), path)
+        _write_network(network, draft)
+        return _checked(network, onnx_network(draft), path)
 
 
 def export_int8(
-    backbone: nn.Module,
+    network: nn.Module,
     path: str | Path,
     images: Tensor,
     min_agreement: float = 0.99,
     batch_size: int = 8,
 ) -> dict[str, float]:
-    """Write the backbone as ONNX in int8, and compare it on images (N, 3, H, W).
+    """Write the network as ONNX in int8, and compare it on images (N, 3, H, W).
 
-    {"agreement", "least_agreement"}: mean and least `agreement` with the features of float32.
+    {"agreement", "least_agreement"}: mean and least `agreement` with the features of float32; of a
+    classifier "same_class" too, the share of the images whose likeliest class is the same.
     Raises InputError, and keeps no file, where the mean agreement is below `min_agreement` or
     there is nothing to quantize. Measured on the processor at hand: without VNNI instructions
     another one may round otherwise.
     """
     with new_file(Path(path)) as draft:
         plain = draft.with_name("float.onnx")
-        _write_backbone(backbone, plain)
+        _write_network(network, plain)
         quantize(plain, draft)
-        cosines = agreement(
-            pooled(backbone, images, batch_size), pooled(onnx_network(draft), images, batch_size)
-        )
-        mean = float(cosines.mean())
-        if not mean >= min_agreement:
+        figures = _compared(graph_of(network), onnx_network(draft), images, batch_size)
+        if not figures["agreement"] >= min_agreement:
             raise InputError(
-                f"{path} is not kept: its features agree with float32 to {mean:.4f}, "
-                f"below --min-agreement {min_agreement}; use the onnx format"
+                f"{path} is not kept: its features agree with float32 to "
+                f"{figures['agreement']:.4f}, below --min-agreement {min_agreement}; use the onnx "
+                "format"
             )
         for file in draft.parent.glob("float.onnx*"):
             file.unlink()
-    return {"agreement": mean, "least_agreement": float(cosines.min())}
+    return figures
+
+
+def _compared(
+    network: Network, rounded: Network, images: Tensor, batch_size: int
+) -> dict[str, float]:
+    """The figures of `export_int8`."""
+    features, *logits = pooled(network, images, batch_size)
+    theirs, *their_logits = pooled(rounded, images, batch_size)
+    cosines = agreement(features, theirs)
+    figures = {"agreement": float(cosines.mean()), "least_agreement": float(cosines.min())}
+    for ours, others in zip(logits, their_logits, strict=True):
+        same = ours.argmax(1) == others.argmax(1)
+        figures["same_class"] = float(same.float().mean())
+    return figures
 
 
 def onnx_network(path: str | Path) -> Network:
-    """An ONNX file as a function from images to tokens, on the CPU."""
+    """An ONNX file as a function from images to its outputs, on the CPU."""
     session = open_onnx(path)
 
-    def network(images: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(["tokens"], {"images": images.numpy()})[0])
+    def network(images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(map(torch.from_numpy, session.run(None, {"images": images.numpy()})))
 
     return network
 
 
-def pooled(network: Network, images: Tensor, batch_size: int) -> Tensor:
-    """Mean over the tokens: images (N, 3, H, W) -> (N, C)."""
+def pooled(network: Network, images: Tensor, batch_size: int) -> list[Tensor]:
+    """Images (N, 3, H, W) -> the mean over the tokens (N, C), and what else there is (N, ...)."""
+    parts = []
     with torch.inference_mode():
-        return torch.cat([network(part).mean(1) for part in images.split(batch_size)])
+        for part in images.split(batch_size):
+            tokens, *rest = as_tuple(network(part))
+            parts.append([tokens.mean(1), *rest])
+    return [torch.cat(values) for values in zip(*parts, strict=True)]
 
 
-def metadata(backbone: nn.Module) -> dict[str, str]:
-    """What a user of the file needs to know: JSON by name, for pixels in [0, 1]."""
-    mean, std = backbone.normalization
-    values = {"image_size": backbone.image_size, "mean": mean, "std": std, "grid": backbone.grid}
-    values["description"] = backbone.describe()
-    return {name: json.dumps(value) for name, value in values.items()}
-
-
-def _write_backbone(backbone: nn.Module, path: Path) -> None:
-    write_onnx(backbone, noise(backbone, 2), path, "images", ["tokens"], metadata(backbone))
+def _write_network(network: nn.Module, path: Path) -> None:
+    """The graph of a network as ONNX, from `images` to its outputs."""
+    example, names = noise(network, 2), output_names(network)
+    write_onnx(graph_of(network), example, path, "images", names, metadata(network))
 
 
 def write_onnx(
@@ -161,7 +183,7 @@ def write_onnx(
             (example,),
             dynamo=True,
             verbose=False,
-            dynamic_shapes=({0: _free_batch()},),
+            dynamic_shapes=({0: free_batch()},),
             **names,
         )
     except Exception as error:
@@ -195,20 +217,22 @@ def quantize(plain: Path, path: Path) -> None:
 
 
 def _checked(
-    backbone: nn.Module, network: Network, path: str | Path, sizes: Sequence[Size] = ()
+    network: nn.Module, written: Network, path: str | Path, sizes: Sequence[Size] = ()
 ) -> float:
-    """The largest difference, relative to the largest value where that is above 1.
+    """The largest difference, relative to an output's largest value where that is above 1.
 
-    Over BATCHES at the backbone's own size, and over the other `sizes`.
+    Over BATCHES at the network's own size, and over the other `sizes`.
     """
-    inputs = [noise(backbone, batch) for batch in BATCHES]
-    inputs += [noise(backbone, batch, size) for batch in BATCHES for size in sizes]
+    graph = graph_of(network)
+    inputs = [noise(network, batch) for batch in BATCHES]
+    inputs += [noise(network, batch, size) for batch in BATCHES for size in sizes]
     differences = []
     for images in inputs:
         with torch.inference_mode():
-            expected, tokens = backbone(images), network(images)
-        scale = max(1.0, float(expected.abs().max()))
-        differences.append(float((tokens - expected).abs().max()) / scale)
+            pairs = zip(as_tuple(graph(images)), as_tuple(written(images)), strict=True)
+        for expected, found in pairs:
+            scale = max(1.0, float(expected.abs().max()))
+            differences.append(float((found - expected).abs().max()) / scale)
     if not max(differences) < TOLERANCE:
         raise InputError(
             f"{path} is not kept: it differs from the network by {max(differences):.2g}, more than "
@@ -217,37 +241,8 @@ def _checked(
     return max(differences)
 
 
-def noise(backbone: nn.Module, batch: int, size: Size | None = None) -> Tensor:
-    """Unit normal images (B, 3, H, W), the same for the same B and size (None: the backbone's)."""
-    generator = torch.Generator().manual_seed(batch)
-    channels = len(backbone.normalization[0])
-    return torch.randn(batch, channels, *(size or backbone.image_size), generator=generator)
-
-
-def _free_batch():
-    """The first axis of images, left free."""
-    return torch.export.Dim("batch", min=1, max=65536)
-
-
-def _free_axes(backbone: nn.Module) -> dict[int, Any]:
-    """The axes of (B, 3, H, W) that a program leaves free: with `any_size` whole patches too."""
-    axes = {0: _free_batch()}
-    if not getattr(backbone, "any_size", False):
-        return axes
-    rows, columns = (torch.export.Dim(name, min=2, max=4096) for name in ("rows", "columns"))
-    return {**axes, 2: backbone.stride[0] * rows, 3: backbone.stride[1] * columns}
-
-
-def _other_sizes(backbone: nn.Module) -> list[Size]:
-    """A larger and a smaller one to compare a program at, where the size is free."""
-    if not getattr(backbone, "any_size", False):
-        return []
-    (h, w), (ph, pw) = backbone.grid, backbone.stride
-    return [((h + 1) * ph, (w + 3) * pw), (2 * ph, max(2, w - 1) * pw)]
-
-
-def _is_large(backbone: nn.Module) -> bool:
-    return sum(p.numel() * p.element_size() for p in backbone.parameters()) > LARGEST_PROTOBUF
+def _is_large(network: nn.Module) -> bool:
+    return sum(p.numel() * p.element_size() for p in network.parameters()) > LARGEST_PROTOBUF
 
 
 def import_onnx(package: str):

@@ -53,6 +53,19 @@ class Classifier(nn.Module):
         """(B, 3, H, W) -> logits (B, n)."""
         return self.head(self.features(images))
 
+    def tokens_and_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) -> tokens (B, S, C) of the backbone, logits (B, n): the backbone runs once.
+
+        Twice where it has a pooling of its own and no `tokens_and_pooled`.
+        """
+        if hasattr(self.backbone, "tokens_and_pooled"):
+            tokens, features = self.backbone.tokens_and_pooled(images)
+        else:
+            tokens = self.backbone(images)
+            own = hasattr(self.backbone, "pooled")
+            features = self.backbone.pooled(images) if own else tokens.mean(1)
+        return tokens, self.head(features)
+
     def describe(self) -> dict[str, Any]:
         """What `from_description` builds the same network from; JSON can hold it."""
         head = {"num_classes": self.num_classes, "classes": self.classes}

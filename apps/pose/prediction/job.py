@@ -13,7 +13,7 @@ from apps.pose.prediction.boxes import BoxFile
 from apps.pose.prediction.coco_file import CocoFile
 from apps.pose.prediction.outputs import SHEET, Pictures, film, is_video, place_outputs
 from apps.pose.prediction.stages import Stages, image_frames, video_frames
-from apps.pose.prediction.video import SUFFIX, Camera, VideoReader
+from apps.pose.prediction.video import SUFFIX, Camera, VideoReader, uneven_rate
 from core.app.predicting import RECORDS, LeftOut
 from core.data.loading import BadSample
 from core.files import kept_if_filled
@@ -111,7 +111,8 @@ class Job:
             signal.signal(signal.SIGINT, usual)
 
     def _film(self, path: Path, source: VideoReader | Camera, target: Path) -> None:
-        with film(target, source.fps) as output:
+        rate = uneven_rate(path, source.fps) if isinstance(source, VideoReader) else None
+        with film(target, source.fps, rate) as output:
             frames = video_frames(path, source, self.stages.clock)
             self._work(self.stages(frames, output), path.name, source.count)
         print(f"video: {target}, keypoints: {target.with_suffix('.json')}")

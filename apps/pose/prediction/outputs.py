@@ -149,10 +149,14 @@ class Pictures:
 
 
 class Film:
-    """A video with skeletons, and the results of its frames."""
+    """A video with skeletons, and the results of its frames.
 
-    def __init__(self, writer: VideoWriter, results: JsonList):
-        self.writer, self.results = writer, results
+    rate: frames a second, where each frame is to be written at its own time.
+    """
+
+    def __init__(self, writer: VideoWriter, results: JsonList, rate: float | None = None):
+        self.writer, self.results, self.rate = writer, results, rate
+        self.start: float | None = None  # seconds of the first frame
 
     def encode(self, frame: Frame, picture: np.ndarray) -> np.ndarray:
         """Nothing yet: a video's frames are encoded in their order."""
@@ -161,15 +165,22 @@ class Film:
     def add(self, frame: Frame, picture: np.ndarray) -> None:
         """Write one frame; in order."""
         self.results.add(records(frame, frame.number, frame.path.name))
-        self.writer.write(frame.number, picture)
+        self.writer.write(self._place(frame), picture)
+
+    def _place(self, frame: Frame) -> int:
+        """The frame's number in the film that is written."""
+        if self.rate is None:
+            return frame.number
+        self.start = frame.seconds if self.start is None else self.start
+        return round((frame.seconds - self.start) * self.rate)
 
 
 @contextmanager
-def film(path: Path, fps: float) -> Iterator[Film]:
-    """Writes ``path`` and the json beside it."""
+def film(path: Path, fps: float, rate: float | None = None) -> Iterator[Film]:
+    """Writes ``path`` and the json beside it; rate: in place of fps, see `Film`."""
     with (
         whole_file(path) as partial,
         json_list(path.with_suffix(".json")) as results,
-        VideoWriter(partial, fps) as writer,
+        VideoWriter(partial, rate or fps) as writer,
     ):
-        yield Film(writer, results)
+        yield Film(writer, results, rate)

@@ -2,7 +2,8 @@
 
 What OpenCV's wheels can encode is MPEG-4 part 2 ("mp4v") and a few older formats, not H.264: every
 player shows it, few browsers do (`ffmpeg -i out.mp4 -c:v libx264 web.mp4` makes one for them).
-There is no sound, and the frame rate is constant: the mean of the source's.
+There is no sound, and the frame rate is constant: the source's, or where that varies the one of its
+closest frames, and a frame is repeated for as long as it is seen (`uneven_rate`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 USUAL_FPS = 25.0  # where a file or a camera does not say
 FOURCC = cv2.VideoWriter_fourcc(*"mp4v")
 SUFFIX = ".mp4"
+FIRST = 300  # frames whose times tell whether a rate varies
+UNEVEN = 1.2  # how far a gap is from the mean one where it does: times may be whole milliseconds
+FASTEST = 120.0  # frames a second that a film of a varying rate is written at
+LONGEST = 600.0  # seconds between two frames; more is no time that a frame was seen
 
 
 class VideoReader:
@@ -81,6 +86,36 @@ class VideoReader:
         """
         missing = self.count - self.decoded
         return missing if missing > max(1, self.count // 100) else 0
+
+
+def uneven_rate(path: Path, mean: float) -> float | None:
+    """Frames a second at which each frame of a video has its time; None where the rate is constant.
+
+    None, too, where the times cannot be right. All of them are read only where the first ones vary.
+    """
+    if not _vary(_gaps(path, FIRST), mean):
+        return None
+    gaps = _gaps(path)
+    if gaps.min() <= 0 or not gaps.max() <= LONGEST:
+        return None
+    return min(1 / float(np.percentile(gaps, 5)), FASTEST)
+
+
+def _vary(gaps: np.ndarray, mean: float) -> bool:
+    if len(gaps) < 2:
+        return False
+    short, long = np.percentile(gaps, (5, 95)) * mean
+    return short < 1 / UNEVEN or long > UNEVEN
+
+
+def _gaps(path: Path, most: int | None = None) -> np.ndarray:
+    """Seconds from frame to frame, by the stamps of the first ``most`` frames or of all."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    stamps = []
+    while len(stamps) != most and capture.grab():
+        stamps.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
+    capture.release()
+    return np.diff(stamps)
 
 
 class Camera:

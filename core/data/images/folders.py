@@ -124,16 +124,23 @@ def images_below(
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each folder once, and its files: a link may lead back to one that was there before."""
-    seen = set()
+    """Each folder once, and its files: a link may lead back to one that was there before.
+
+    Or to one above the folder itself, where the other classes are: that is not walked into.
+    """
+    seen = {_identity(above) for above in folder.resolve().parents}
     for place, inner, names in os.walk(folder, followlinks=True):
-        state = os.stat(place)
-        if (state.st_dev, state.st_ino) in seen:
+        if _identity(place) in seen:
             inner.clear()
             continue
-        seen.add((state.st_dev, state.st_ino))
+        seen.add(_identity(place))
         inner[:] = sorted(name for name in inner if not is_foreign(name))
         yield place, names
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    state = os.stat(folder)
+    return state.st_dev, state.st_ino
 
 
 def _say_passed(folder: Path, passed: Counter[str]) -> None:

@@ -154,11 +154,11 @@ class ConvMLP(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> tokens (B, S, C) after the last LayerNorm, row by row of the grid."""
-        return self.feature_map(images).flatten(2).transpose(1, 2)
+        return self.forward_features(images)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """timm's name of `forward`: (B, 3, H, W) -> tokens (B, S, C)."""
-        return self(images)
+        """The tokens (B, S, C), by timm's name; also of a subclass whose `forward` gives others."""
+        return self.feature_map(images).flatten(2).transpose(1, 2)
 
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, h, w)."""

@@ -108,11 +108,11 @@ class Mixer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> tokens (B, S, C) after the last LayerNorm, row by row of the grid."""
-        return self.forward_tokens(self.embed(images), self._grid_of(images))
+        return self.forward_features(images)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """timm's name of `forward`: (B, 3, H, W) -> tokens (B, S, C)."""
-        return self(images)
+        """The tokens (B, S, C), by timm's name; also of a subclass whose `forward` gives others."""
+        return self.forward_tokens(self.embed(images), self._grid_of(images))
 
     def forward_tokens(self, tokens: Tensor, grid: Grid | None = None) -> Tensor:
         """Mix tokens that need not come from an image: (B, S, C) -> (B, S, C), normalised.
@@ -131,7 +131,7 @@ class Mixer(nn.Module):
 
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> the tokens laid out as a map (B, C, h, w)."""
-        return tokens_to_map(self(images), self._grid_of(images))
+        return tokens_to_map(self.forward_features(images), self._grid_of(images))
 
     def pyramid(self, images: Tensor, depths: Sequence[int] | None = None) -> list[Tensor]:
         """Maps (B, C, h, w) after `depths` blocks (1 is the first), each through the last norm.

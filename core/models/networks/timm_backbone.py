@@ -41,7 +41,7 @@ class TimmBackbone(nn.Module):
         empty = torch.zeros(1, self.in_channels, *image_size, device=device)
         try:
             with torch.no_grad():
-                features = self.eval()._features(empty)  # (1, C, h, w) or (1, prefix + S, C)
+                features = self._laid_out(self.eval().model.forward_features(empty))
         except Exception as error:
             raise InputError(
                 f"{self.name} does not take image_size {image_size}: {first_line(error)}"
@@ -95,11 +95,7 @@ class TimmBackbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> tokens (B, S, C), without class and register tokens."""
-        check_images(images, self.in_channels, self.image_size)
-        features = self._features(images)
-        if features.ndim == 4:
-            return features.flatten(2).transpose(1, 2)
-        return features[:, getattr(self.model, "num_prefix_tokens", 0) :]
+        return self._tokens(self.forward_features(images))
 
     def forward_features(self, images: Tensor) -> Tensor:
         """What timm's model makes of the images, in its own layout and with its class token."""
@@ -108,7 +104,7 @@ class TimmBackbone(nn.Module):
 
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, h, w)."""
-        return tokens_to_map(self(images), self.grid)
+        return tokens_to_map(self._tokens(self.forward_features(images)), self.grid)
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
         """Maps (B, C_i, h_i, w_i), fine to coarse; of an isotropic model four depths, normed."""
@@ -129,8 +125,19 @@ class TimmBackbone(nn.Module):
         """(B, 3, H, W) -> (B, pooled_features), by the model's own pooling, as its head sees it."""
         return self.model.forward_head(self.forward_features(images), pre_logits=True)
 
-    def _features(self, images: Tensor) -> Tensor:  # (B, C, h, w) or (B, prefix + S, C)
-        features = self.model.forward_features(images)
+    def tokens_and_pooled(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` and `pooled` give, for the cost of one of them."""
+        features = self.forward_features(images)
+        return self._tokens(features), self.model.forward_head(features, pre_logits=True)
+
+    def _tokens(self, features: Tensor | list[Tensor]) -> Tensor:  # (B, S, C)
+        features = self._laid_out(features)
+        if features.ndim == 4:
+            return features.flatten(2).transpose(1, 2)
+        return features[:, getattr(self.model, "num_prefix_tokens", 0) :]
+
+    def _laid_out(self, features: Tensor | list[Tensor]) -> Tensor:
+        """(B, C, h, w) or (B, prefix + S, C), whatever timm's layout is."""
         if isinstance(features, list):  # the branches of an HRNet, fine to coarse
             return features[0]
         nhwc = features.ndim == 4 and getattr(self.model, "output_fmt", "NCHW") == "NHWC"

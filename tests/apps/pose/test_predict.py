@@ -559,6 +559,37 @@ def test_frames_of_a_varying_rate_keep_their_times(films, monkeypatch):
     assert [f.seconds for _, f in frames] == pytest.approx([0, 0.1, 0.2, 1.2, 4 / 25, 5 / 25])
 
 
+def test_a_constant_rate_stays(films):
+    assert video.uneven_rate(films / "walk.mp4", 25.0) is None
+
+
+@pytest.mark.parametrize(
+    ("gaps", "rate"),
+    [
+        ([1 / 30] * 10 + [0.2] * 9, 30),  # a phone in the dark, by the rate of its closest frames
+        ([0.033, 0.034, 0.033] * 9, None),  # whole milliseconds of 30 a second
+        ([0.1] * 20 + [700] + [0.2] * 20, None),  # no times that frames were seen
+        ([0.1, -0.1] * 20, None),
+        ([0.001] * 5 + [0.1] * 40, 120),
+        ([0.5], None),
+    ],
+)
+def test_the_rate_of_a_film_whose_rate_varies(monkeypatch, gaps, rate):
+    monkeypatch.setattr(video, "_gaps", lambda *_: np.array(gaps))
+    mean = 1 / np.mean(np.abs(gaps))
+    assert video.uneven_rate(Path("a.mp4"), mean) == (rate and pytest.approx(rate))
+
+
+def test_frames_of_a_varying_rate_are_seen_at_their_times(tmp_path):
+    """Three frames at 10 a second from second 4 on, then one a second later."""
+    with film(tmp_path / "a.mp4", 3.3, rate=10.0) as output:
+        for frame, frame.time in zip(numbered(4), (4, 4.1, 4.2, 5.2), strict=True):
+            output.add(frame, 60 * frame.image)
+    images, reader = read(tmp_path / "a.mp4")
+    assert reader.fps == 10
+    assert [round(float(image.mean()) / 60) for image in images] == [0, 1] + [2] * 10 + [3]
+
+
 def test_predictions_lie_in_the_run_and_are_spread_over_the_data(predict, tmp_path):
     """Without inputs and --output."""
     run = make_run(tmp_path / "run", network())

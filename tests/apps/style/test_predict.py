@@ -144,3 +144,5 @@ def test_large_scans_shrink_as_in_the_run(learned, tmp_path):
     run = replace(run, config=replace(run.config, data=data))
     (item,) = predict.items_of([str(tmp_path / "scan.jpg")], run, Session(), 1)
     assert item.load().image.size == (100, 75)
+    (item,) = predict.items_of([str(tmp_path / "scan.jpg")], run, Session(), 1, 200 * 160)
+    assert item.load().image.size == (200, 150)  # as --max-pixels says

@@ -17,6 +17,7 @@ from core.data.loading import (
     seed_cpu,
     seed_everything,
 )
+from core.training.together import EndedEverywhere, together
 from tests.core.toy import ToyData, toy_config
 
 
@@ -145,3 +146,20 @@ def test_seeding_the_cpu_is_seeding_everything_there():
         seed(3, 1, 4)
         draws.append((random.random(), np.random.rand(), float(torch.rand(()))))  # noqa: NPY002
     assert draws[0] == draws[1]
+
+
+def test_a_loader_that_was_killed_ends_the_run_in_a_line():
+    """As torch says it: a run then saves what it has (`tests/core/training`)."""
+
+    def batches(words):
+        yield {"x": 1}
+        raise RuntimeError(words)
+
+    killed = together(batches("DataLoader worker (pid 7) is killed by signal: Killed. \nmore"), 1)
+    assert next(killed) == {"x": 1}
+    with pytest.raises(
+        EndedEverywhere, match=r"pid 7\) is killed.*: fewer workers need less memory"
+    ):
+        next(killed)
+    with pytest.raises(RuntimeError, match="of ours"):
+        list(together(batches("a fault of ours"), 1))

@@ -50,6 +50,7 @@ def test_a_loop_of_links_multiplies_nothing(tmp_path):
     folder_of(tmp_path, "a/1.png", "a/deep/2.png", "b/1.png")
     (tmp_path / "train/a/again").symlink_to(tmp_path / "train/a")
     (tmp_path / "train/a/deep/up").symlink_to("..")
+    (tmp_path / "train/a/all").symlink_to("..")  # to the other class, too
     (tmp_path / "more").mkdir()
     (tmp_path / "more/3.png").write_bytes(encoded())
     (tmp_path / "train/b/more").symlink_to(tmp_path / "more")  # a link that leads to images

@@ -1,7 +1,9 @@
 """Exported files: equal to eager at free batch sizes, int8 near it, refusals that leave nothing."""
 
+import errno
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -9,38 +11,57 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
 from core.data.images.labelled import ImagesConfig
 from core.errors import InputError
 from core.evaluation import exporters
 from core.evaluation.common import BackboneConfig
-from core.evaluation.export import Config, check_images, run
-from core.evaluation.exporters import export_int8, export_onnx, export_program, noise
+from core.evaluation.export import Config, check_images, open_network, run
+from core.evaluation.exporters import export_int8, export_onnx, export_program
 from core.evaluation.features import agreement
+from core.evaluation.graph import as_tuple, backbone_of, noise
 from core.models.backbone import create_backbone
 from core.models.building import backbone_from_description
+from core.models.classifier import Classifier
+from core.models.sharing import save_backbone
 from core.training.session import Session
 
-NETWORKS = {  # a square Mixer, a free one on a wide image with an oblong patch, and a ViT of timm
-    "square": ("mixer_c16_l2_p8", 32),
-    "wide": ("mixer_c24_l1_p4x8", (12, 40)),
-    "vit": ("timm:test_vit", 32),
+NETWORKS = {  # a square Mixer; two classifiers: of a wide Mixer with an oblong patch, which pools
+    "square": ("mixer_c16_l2_p8", 32, None),  # its tokens, and of a ViT of timm, which does not
+    "wide": ("mixer_c24_l1_p4x8", (12, 40), ["cat", "dog", "owl"]),
+    "vit": ("timm:test_vit", 32, ["ink", "oil"]),
 }
 
 
 def network(name: str) -> nn.Module:
     torch.manual_seed(1)
-    backbone = create_backbone(*NETWORKS[name]).eval()
+    backbone, size, classes = NETWORKS[name]
+    made = create_backbone(backbone, size)
+    made = Classifier(made, len(classes), classes) if classes else made
     with torch.no_grad():
-        for parameter in backbone.parameters():  # no bias and no scale is left at 0 or 1
+        for parameter in made.parameters():  # no bias and no scale is left at 0 or 1
             parameter.add_(0.05 * torch.randn_like(parameter))
-    return backbone
+    return made.eval()
 
 
 def outputs(path, images):
+    """{name: values} of an ONNX file."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {"images": images.numpy()})[0]
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {"images": images.numpy()}), strict=True))
+
+
+def about(path):
+    return {p.key: p.value for p in onnx.load(path).metadata_props}
+
+
+def expected(made: nn.Module, images) -> dict[str, torch.Tensor]:
+    """What a file of the network has to give, by the network's own calls."""
+    with torch.no_grad():
+        found = {"tokens": backbone_of(made)(images)}
+        return found | ({"logits": made(images)} if isinstance(made, Classifier) else {})
 
 
 @pytest.fixture(scope="module")
@@ -54,30 +75,77 @@ def onnx_files(tmp_path_factory):
 
 
 @pytest.fixture
-def square(onnx_files, monkeypatch):
-    """The square Mixer, whose ONNX is copied where it would be exported anew."""
+def copied(onnx_files, monkeypatch):
+    """A network by name, whose ONNX is copied where it would be exported anew."""
 
-    def copy(backbone, path):
-        path.write_bytes((onnx_files / "square.onnx").read_bytes())
+    def of(name):
+        content = (onnx_files / f"{name}.onnx").read_bytes()
+        monkeypatch.setattr(exporters, "_write_network", lambda _, path: path.write_bytes(content))
+        return network(name)
 
-    monkeypatch.setattr(exporters, "_write_backbone", copy)
-    return network("square")
+    return of
+
+
+@pytest.fixture
+def square(copied):
+    return copied("square")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_files_give_what_eager_gives_at_any_batch(onnx_files, tmp_path, name):
-    backbone = network(name)
-    assert export_program(backbone, tmp_path / "a.pt2") < 1e-4
+    made = network(name)
+    assert export_program(made, tmp_path / "a.pt2") < 1e-4
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt2"]
     program = torch.export.load(tmp_path / "a.pt2").module()
     for batch in (1, 5):
-        images = torch.randn(batch, 3, *backbone.image_size)
+        images = torch.randn(batch, 3, *backbone_of(made).image_size)
+        right, theirs = expected(made, images), outputs(onnx_files / f"{name}.onnx", images)
+        assert list(theirs) == list(right)
         with torch.no_grad():
-            expected, theirs = backbone(images), program(images)
-        torch.testing.assert_close(theirs, expected, atol=1e-4, rtol=0)
-        np.testing.assert_allclose(
-            outputs(onnx_files / f"{name}.onnx", images), expected, atol=1e-4
-        )
+            values = as_tuple(program(images))
+        for value, (output, wanted) in zip(values, right.items(), strict=True):
+            torch.testing.assert_close(value, wanted, atol=1e-4, rtol=0)
+            np.testing.assert_allclose(theirs[output], wanted, atol=1e-4)
+
+
+def test_int8_of_a_classifier_has_its_logits_and_its_classes(copied, tmp_path):
+    made = copied("wide")
+    images = noise(made, 16)
+    found = export_int8(made, tmp_path / "a.onnx", images, min_agreement=0.9, batch_size=5)
+    right, theirs = expected(made, images), outputs(tmp_path / "a.onnx", images)
+    assert list(theirs) == ["tokens", "logits"]
+    np.testing.assert_allclose(theirs["logits"], right["logits"], atol=0.1)
+    same = theirs["logits"].argmax(1) == right["logits"].argmax(1).numpy()
+    assert found["same_class"] == pytest.approx(same.mean(), abs=0.1)  # other batches, other scales
+    assert json.loads(about(tmp_path / "a.onnx")["classes"]) == ["cat", "dog", "owl"]
+
+
+def test_a_program_of_a_classifier_names_its_classes(tmp_path):
+    export_program(network("wide"), tmp_path / "a.pt2")
+    extra = {"metadata.json": ""}
+    torch.export.load(tmp_path / "a.pt2", extra_files=extra)
+    values = json.loads(extra["metadata.json"])
+    assert json.loads(values["classes"]) == ["cat", "dog", "owl"]
+    assert json.loads(values["description"])["name"] == "mixer"
+
+
+def test_the_head_that_the_weights_hold_is_exported_unless_told_not_to(tmp_path):
+    made = network("wide")
+    trained, alone = tmp_path / "trained", str(tmp_path / "alone")
+    trained.mkdir()
+    (trained / "config.json").write_text(json.dumps(made.describe()))
+    save_file(made.state_dict(), trained / "model.safetensors")
+    save_backbone(made.backbone, alone)
+    name = NETWORKS["wide"][0]
+    for named in ({}, {"backbone": name, "image_size": (12, 40)}):
+        model = BackboneConfig(weights=str(trained), **named)
+        opened = open_network(model, head=True)
+        assert opened.classes == ["cat", "dog", "owl"]
+        torch.testing.assert_close(opened.head.weight, made.head.weight)
+        assert not isinstance(open_network(model, head=False), Classifier)
+    for weights in (alone, ""):
+        opened = open_network(BackboneConfig(name, (12, 40), weights), head=True)
+        assert not isinstance(opened, Classifier)
 
 
 def test_a_program_of_any_size_takes_other_heights_and_widths(tmp_path):
@@ -115,7 +183,7 @@ def test_metadata_rebuilds_the_network_and_its_preprocessing(onnx_files, square,
     torch.export.load(tmp_path / "a.pt2", extra_files=extra)
     found = [json.loads(extra["metadata.json"])]
     for path in (onnx_files / "square.onnx", tmp_path / "a.int8.onnx"):
-        found.append({p.key: p.value for p in onnx.load(path).metadata_props})
+        found.append(about(path))
     for properties in found:
         values = {key: json.loads(properties[key]) for key in ("image_size", "grid", "mean", "std")}
         constants = {"mean": [0.5] * 3, "std": [0.5] * 3}
@@ -132,11 +200,10 @@ def test_int8_holds_the_features(square, tmp_path):
     kinds = [node.op_type for node in onnx.load(tmp_path / "a.onnx").graph.node]
     assert "MatMulInteger" in kinds
     assert "ConvInteger" not in kinds
-    with torch.no_grad():
-        expected = square(images).mean(1)
-    features = torch.from_numpy(outputs(tmp_path / "a.onnx", images).mean(1))
-    assert not torch.equal(features, expected)
-    again = agreement(expected, features)
+    right = expected(square, images)["tokens"].mean(1)
+    features = torch.from_numpy(outputs(tmp_path / "a.onnx", images)["tokens"].mean(1))
+    assert not torch.equal(features, right)
+    again = agreement(right, features)
     assert float(again.mean()) == pytest.approx(found["agreement"], abs=1e-2)
 
 
@@ -172,7 +239,7 @@ def test_agreement_by_hand():
 
 def test_a_file_that_differs_is_not_kept(square, tmp_path, monkeypatch):
     right = exporters.onnx_network
-    monkeypatch.setattr(exporters, "onnx_network", lambda path: lambda x: right(path)(x) + 1e-2)
+    monkeypatch.setattr(exporters, "onnx_network", lambda path: lambda x: right(path)(x)[0] + 1e-2)
     with pytest.raises(InputError, match=r"differs from the network by 0\.0\d+, more than 1e-04"):
         export_onnx(square, tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
@@ -186,11 +253,9 @@ def test_weights_beside_a_file_that_would_be_too_large(tmp_path, monkeypatch):
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["a.onnx", "a.onnx.data", "b.onnx", "b.onnx.data"]
     images = noise(backbone, 3)
-    with torch.no_grad():
-        np.testing.assert_allclose(
-            outputs(tmp_path / "a.onnx", images), backbone(images), atol=1e-4
-        )
-    assert outputs(tmp_path / "b.onnx", images).shape == (3, 16, 16)
+    tokens = outputs(tmp_path / "a.onnx", images)["tokens"]
+    np.testing.assert_allclose(tokens, expected(backbone, images)["tokens"], atol=1e-4)
+    assert outputs(tmp_path / "b.onnx", images)["tokens"].shape == (3, 16, 16)
 
 
 @pytest.mark.parametrize("write", [export_program, export_onnx])
@@ -200,6 +265,20 @@ def test_nothing_is_overwritten(tmp_path, write):
     with pytest.raises(InputError, match="exists already"):
         write(network("square"), path)
     assert path.read_text() == "mine"
+
+
+def test_a_full_disk_is_a_line_and_leaves_nothing(tmp_path, monkeypatch):
+    """torch's own writer aborts the process there, so that the bytes are written by Python."""
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(
+        InputError, match=r"a\.pt2 could not be written \(No space left.* GB are free"
+    ):
+        export_program(network("square"), tmp_path / "a.pt2")
+    assert not list(tmp_path.iterdir())
 
 
 def test_missing_packages_name_the_extra(tmp_path, monkeypatch):

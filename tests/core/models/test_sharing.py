@@ -73,6 +73,15 @@ def test_a_subclass_comes_back_whole(tmp_path):
     assert (moved.grid, moved(torch.zeros(1, 3, 32, 48)).shape) == ((4, 6), (1, 3))
 
 
+def test_tokens_and_maps_of_a_subclass_with_logits():
+    net, images = my_net(), torch.randn(2, 3, 16, 24)
+    plain = create_backbone(SMALL, (16, 24)).eval()
+    plain.load_state_dict(net.state_dict(), strict=False)
+    assert net(images).shape == (2, 3)
+    torch.testing.assert_close(net.forward_features(images), plain(images))
+    torch.testing.assert_close(net.feature_map(images), plain.feature_map(images))
+
+
 @pytest.mark.parametrize(
     ("kind", "build"),
     [

@@ -203,6 +203,29 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
         assert not kept
 
 
+@pytest.mark.parametrize("error", [InputError("logits that are not finite"), ValueError("nan")])
+def test_an_evaluation_that_fails_of_a_loss_says_the_loss(tmp_path, error):
+    """Met between two log lines: the step and the last good checkpoint, not what came of it."""
+    config = toy_config(tmp_path / "run", steps=30, log_every=30, nan_at=40, masked=False)
+    run = Run(config.run, config)
+    loader, net = run.loader(ToyData(config)), ToyNet()
+    model, optimizer = run.prepare(model=net, optimizer=create_optimizer(config.optim, net))
+
+    def diverge():
+        for batch in run.steps(loader):
+            losses, valid = toy_losses(model(batch["x"]), batch, masked=False)
+            run.backward(losses, valid)
+            run.step(optimizer)
+            if 40 in batch["index"]:
+                with run.evaluating():
+                    raise error
+
+    with pytest.raises(
+        InputError, match=r"not finite at step \d+: .* good checkpoint is none exists"
+    ):
+        diverge()
+
+
 def vars_of(config):
     return {"steps": 30, "log_every": 4, "nan_at": 40, "masked": False}
 
