@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from apps.pose.data.dataset import PoseDataset
 from apps.pose.models.decoding import create_decoder
@@ -25,26 +25,30 @@ def sample_sheet(
 ) -> Path:
     """A row of SHOWN people for each data set, all keypoints drawn however unsure they are.
 
-    Written by the main process alone.
+    All processes call it, since a network may lie in parts on them; the main one writes.
     """
+    found = [_found(session, network, dataset) for dataset in datasets.values()]
     if session.is_main:
-        rows = [_drawn(session, network, dataset) for dataset in datasets.values()]
+        rows = [
+            _drawn(*one, dataset) for one, dataset in zip(found, datasets.values(), strict=True)
+        ]
         save_image(path, sheet(rows, labels=[name for name in datasets if name]))
     return path
 
 
 @torch.no_grad()
-def _drawn(session: Session, network: nn.Module, dataset: PoseDataset) -> list[np.ndarray]:
-    images = some_samples(dataset, SHOWN)["image"]  # (B, 3, H, W) uint8
+def _found(session: Session, network: nn.Module, dataset: PoseDataset) -> tuple[Tensor, np.ndarray]:
+    """Crops (B, 3, H, W) uint8, and where the keypoints (B, K, 2) are in them, in pixels."""
+    images = some_samples(dataset, SHOWN)["image"]
     outputs = network(session.to_device(images))
-    points, _ = create_decoder(dataset.model).to(session.device)(outputs)  # (B, K, 2) of the crop
+    points, _ = create_decoder(dataset.model).to(session.device)(outputs)
+    return images, points.float().cpu().numpy()
+
+
+def _drawn(images: Tensor, points: np.ndarray, dataset: PoseDataset) -> list[np.ndarray]:
     factor, sure = -(-HEIGHT // images.shape[2]), np.ones(points.shape[1])
+    crops = [enlarged(crop.permute(1, 2, 0).numpy(), factor) for crop in images]
     return [
-        draw_people(
-            np.asarray(enlarged(crop.permute(1, 2, 0).numpy(), factor)),
-            factor * places,
-            sure,
-            dataset.network,
-        )
-        for crop, places in zip(images, points.float().cpu().numpy(), strict=True)
+        draw_people(np.asarray(crop), factor * places, sure, dataset.network)
+        for crop, places in zip(crops, points, strict=True)
     ]
