@@ -147,7 +147,7 @@ def read_text(path: str | os.PathLike, hint: str = "check the path") -> str:
 def json_lines(path: str | os.PathLike) -> list[dict[str, Any]]:
     """The objects of the whole lines of a .jsonl: a kill may have cut the last, a disk spoilt some.
 
-    None where there is no file.
+    An empty list where there is no file.
     """
     path, rows = Path(path), []
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

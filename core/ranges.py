@@ -64,7 +64,7 @@ Shares = Annotated[tuple[float, float], Range(0, 1, above=True)]  # the least an
 
 
 def argument(hint: Any) -> Callable[[str], Any]:
-    """The `type` of an argparse option: an int or a float within the range of a type of these.
+    """The `type` of an argparse option: an int or a float within the range of a type of one number.
 
     parser.add_argument("--count", type=argument(Count))
     """

@@ -13,26 +13,29 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
 import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
 
 # isort: split
 from core.config import entry_point
 from core.errors import InputError
-from core.ranges import Range, argument
+from core.ranges import Count, Range, argument
 from core.training.session import Session, build_accelerator
 
 PORT = 7860
+Port = Annotated[int, Range(1, 65535)]
 
 
 @entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="the only folder opened")
-    port, size = argument(int, Range(1, 65535)), argument(int, Range(1))
-    parser.add_argument("--port", type=port, default=PORT, help="(%(default)s)")
+    parser.add_argument("--port", type=argument(Port), default=PORT, help="(%(default)s)")
     parser.add_argument("--listen", action="store_true", help="be reachable from other machines")
-    parser.add_argument("--most-mb", type=size, default=64, help="of a file (%(default)s)")
+    parser.add_argument(
+        "--most-mb", type=argument(Count), default=64, help="of a file (%(default)s)"
+    )
     words = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder goes then, too
     with tempfile.TemporaryDirectory(prefix="mixer-page-") as folder:

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-from core.checkpoints import find_checkpoint
 from core.errors import InputError
 from core.training.session import Session
 from page.crafts.craft import Craft
@@ -34,10 +33,10 @@ class Networks:
     def open(self, craft: Craft, word: str) -> Any:
         """The network of a kept name or of a run below the root. Raises InputError for others."""
         with self._lock:
-            named = word if word in craft.names() else str(_state(self._run(craft, word)))
-            key = craft.name, word, named
+            place = word if word in craft.names() else self._run(craft, word)
+            key = craft.name, word, str(_state(place))
             if key not in self._opened:
-                self._opened[key] = craft.open(named, self.session)
+                self._opened[key] = craft.open(str(place), self.session)
             self._opened.move_to_end(key)
             while len(self._opened) > OPEN:
                 self._opened.popitem(last=False)
@@ -59,6 +58,7 @@ class Networks:
         return run
 
 
-def _state(run: Path) -> Path:
-    """The checkpoint that counts now: a run may train on. Of another folder, itself."""
-    return find_checkpoint(run) if (run / "checkpoints").is_dir() else run
+def _state(place: str | Path) -> str | Path:
+    """Which checkpoint of a run counts now, by its name alone: a run may train on. Else itself."""
+    links = [Path(place, "checkpoints", name) for name in ("best", "last")]
+    return next((link.resolve() for link in links if link.exists()), place)

@@ -36,7 +36,7 @@ PARTS = {
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """Which runs; `base` says everything but backbone, parts, seed and folder."""
+    """Which runs; `base` says everything but backbone, parts, seed, folder and what is best."""
 
     base: PoseConfig = field(default_factory=people_mlp_pose)
     backbones: tuple[str, ...] = ()  # none: that of base

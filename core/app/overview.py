@@ -3,16 +3,18 @@
 python -m core.app.overview RUN
 
 writes RUN/index.html, which opens without a network: no script, and pictures by their place beside
-it. What the run does not have yet is left out. Written again, it replaces the page.
+it. What the run does not have is left out. Written again, it replaces the page.
 """
 
 from __future__ import annotations
 
 import argparse
 import html
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from core.app.commands import EVALUATED
 from core.app.predicting import RECORDS
@@ -23,6 +25,7 @@ from core.files import json_lines, write_text
 from core.models.weights.evaluations import numbers, read_evaluation
 from core.training.curves import draw_curves
 
+ROOT = Path(__file__).resolve().parents[2]
 SHOWN = 12  # predictions
 PICTURES = (".png", ".jpg")
 SHEET = "sheet.png"  # of all predictions, beside them
@@ -37,13 +40,13 @@ figcaption { font-size: .8rem; overflow-wrap: anywhere }
 
 def write_overview(run: Path) -> Path:
     """Write RUN/index.html and return its path. Raises InputError where the folder is no run's."""
-    if not (about := json_lines(run / "about.jsonl")):
-        raise InputError(f"{run} is no folder of a run: it has no about.jsonl")
-    draw_curves(run)
-    title = f"{about[-1]['command'].split('.py')[0]}: {run.name}"
-    parts = [f"<h1>{_said(title)}</h1>", *_made(about), *_figures(run)]
-    parts += ["<h2>Curves</h2>", '<img src="pictures/curves.png" alt="learning curves">']
-    parts += [*_predictions(run), *_next(run, about[-1]["command"].split()[0])]
+    about = [start for start in json_lines(run / "about.jsonl") if start.get("command")]
+    if not about:
+        raise InputError(f"{run} is no folder of a run: its about.jsonl names no command")
+    script = shlex.split(about[-1]["command"])[0]
+    title = f"{script.removesuffix('.py')}: {run.name}"
+    parts = [f"<h1>{_said(title)}</h1>", *_made(about), *_figures(run), *_curves(run)]
+    parts += [*_predictions(run), *_next(run, Path(script))]
     head = f"<!doctype html><meta charset=utf-8><title>{_said(title)}</title><style>{STYLE}</style>"
     return write_text(run / "index.html", "\n".join([head, *parts, ""]))
 
@@ -55,9 +58,19 @@ def _said(words: Any) -> str:
 def _made(about: list[dict[str, Any]]) -> Iterator[str]:
     """By what it was made: each start of the run."""
     for start in about:
-        words = f"{start['started'][:16].replace('T', ' ')}, {start['hardware']}"
-        yield f"<p>{_said(words)}, commit {_said(start['commit'] or 'unknown')}:</p>"
+        known = [start.get("started", "")[:16].replace("T", " "), start.get("hardware", "")]
+        known.append(f"commit {start['commit']}" if start.get("commit") else "")
+        yield f"<p>{_said(', '.join(filter(None, known)))}</p>"
         yield f"<pre>{_said(start['command'])}</pre>"
+
+
+def _curves(run: Path) -> Iterator[str]:
+    """The learning curves, drawn anew, where there is something to draw and matplotlib to do it."""
+    try:
+        place = draw_curves(run).relative_to(run)
+    except InputError:
+        return
+    yield f'<h2>Curves</h2><img src="{place.as_posix()}" alt="learning curves">'
 
 
 def _figures(run: Path) -> Iterator[str]:
@@ -80,19 +93,27 @@ def _predictions(run: Path) -> Iterator[str]:
     yield f"<h2>Predictions</h2><p>{len(chosen)} of {len(files)}, none chosen by hand</p>"
     yield '<div class="all">'
     for path in chosen:
-        place = f"{RECORDS}/{path.name}"
-        yield f'<figure><a href="{_said(place)}"><img src="{_said(place)}" alt=""></a>'
+        place = quote(f"{RECORDS}/{path.name}")
+        yield f'<figure><a href="{place}"><img src="{place}" alt=""></a>'
         yield f"<figcaption>{_said(path.name)}</figcaption></figure>"
     yield "</div>"
 
 
-def _next(run: Path, script: str) -> Iterator[str]:
+def _next(run: Path, script: Path) -> Iterator[str]:
     """What to type now, of the scripts that lie beside the one that trained it."""
-    beside = Path(script).parent
-    lines = [f"python {beside / 'predict.py'} {run} FILE    # your own files"]
-    lines += [f"python {beside / 'eval.py'} {run} --help", "python -m page    # in the browser"]
-    lines += [f"python {script} --help    # other presets, your own data"]
+    words = {"predict.py": f"{shlex.quote(str(run))} FILE    # your own files"}
+    if script.name == "train.py":  # core/eval.py wants to be told what to evaluate
+        words["eval.py"] = f"{shlex.quote(str(run))} --help"
+    lines = [
+        f"python {shlex.quote(str(script.parent / name))} {rest}" for name, rest in words.items()
+    ]
+    lines = [line for name, line in zip(words, lines, strict=True) if _there(script.parent / name)]
+    lines += ["python -m page    # in the browser", f"python {script} --help"]
     yield f"<h2>Next</h2><pre>{_said(chr(10).join(lines))}</pre>"
+
+
+def _there(script: Path) -> bool:
+    return (ROOT / script).is_file()
 
 
 @entry_point

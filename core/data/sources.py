@@ -94,7 +94,7 @@ def held_apart(train: Dataset, val: Dataset, share: float) -> tuple[Dataset, Dat
     are. Raises InputError where no class has two images.
     """
     indexed = isinstance(train, LabelledImages) and isinstance(val, LabelledImages)
-    if not indexed or not _same(train.source, val.source):
+    if not indexed or not same_source(train.source, val.source):
         return train, val
     held = stratified_split(val.labels, share, HELD_SEED)  # (N,) bool
     if not held.any():
@@ -107,12 +107,14 @@ def held_apart(train: Dataset, val: Dataset, share: float) -> tuple[Dataset, Dat
     if train.classes == val.classes:  # one reader, one order
         return train.at(np.flatnonzero(~held).tolist()), val.at(places)
     # pictures in any nesting have another order than class folders: known by their files
-    paths = {os.path.realpath(val.read(i)) for i in places}
-    kept = [i for i in range(len(train)) if os.path.realpath(train.read(i)) not in paths]
+    paths = {os.path.relpath(val.read(i), val.source) for i in places}
+    kept = [
+        i for i in range(len(train)) if os.path.relpath(train.read(i), train.source) not in paths
+    ]
     return train.at(kept), val.at(places)
 
 
-def _same(one: str, other: str) -> bool:
+def same_source(one: str, other: str) -> bool:
     """Whether two sources are one, however their paths are written."""
     there = os.path.exists(one) and os.path.exists(other)  # hub:... is no path
     return os.path.samefile(one, other) if there else one == other

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.utils.data import Subset
 
 from core.data.images.labelled import ImagesConfig, LabelledImages
-from core.data.sources import open_images
+from core.data.sources import open_images, same_source
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.common import BackboneConfig, EvalConfig, open_backbone
@@ -243,7 +243,7 @@ def _row(shots: int, l2: float, accuracies: Sequence[float]) -> dict:
 
 def check_two(train: LabelledImages, test: LabelledImages) -> None:
     """Raise InputError where one set of images is both."""
-    if train.source == test.source:
+    if same_source(train.source, test.source):
         raise InputError(f"train and test are the same images, {test.source}: give two splits")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from apps.pointcloud.geometry.cloud import Cloud
 from core.data.images.files import decode
 from core.errors import InputError
 from core.training.session import Session
+from page.__main__ import main
 from page.crafts import clouds, naming, pose, streets, style
 from page.crafts.craft import WITHOUT
 from page.networks import OPEN, Networks
@@ -31,6 +33,16 @@ def desk(tmp_path):
     make_run(tmp_path / "runs/pose/tiny", network())
     (tmp_path / "elsewhere").mkdir()
     return Desk(Networks(tmp_path / "runs", Session()), tmp_path / "work", MB)
+
+
+@pytest.mark.parametrize(("words", "status"), [("--help", 0), ("--port 0", 2), ("--port x", 2)])
+def test_the_command_reads_its_words(words, status, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["page", *words.split()])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == status
+    printed = "".join(capsys.readouterr())
+    assert "1 to 65535" in printed if status else "--listen" in printed
 
 
 @pytest.fixture

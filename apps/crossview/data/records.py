@@ -132,14 +132,14 @@ def _cvusa(root: Path, split: str) -> list[Record]:
     listed = next((root / name for name in names if (root / name).is_file()), None)
     if listed is None:
         raise InputError(f"{root} has none of the lists {', '.join(names)}")
-    rows = [row for _, row in csv_rows(listed, read_text(listed))]
-    return [_triple(root, listed, number, row) for number, row in enumerate(rows, start=1)]
+    rows = csv_rows(listed, read_text(listed))
+    return [_triple(root, listed, line, row) for line, row in rows]
 
 
-def _triple(root: Path, listed: Path, number: int, row: list[str]) -> Record:
+def _triple(root: Path, listed: Path, line: int, row: list[str]) -> Record:
     if len(row) != 3:
         raise InputError(
-            f"{listed}, line {number}: {len(row)} columns, expected aerial image, panorama and "
+            f"{listed}, line {line}: {len(row)} columns, expected aerial image, panorama and "
             "annotation"
         )
     files = [root / cell.strip() for cell in row]

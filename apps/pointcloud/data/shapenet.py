@@ -9,8 +9,6 @@ core        <synset>/<id>/models/model_normalized.obj (v2), <synset>/<id>/model.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable
 from functools import partial
@@ -24,9 +22,10 @@ from apps.pointcloud.geometry.cloud import Cloud, make_cloud
 from apps.pointcloud.geometry.meshes import sample_mesh
 from core.data.randomness import stream
 from core.errors import InputError
-from core.files import read_text
+from core.files import csv_rows, read_text
 
 LISTS = "train_test_split/shuffled_{}_file_list.json"
+CORE_COLUMNS = ("synsetId", "modelId", "split")  # of all.csv
 CORE = ("*/*/models/model_normalized.obj", "*/*/model.obj")
 
 
@@ -103,11 +102,10 @@ def _load_mesh(paths: list[Path], names: tuple[str, ...], points: int, index: in
 
 def _listed(path: Path) -> list[tuple[str, str]]:
     """(synset, id) of each entry, sorted: the lists are shuffled, by an order that is not ours."""
+    text = read_text(path)
     try:
-        entries = json.loads(read_text(path))
+        entries = json.loads(text)
         return sorted((entry.split("/")[-2], entry.split("/")[-1]) for entry in entries)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing") from error
     except (ValueError, AttributeError, IndexError) as error:
         raise InputError(f"{path}: not a list of shape_data/<synset>/<id> ({error})") from error
 
@@ -121,8 +119,13 @@ def _core_sides(path: Path) -> dict[tuple[str, str], str]:
     """The split of each (synset, id) by ShapeNetCore's all.csv; empty without the file."""
     if not path.is_file():
         return {}
-    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    try:
-        return {(row["synsetId"].zfill(8), row["modelId"]): row["split"] for row in rows}
-    except KeyError as error:
-        raise InputError(f"{path}: no column {error}; synsetId, modelId, split needed") from error
+    (_, names), *rows = [*csv_rows(path, read_text(path))] or [(1, [])]
+    if missing := [name for name in CORE_COLUMNS if name not in names]:
+        raise InputError(f"{path}: no column {missing[0]}; {', '.join(CORE_COLUMNS)} needed")
+    places, sides = [names.index(name) for name in CORE_COLUMNS], {}
+    for line, row in rows:
+        if len(row) <= max(places):
+            raise InputError(f"{path}, line {line}: {len(row)} columns, and the first has more")
+        synset, model, split = (row[place] for place in places)
+        sides[synset.zfill(8), model] = split
+    return sides

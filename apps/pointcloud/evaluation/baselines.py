@@ -48,8 +48,11 @@ def moving_least_squares(points: np.ndarray, count: int) -> np.ndarray:
 
 
 def quadrics(points: np.ndarray, count: int) -> np.ndarray:
-    """Lonely points left out, then new points on local surfaces: `--method mls` of predict.py."""
-    return on_surfaces(without_lonely(points.astype(np.float64)), count).astype(np.float32)
+    """Lonely points left out, then new points on local surfaces: `--method mls` of predict.py.
+
+    In the precision of the points: a person's scan may come in double.
+    """
+    return on_surfaces(without_lonely(points.astype(np.float64)), count).astype(points.dtype)
 
 
 def on_surfaces(points: np.ndarray, count: int) -> np.ndarray:

@@ -14,7 +14,7 @@ def estimate_normals(points: np.ndarray, k: int = 16) -> np.ndarray:
     The direction of least spread of the k nearest points, itself among them (Hoppe et al. 1992).
     Where these have no plane (fewer than 3, or all at one place) it is some unit vector.
     """
-    tree, normals = cKDTree(points), []
+    tree, normals = cKDTree(points), [np.empty((0, 3))]
     for start in range(0, len(points), CHUNK):
         part = points[start : start + CHUNK]
         near = tree.query(part, min(k, len(points)))[1].reshape(len(part), -1)

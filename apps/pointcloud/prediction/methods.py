@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.pointcloud.evaluation.baselines import on_surfaces, poisson_mesh
+from apps.pointcloud.evaluation.baselines import poisson_mesh, quadrics
 from apps.pointcloud.evaluation.inference import reconstruct_places
 from apps.pointcloud.geometry.meshes import sample_mesh
 from apps.pointcloud.geometry.places import without_lonely
@@ -44,7 +44,7 @@ class NetworkMethod:
 
 def mls(points: np.ndarray, count: int, report: Report) -> Pieces:
     """Outliers left out, then new points on local surfaces: moving least squares."""
-    made = on_surfaces(without_lonely(points.astype(np.float64)), count or TIMES * len(points))
+    made = quadrics(points, count or TIMES * len(points))
     report(1, 1)
     yield made, np.arange(len(points))
 

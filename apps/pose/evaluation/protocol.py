@@ -57,7 +57,7 @@ def check_sets(data: PoseSets, datasets: dict[str, PoseDataset], best: str = "")
     if best and best not in names:
         raise InputError(
             f"run.best is {best}, and these data are measured by {', '.join(names)} (AP needs "
-            f'sigmas: data.keypoints): say --run.best "{names[0]}"'
+            f'sigmas: data.keypoints): choose one, such as "{names[0]}"'
         )
 
 

@@ -111,7 +111,7 @@ class Job:
             signal.signal(signal.SIGINT, usual)
 
     def _film(self, path: Path, source: VideoReader | Camera, target: Path) -> None:
-        rate = uneven_rate(path, source.fps) if isinstance(source, VideoReader) else None
+        rate = uneven_rate(path) if isinstance(source, VideoReader) else None
         with film(target, source.fps, rate) as output:
             frames = video_frames(path, source, self.stages.clock)
             self._work(self.stages(frames, output), path.name, source.count)

@@ -13,6 +13,7 @@ from apps.pose.data.dataset import PoseDataset
 from apps.pose.models.decoding import create_decoder
 from apps.pose.prediction.drawing import draw_people
 from core.data.samples import some_samples
+from core.errors import InputError
 from core.pictures.sheets import enlarged, save_image, sheet
 from core.training.session import Session
 
@@ -25,9 +26,14 @@ def sample_sheet(
 ) -> Path:
     """A row of SHOWN people for each data set, all keypoints drawn however unsure they are.
 
-    All processes call it, since a network may lie in parts on them; the main one writes.
+    All processes call it, since a network may lie in parts on them; the main one writes. Where
+    none of these people can be read it says so: the sheet is no reason to end a training.
     """
-    found = [_found(session, network, dataset) for dataset in datasets.values()]
+    try:
+        found = [_found(session, network, dataset) for dataset in datasets.values()]
+    except InputError as error:
+        session.print(f"no sheet of validation people: {error}")
+        return path
     if session.is_main:
         rows = [
             _drawn(*one, dataset) for one, dataset in zip(found, datasets.values(), strict=True)

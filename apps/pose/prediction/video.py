@@ -31,8 +31,9 @@ USUAL_FPS = 25.0  # where a file or a camera does not say
 FOURCC = cv2.VideoWriter_fourcc(*"mp4v")
 SUFFIX = ".mp4"
 FIRST = 300  # frames whose times tell whether a rate varies
-UNEVEN = 1.2  # how far a gap is from the mean one where it does: times may be whole milliseconds
+UNEVEN = 1.2  # how far a gap is from the middle one where it does: times may be milliseconds
 FASTEST = 120.0  # frames a second that a film of a varying rate is written at
+REPEATED = 10  # frames of such a film for one of the source, at most
 LONGEST = 600.0  # seconds between two frames; more is no time that a frame was seen
 
 
@@ -88,24 +89,26 @@ class VideoReader:
         return missing if missing > max(1, self.count // 100) else 0
 
 
-def uneven_rate(path: Path, mean: float) -> float | None:
+def uneven_rate(path: Path) -> float | None:
     """Frames a second at which each frame of a video has its time; None where the rate is constant.
 
-    None, too, where the times cannot be right. All of them are read only where the first ones vary.
+    None, too, where the times cannot be right, and where most of the film would be frames that are
+    seen again. All times are read only where the first ones vary.
     """
-    if not _vary(_gaps(path, FIRST), mean):
+    if not _vary(_gaps(path, FIRST)):
         return None
     gaps = _gaps(path)
     if gaps.min() <= 0 or not gaps.max() <= LONGEST:
         return None
-    return min(1 / float(np.percentile(gaps, 5)), FASTEST)
+    rate = min(1 / float(np.percentile(gaps, 5)), FASTEST)
+    return rate if rate * gaps.sum() <= REPEATED * len(gaps) else None
 
 
-def _vary(gaps: np.ndarray, mean: float) -> bool:
+def _vary(gaps: np.ndarray) -> bool:
     if len(gaps) < 2:
         return False
-    short, long = np.percentile(gaps, (5, 95)) * mean
-    return short < 1 / UNEVEN or long > UNEVEN
+    short, middle, long = np.percentile(gaps, (5, 50, 95))
+    return short * UNEVEN < middle or long > UNEVEN * middle
 
 
 def _gaps(path: Path, most: int | None = None) -> np.ndarray:

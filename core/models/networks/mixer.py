@@ -131,7 +131,9 @@ class Mixer(nn.Module):
 
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> the tokens laid out as a map (B, C, h, w)."""
-        return tokens_to_map(self.forward_features(images), self._grid_of(images))
+        # by a call, for hooks (FSDP's among them), but of a subclass whose `forward` gives others
+        call = self if type(self).forward is Mixer.forward else self.forward_features
+        return tokens_to_map(call(images), self._grid_of(images))
 
     def pyramid(self, images: Tensor, depths: Sequence[int] | None = None) -> list[Tensor]:
         """Maps (B, C, h, w) after `depths` blocks (1 is the first), each through the last norm.

@@ -104,7 +104,10 @@ class TimmBackbone(nn.Module):
 
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, h, w)."""
-        return tokens_to_map(self._tokens(self.forward_features(images)), self.grid)
+        # by a call, for hooks (FSDP's among them), but of a subclass whose `forward` gives others
+        plain = type(self).forward is TimmBackbone.forward
+        tokens = self(images) if plain else self._tokens(self.forward_features(images))
+        return tokens_to_map(tokens, self.grid)
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
         """Maps (B, C_i, h_i, w_i), fine to coarse; of an isotropic model four depths, normed."""

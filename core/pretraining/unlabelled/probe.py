@@ -11,6 +11,8 @@ from core.evaluation import fewshot
 from core.pretraining.unlabelled.config import UnlabelledConfig
 from core.training.session import Session
 
+METRICS = ("top1",)  # the mean over the draws of examples
+
 
 class Probe:
     """The closed-form probe of core/evaluation/fewshot.py, from one split of val.root to another.
@@ -34,4 +36,4 @@ class Probe:
     def __call__(self, session: Session, backbone: nn.Module) -> dict[str, float]:
         """{"top1": the mean over the draws of examples}; all processes call it."""
         (row,) = fewshot.probe_rows(self.config, session, backbone)
-        return {"top1": row["mean"]}
+        return dict.fromkeys(METRICS, row["mean"])

@@ -29,7 +29,7 @@ from core.pretraining.unlabelled.collapse import Monitor
 from core.pretraining.unlabelled.config import UnlabelledConfig
 from core.pretraining.unlabelled.lejepa import Sketch, prediction_losses
 from core.pretraining.unlabelled.network import build_network
-from core.pretraining.unlabelled.probe import Probe
+from core.pretraining.unlabelled.probe import METRICS, Probe
 from core.training.optim import create_optimizer
 from core.training.run import Run
 
@@ -43,6 +43,8 @@ def train(config: UnlabelledConfig, keep_processes: bool = False) -> Run:
     projector = config.lejepa.projector
     check_start(lambda: build_network(plain, projector), config.optim, weights=weights)
     check_protocol(config.protocol)
+    if config.val.root:
+        run.check_best(METRICS)
     pictures = open_unlabelled(config.train, config.fractals)
     network = build_network(config.model, projector)
     probe = Probe(config) if config.val.root else None

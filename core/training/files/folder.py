@@ -109,7 +109,7 @@ def about() -> dict[str, Any]:
 
 def _commit() -> str:
     """The commit of this checkout, with + if files differ from it; empty outside of git."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     try:
         call = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"]
         return subprocess.run(call, capture_output=True, text=True, timeout=10).stdout.strip()

@@ -55,6 +55,9 @@ def test_points_are_lit_by_their_planes():
     assert shades["flat"] == pytest.approx(light[2], abs=1e-3)
     assert shades["wall"] == pytest.approx(light[0], abs=1e-3)
 
+    (empty,) = cloud_figure({"none": make_cloud(np.empty((0, 3)))}, "empty").data
+    assert len(empty.marker.color) == 0
+
     red = Cloud(flat.points, colours=np.tile(np.float32([1, 0, 0]), (len(flat), 1)))
     (trace,) = cloud_figure({"red": red}, "one").data
     assert set(trace.marker.color) == {"rgb(255,0,0)"}

@@ -23,6 +23,7 @@ from apps.pose.evaluation.protocol import evaluate, rehearse
 from apps.pose.models.losses import pose_losses
 from apps.pose.models.network import PoseNet
 from apps.pose.people import make_people
+from apps.pose.prediction.samples import HEIGHT
 from apps.pose.presets import PRESETS, debug
 from core import InputError, create_backbone
 from core.config import cli, load_config, to_plain
@@ -70,6 +71,12 @@ def trained(people, tmp_path_factory):
     done = launch(pose_train.main, "debug", "--data.root", people, *FILES, "--run.folder", folder)
     assert done.returncode == 0, done.output
     return folder
+
+
+def test_an_evaluation_leaves_a_sheet_of_people(trained):
+    with Image.open(trained / "pictures" / "people-00000002.png") as sheet:
+        assert sheet.height > HEIGHT
+        assert sheet.width > sheet.height
 
 
 def train(data, folder, *words):
@@ -340,7 +347,7 @@ def test_a_metric_that_these_data_do_not_have_is_said_before_the_first_step(data
         content["categories"][0]["keypoints"] = [str(i) for i in range(17)]
         path.write_text(json.dumps(content))
     done = train(data, tmp_path / "run", "--run.best", "AP")
-    assert 'say --run.best "PCK@0.2 box"' in complaint(done)
+    assert 'choose one, such as "PCK@0.2 box"' in complaint(done)
     assert "mirrored pictures and the flip test are off: no keypoint has" in done.output
     assert not list((tmp_path / "run").rglob("checkpoints/*"))
 

@@ -1,7 +1,9 @@
 """A run on one page."""
 
+import html
 import json
 import re
+from urllib.parse import unquote
 
 import pytest
 from PIL import Image
@@ -32,7 +34,8 @@ def test_a_page_of_what_is_there(run):
     text = write_overview(run).read_text()
     assert "apps/pose/train.py demo --run.folder &lt;here&gt;" in text
     assert "a &amp; b" in text
-    assert "commit unknown" in text
+    assert "commit" not in text
+    assert f"python apps/pose/predict.py '{run}' FILE" in html.unescape(text)
     assert "Figures" not in text
     assert "Predictions" not in text
     assert (run / "pictures" / "curves.png").is_file()
@@ -42,7 +45,7 @@ def test_figures_and_predictions_evenly(run):
     figures = {"generator": {"AP": 0.5}, "median": {"AP": 0.25}}
     (run / "eval.json").write_text(json.dumps({"data": "val.json", "figures": figures}))
     (run / "predictions").mkdir()
-    for name in ("sheet", *range(2 * SHOWN)):
+    for name in ("sheet", *(f"a #{i}%" for i in range(2 * SHOWN))):
         Image.new("RGB", (4, 4)).save(run / "predictions" / f"{name}.png")
     text = write_overview(run).read_text()
     assert "<tr><td>generator.AP</td><td>0.5</td></tr>" in text
@@ -50,7 +53,16 @@ def test_figures_and_predictions_evenly(run):
     shown = re.findall('src="(predictions/[^"]*)"', text)
     assert len(set(shown)) == SHOWN
     assert "predictions/sheet.png" not in shown
-    assert all((run / place).is_file() for place in shown)
+    assert all((run / unquote(place)).is_file() for place in shown)
+
+
+def test_without_figures_and_beside_other_scripts(tmp_path):
+    for command in ("benchmarks/recipe.py --steps 3", "core/pretrain.py photos"):
+        (tmp_path / "about.jsonl").write_text(json.dumps({"command": command}))
+        text = write_overview(tmp_path).read_text()
+        assert "Curves" not in text
+        assert "eval.py" not in text
+        assert ("predict.py" in text) == command.startswith("core")
 
 
 def test_another_folder_is_refused(tmp_path):

@@ -126,10 +126,12 @@ def load_channel_mixing(block: OperatorBlock, weights: str | Path | Mixer) -> No
         raise InputError(f"channel mixing goes from a Mixer to core_mixer alone; {name} is not one")
     ours, theirs = operator.mixer.config, source.config
     if (ours.hidden_dim, ours.channels_mlp_dim) != (theirs.hidden_dim, theirs.channels_mlp_dim):
+        wide = f"choose the operator core_mixer_c{theirs.hidden_dim}"
+        same = "channel MLPs are to be four times as wide as the Mixer"
         raise InputError(
             f"{name} has {theirs.hidden_dim} channels and a channel MLP of "
             f"{theirs.channels_mlp_dim}, this operator {ours.hidden_dim} and "
-            f"{ours.channels_mlp_dim}: choose the operator core_mixer_c{theirs.hidden_dim}"
+            f"{ours.channels_mlp_dim}: {same if ours.hidden_dim == theirs.hidden_dim else wide}"
         )
     if theirs.num_blocks < ours.num_blocks:
         raise InputError(f"{name} has {theirs.num_blocks} blocks; {ours.num_blocks} are needed")
