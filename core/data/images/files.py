@@ -116,7 +116,10 @@ def _open(data: str | Path | bytes):
 
 
 def _open_huge(data: str | Path | bytes, error: Exception):
-    """By the format's own class, as `Image.open` does it before it looks at the size."""
+    """By the format's own class, as `Image.open` does it before it looks at the size.
+
+    TIFF and WebP have Pillow's limit in their classes, too: more than 179 million stay an error.
+    """
     from PIL import Image
 
     with io.BytesIO(data) if isinstance(data, bytes) else open(data, "rb") as file:
