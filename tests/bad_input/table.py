@@ -467,6 +467,11 @@ CORE_EVAL = [
     ("classification --protocol nothing --model.weights style --data.root paintings", "nothing"),
     ("classification --model.weights style --data.root one_class", "class"),
     ("classification --model.weights style --data.root paintings --real-labels gone", "gone"),
+    (
+        "classification --model.weights style --data.root paintings --data.max-pixels 10",
+        "more than 10: raise --data.max-pixels",
+    ),
+    ("suite --max-pixels -1", "--max-pixels"),
     ("suite --tasks gone.yaml", "gone.yaml"),
     ("suite --tasks bad.yaml", "bad.yaml"),
     ("suite --data nothing", "nothing"),
@@ -498,7 +503,11 @@ CORE_EVAL = [
 OTHERS = [
     ("core.predict", "huge.png --output out", "huge.png.* 50,000,000: raise --max-pixels"),
     ("core.predict", "huge.jpg --output out --max-pixels 0", "Pillow's own limit: set --max-pix"),
-    ("core.predict", "good.png --output out --max-pixels 100", "60 x 40 .* 100: raise --max-pixels"),
+    (
+        "core.predict",
+        "good.png --output out --max-pixels 100",
+        "60 x 40 .* 100: raise --max-pixels",
+    ),
     ("core.predict", "good.png --output out --max-pixels -1", "max-pixels"),
     ("apps.style.probe", "debug --run.steps 3", "run.steps"),
     ("apps.style.probe", "debug --run.resume", "run.resume"),

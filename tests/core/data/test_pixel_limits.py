@@ -1,10 +1,12 @@
 """How large a picture may be: told from headers, before anything is decoded."""
 
 import io
+import re
 
 import pytest
 from PIL import Image, ImageFile, features
 
+from core.config import load_config, save_config
 from core.data.fractals import FractalsConfig
 from core.data.images.files import FORMATS, SUFFIXES, PixelLimit, decode, open_within
 from core.data.images.folders import find_images
@@ -12,6 +14,11 @@ from core.data.images.labelled import ImagesConfig
 from core.data.loading import BadSample
 from core.data.samples import as_decoded
 from core.data.sources import open_images, open_training, open_unlabelled, open_validation
+from core.evaluation import fewshot
+from core.evaluation.classification import Config as ClassificationConfig
+from core.models.backbone import create_backbone
+from core.pretraining.config import PretrainConfig
+from core.pretraining.unlabelled.config import UnlabelledConfig
 from tests.huge import SIDE, huge
 
 SIZE = f"{SIDE} x {SIDE} pixels are more than"
@@ -83,6 +90,17 @@ def test_the_setting_lets_pictures_through_and_is_named(tmp_path, kind):
             assert open_(ImagesConfig(root, split, max_pixels=most))[0]["image"].size == (40, 30)
 
 
+def test_a_probe_names_the_settings_of_whoever_runs_it(tmp_path):
+    root = write_classes(tmp_path, encoded("PNG", (40, 30)), "x.png")
+    train, test = (ImagesConfig(root, split, max_pixels=10) for split in ("train", "val"))
+    config, backbone = fewshot.Config(train=train, test=test), create_backbone("mixer_c16_l1_p8", 8)
+    for sections in (("train", "test"), ("val", "val")):
+        opened = fewshot._open_splits(config, backbone, sections)
+        for images, section in zip(opened, sections, strict=True):
+            with pytest.raises(BadSample, match=f"more than 10: raise --{section}.max-pixels"):
+                images[0]
+
+
 def test_views_of_images_keep_their_limit(tmp_path):
     root = write_classes(tmp_path, encoded("PNG", (40, 30)), "x.png")
     images = as_decoded(open_images(root, "val"), PixelLimit(1199, "--max-pixels"))
@@ -97,6 +115,15 @@ def test_a_larger_jpeg_is_read_smaller(tmp_path):
     assert images[0]["image"].size == (20, 15)
     with pytest.raises(ValueError, match="make it smaller"):
         decode(images.read(0), PixelLimit(1199), shrink=False)
+
+
+@pytest.mark.parametrize("config_class", [PretrainConfig, UnlabelledConfig, ClassificationConfig])
+def test_runs_of_before_open(tmp_path, config_class):
+    save_config(config_class(), tmp_path / "config.yaml")
+    words = (tmp_path / "config.yaml").read_text()
+    assert "max_pixels: 0" in words
+    (tmp_path / "config.yaml").write_text(re.sub(r"\n +max_pixels: 0", "", words))
+    assert load_config(config_class, tmp_path / "config.yaml") == config_class()
 
 
 def test_avif_is_an_image_where_pillow_reads_it(tmp_path):
