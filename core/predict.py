@@ -23,15 +23,17 @@ from core.app.naming import SURE, UNSURE, class_names, in_words, likeliest
 from core.app.predicting import (
     RECORDS,
     Item,
+    add_max_pixels,
+    pixel_limit,
     predict_each,
     prediction_parser,
     run_and_inputs,
 )
 from core.checkpoints import find_checkpoint
 from core.config import entry_point, load_config, read_yaml
-from core.data.images.files import decode
+from core.data.images.files import MOST_PIXELS, PixelLimit, decode
 from core.data.images.folders import find_images
-from core.data.samples import evenly_spaced, with_transform
+from core.data.samples import as_decoded, evenly_spaced
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.classification import named_protocol, open_classifier
@@ -61,7 +63,7 @@ def main() -> None:
     model = BackboneConfig(words.network, (words.image_size,) * bool(words.image_size), weights)
     network = open_named(model, session)
     settings = settings_file(weights)
-    items = items_of(inputs, weights, settings, words.count)
+    items = items_of(inputs, weights, settings, words.count, pixel_limit(words))
     transform = transform_of(network, model, settings)
     names = class_names(network)
     session.print(
@@ -78,6 +80,7 @@ def main() -> None:
 
 def _words() -> argparse.Namespace:
     parser = prediction_parser(__doc__, "pictures or folders", count=12, kept=KEPT)
+    add_max_pixels(parser, "a larger JPEG is read at 1/2, 1/4 or 1/8", MOST_PIXELS)
     count = argument(Count)
     parser.add_argument("--top", type=count, default=5, help="classes of each (%(default)s)")
     parser.add_argument("--network", default="", help="of an official set: mixer_b16, ...")
@@ -125,15 +128,17 @@ def settings_file(weights: str) -> Path | None:
     return file if file.is_file() else None
 
 
-def items_of(inputs: list[str], weights: str, settings: Path | None, count: int) -> list[Item]:
+def items_of(
+    inputs: list[str], weights: str, settings: Path | None, count: int, limit: PixelLimit
+) -> list[Item]:
     """The pictures that are named, or some validation pictures of a run, evenly over them."""
     if inputs:
         files = dict.fromkeys(map(str, find_images(inputs)))
-        return [Item(file, partial(decode, file, upright=True)) for file in files]
+        return [Item(file, partial(decode, file, limit, upright=True)) for file in files]
     if settings is None:
         raise InputError(f"{weights} is no run, and has no data of its own: name pictures")
     config = load_config(PretrainConfig, settings)
-    val = with_transform(open_sides(config, open_trained(config))[1], None)  # as a person sees them
+    val = as_decoded(open_sides(config, open_trained(config))[1], limit)
     names = getattr(val, "names", None) or [f"val-{i}" for i in range(len(val))]
     return [Item(names[i], partial(_image_of, val, i)) for i in evenly_spaced(len(val), count)]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,7 +11,7 @@ import numpy as np
 
 from apps.pose.data.dataset import read_image
 from core.errors import InputError
-from page.crafts.craft import Answer, Craft, check_pixels
+from page.crafts.craft import LIMIT, Answer, Craft
 from page.working import Desk
 
 TITLE = "Mixer"
@@ -118,8 +117,7 @@ def _clicks(file: gr.File, picture: gr.Image, said: gr.Textbox) -> None:
 def _preview(file: str | None) -> tuple[np.ndarray | None, None, str]:
     """The file as a picture, where it is one: of another the answer says why."""
     try:
-        check_pixels(Path(file or ""))
-        return read_image(file), None, ""
+        return read_image(file or "", LIMIT), None, ""
     except Exception:
         return None, None, ""
 

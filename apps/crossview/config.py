@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
+from core.data.images.files import MOST_PIXELS, PixelLimit
 from core.ranges import Count, Decay, NonNegative, Range, Seed, Whole, Workers
 from core.training.optim import OptimConfig
 from core.training.run_config import RunConfig
@@ -39,6 +40,12 @@ class DataConfig:
     flip: bool = True  # mirror half of the training items, all panels of an item alike
     workers: Workers = 2
     skip_bad: Whole = 0  # files that may be unreadable
+    max_pixels: Whole = MOST_PIXELS  # of a file; a larger one is bad. 0: 179 million, Pillow's
+
+    @property
+    def limit(self) -> PixelLimit:
+        """The largest picture, and what a person sets for it."""
+        return PixelLimit(self.max_pixels, "--data.max-pixels")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,13 @@ from apps.crossview.prediction.readers import (
     pair_files,
     validation_pairs,
 )
-from core.app.predicting import output_folder, predict_each, prediction_parser
+from core.app.predicting import (
+    add_max_pixels,
+    output_folder,
+    pixel_limit,
+    predict_each,
+    prediction_parser,
+)
 from core.app.runs import reopen
 from core.config import entry_point
 from core.training.session import Session, build_accelerator
@@ -34,15 +40,17 @@ def main() -> None:
     parser = prediction_parser(__doc__, "images or folders", count=6)
     parser.add_argument("--map", type=Path, help="map of the view to draw, or a folder of maps")
     parser.add_argument("--bits", type=int, choices=range(8, 17), help="of 16-bit grey (the run's)")
+    add_max_pixels(parser, "a larger one is left out")
     words = parser.parse_intermixed_args()
     session = Session(build_accelerator())
     run = reopen(words.run, CrossViewConfig, Generator, session)
+    limit = pixel_limit(words, run.config.data.max_pixels)
     if words.inputs:
         data = replace(run.config.data, bits=words.bits or run.config.data.bits)
-        items = own_images(run.network, words.inputs, words.map, data)
+        items = own_images(run.network, words.inputs, words.map, data, limit)
         protected = map_files(words.map)
     else:
-        val = PairData(run.config, session).val()
+        val = PairData(run.config, session, limit).val()
         items = validation_pairs(val, run.config.direction, words.count)
         protected = pair_files(val)
     one = partial(draw_one, session, run.network)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
+from core.data.images.files import MOST_PIXELS, PixelLimit
 from core.ranges import (
     Count,
     Decay,
@@ -51,6 +52,12 @@ class DataConfig(SetConfig):
     shares: Annotated[tuple[float, ...], Range(0)] = ()
     workers: Workers = 2  # loader processes for each training process
     skip_bad: Whole = 0  # damaged or missing images to skip before stopping; each one is named
+    max_pixels: Whole = MOST_PIXELS  # of an image; a larger one is bad. 0: 179 million, Pillow's
+
+    @property
+    def limit(self) -> PixelLimit:
+        """The largest picture, and what a person sets for it."""
+        return PixelLimit(self.max_pixels, "--data.max-pixels")
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,13 @@ from apps.pose.prediction.onnx_detector import SUFFIX, OnnxDetector
 from apps.pose.prediction.refining import Refining, choose
 from apps.pose.prediction.stages import Stages
 from apps.pose.prediction.video import VIDEO_SUFFIXES
-from core.app.predicting import output_folder, prediction_parser, run_and_inputs
+from core.app.predicting import (
+    add_max_pixels,
+    output_folder,
+    pixel_limit,
+    prediction_parser,
+    run_and_inputs,
+)
 from core.app.runs import reopen
 from core.config import entry_point
 from core.data.images.files import SUFFIXES
@@ -74,6 +80,7 @@ def read_words() -> argparse.Namespace:
     parser.add_argument("--no-smooth", action="store_true", help="of videos: keep the trembling")
     parser.add_argument("--flip-test", action="store_true", help="average with mirrored images")
     parser.add_argument("--batch-size", type=argument(Count), default=64, help="people at a time")
+    add_max_pixels(parser, "a larger one is left out")
     return parser.parse_intermixed_args()
 
 
@@ -103,7 +110,8 @@ def main() -> None:
     refining = _refining(words, keypoints)
     stages = Stages(boxes, predict, model, keypoints, report, refining, words.batch_size)
     read = [words.boxes] if words.boxes else []
-    job = Job(stages, inputs, output_folder(words, run), read, words.coco)
+    limit = pixel_limit(words, run.config.data.max_pixels)
+    job = Job(stages, inputs, output_folder(words, run), read, words.coco, limit)
     print(f"people: {kind}")
     job.run(words.webcam)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from core.data.augment import AugmentConfig
+from core.data.images.files import MOST_PIXELS, PixelLimit
 from core.models.network import ClassifierConfig
 from core.ranges import Count, NonNegative, Part, Range, Seed, Whole, Workers
 from core.training.optim import OptimConfig
@@ -26,12 +27,17 @@ class DataConfig:
     seed: Seed = 0  # of the same, and of long_tail
     # above 1: thin the training paintings (splits.py), to study imbalance
     long_tail: Annotated[float, Range(1)] = 1.0
-    max_pixels: Whole = 50_000_000  # of a decoded scan; a larger JPEG is read at 1/2, 1/4 or 1/8
+    max_pixels: Whole = MOST_PIXELS  # of a decoded scan; a larger JPEG is read at 1/2, 1/4 or 1/8
     skip_bad: Whole = 0  # missing files to leave out before stopping, and damaged ones
     workers: Workers = 2  # loader processes for each training process
     stream: bool = False  # read a hub: set in turn, without downloading it
     buffer: Count = 1000  # streams: images that a process holds, encoded, to shuffle them
     retries: Whole = 5  # streams: how often reading is tried again, at growing intervals
+
+    @property
+    def limit(self) -> PixelLimit:
+        """The largest picture, and what a person sets for it."""
+        return PixelLimit(self.max_pixels, "--data.max-pixels")
 
 
 @dataclass(frozen=True)

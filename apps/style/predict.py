@@ -8,7 +8,7 @@ paintings are taken. What cannot be read is named, and the others go on.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,16 +22,22 @@ from apps.style.data.source import StyleData
 from apps.style.evaluation.explanation import explained
 from apps.style.evaluation.occlusion import occlusion_map
 from core.app.naming import SURE, UNSURE, likeliest
-from core.app.predicting import Item, output_folder, predict_each, prediction_parser
+from core.app.predicting import (
+    Item,
+    add_max_pixels,
+    output_folder,
+    pixel_limit,
+    predict_each,
+    prediction_parser,
+)
 from core.app.runs import TrainedRun, reopen
 from core.config import entry_point
-from core.data.images.files import decode
+from core.data.images.files import PixelLimit, decode
 from core.data.images.folders import find_images
-from core.data.samples import evenly_spaced, with_transform
+from core.data.samples import as_decoded, evenly_spaced
 from core.data.transforms import eval_transform
 from core.models.classifier import Classifier
 from core.pictures.sheets import save_image
-from core.ranges import Whole, argument
 from core.training.session import Session, build_accelerator
 
 TOP = 5
@@ -48,12 +54,12 @@ class Painting:
 @entry_point
 def main() -> None:
     parser = prediction_parser(__doc__, "images or folders", count=12)
-    limit = "of a decoded scan; a larger JPEG is read at 1/2, 1/4 or 1/8 (as the run has it)"
-    parser.add_argument("--max-pixels", type=argument(Whole), help=limit)
+    add_max_pixels(parser, "a larger JPEG is read at 1/2, 1/4 or 1/8")
     words = parser.parse_intermixed_args()
     session = Session(build_accelerator())
     run = reopen(words.run, StyleConfig, Classifier, session)
-    items = items_of(words.inputs, run, session, words.count, words.max_pixels)
+    limit = pixel_limit(words, run.config.data.max_pixels)
+    items = items_of(words.inputs, run, session, words.count, limit)
     folder = output_folder(words, run)
     predict_each(session, items, folder, partial(predict, session, run), (".jpg",))
 
@@ -63,19 +69,14 @@ def items_of(
     run: TrainedRun[StyleConfig],
     session: Session,
     count: int,
-    max_pixels: int | None = None,
+    limit: PixelLimit,
 ) -> list[Item]:
-    """The images that are named, or validation paintings of the run, evenly over them.
-
-    max_pixels: as the setting of the run, which it replaces.
-    """
-    data = run.config.data
-    data = data if max_pixels is None else replace(data, max_pixels=max_pixels)
+    """The images that are named, or validation paintings of the run, evenly over them."""
     if files := find_images(inputs):
-        read = partial(decode, max_pixels=data.max_pixels, upright=True)
+        read = partial(decode, limit=limit, upright=True)
         return [item_of(str(file), partial(read, str(file))) for file in files]
-    val = StyleData(replace(run.config, data=data), session).val(run.network)
-    images = with_transform(val, None)  # as a person sees them
+    val = StyleData(run.config, session).val(run.network)
+    images = as_decoded(val, limit)
     places = evenly_spaced(len(val), count)
     names = val.names if hasattr(val, "names") else range(len(val))  # a stream has none
     return [item_of(str(names[i]), partial(image_of, images, i)) for i in places]

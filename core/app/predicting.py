@@ -32,9 +32,10 @@ from typing import Any
 
 from core.app.kept import KeptNetworks
 from core.app.runs import TrainedRun
+from core.data.images.files import PixelLimit
 from core.errors import InputError, first_line
 from core.files import distinct_name, kept_if_filled, write_json
-from core.ranges import Count, argument
+from core.ranges import Count, Whole, argument
 from core.training.session import Session
 
 RECORDS = "predictions"  # predictions.json, and the folder's name
@@ -88,6 +89,21 @@ def prediction_parser(
         "--count", type=argument(Count), default=count, help="samples, if no inputs"
     )
     return parser
+
+
+def add_max_pixels(parser: argparse.ArgumentParser, larger: str, most: int | None = None) -> None:
+    """--max-pixels of what reads pictures; ``larger`` says what becomes of those above.
+
+    most: what it is where it is not given; None: the run's own setting (`pixel_limit`).
+    """
+    usual = "as the run has it" if most is None else f"{most:,}"
+    words = f"of a picture; {larger} ({usual})"
+    parser.add_argument("--max-pixels", type=argument(Whole), default=most, help=words)
+
+
+def pixel_limit(words: argparse.Namespace, runs: int = 0) -> PixelLimit:
+    """How large a picture may be: --max-pixels, or the run's setting where it is not given."""
+    return PixelLimit(runs if words.max_pixels is None else words.max_pixels, "--max-pixels")
 
 
 def run_and_inputs(words: Sequence[str], kept: KeptNetworks) -> tuple[str, list[str]]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from torch.utils.data import Dataset, Subset, default_collate
 
+from core.data.images.files import PixelLimit
 from core.data.loading import BadSample
 from core.errors import InputError
 
@@ -60,13 +61,23 @@ def with_transform(dataset: Images, transform: Callable | None) -> Images:
     it is made anew of the stream, as it may stand amid a shard). Files, labels and what is read of
     them are shared; the data set itself does not change, so that others may go on reading it.
     """
+    return _view(dataset, transform=transform)
+
+
+def as_decoded(dataset: Images, limit: PixelLimit) -> Images:
+    """The same samples as a person sees them: without a transform, up to this size."""
+    return _view(dataset, transform=None, limit=limit)
+
+
+def _view(dataset: Images, **values: Any) -> Images:
     if isinstance(dataset, Subset):
-        return Subset(with_transform(dataset.dataset, transform), dataset.indices)
+        return Subset(_view(dataset.dataset, **values), dataset.indices)
     if hasattr(dataset, "stream"):
         # Not copied: a copy would share the open shard, and each would miss what the other read.
-        return type(dataset)(with_transform(dataset.stream, transform))
+        return type(dataset)(_view(dataset.stream, **values))
     if not hasattr(dataset, "transform"):
         raise TypeError(f"{type(dataset).__name__} has no transform")
     view = copy.copy(dataset)  # shallow: lists of millions of files are shared
-    view.transform = transform
+    for name, value in values.items():
+        setattr(view, name, value)
     return view

@@ -22,6 +22,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from core.data.fractals import FractalImages, FractalsConfig
+from core.data.images.files import PILLOWS, PixelLimit
 from core.data.images.folders import open_folder, open_pictures
 from core.data.images.hub import open_hub
 from core.data.images.labelled import ImagesConfig, LabelledImages, say
@@ -46,7 +47,7 @@ def open_training(config: ImagesConfig, fractals: FractalsConfig) -> Dataset | L
     elif is_stream(config):
         images = open_stream(config)
     else:
-        images = open_images(config.root, config.split)
+        images = open_images(config.root, config.split, limit=config.limit("train"))
     if len(images.classes) < 2:
         raise InputError(
             f"{images} has the one class {images.classes[0]}: there is nothing to tell apart. "
@@ -67,8 +68,8 @@ def open_unlabelled(config: ImagesConfig, fractals: FractalsConfig) -> Dataset |
         return open_stream(config)
     path = Path(config.root).expanduser()
     if config.root and path.is_dir() and not (path / f"{config.split}.npz").is_file():
-        return open_pictures(path, config.split)
-    return open_images(config.root, config.split)
+        return _within(open_pictures(path, config.split), config.limit("train"))
+    return open_images(config.root, config.split, limit=config.limit("train"))
 
 
 def open_validation(config: ImagesConfig, fractals: FractalsConfig, held_out: int) -> Dataset:
@@ -82,8 +83,8 @@ def open_validation(config: ImagesConfig, fractals: FractalsConfig, held_out: in
         first = fractals.first + fractals.instances
         return FractalImages(replace(fractals, first=first, instances=held_out))
     if holds_shards(config.root, config.split):
-        return open_shards(config.root, config.split)
-    return open_images(config.root, config.split)
+        return _within(open_shards(config.root, config.split), config.limit("val"))
+    return open_images(config.root, config.split, limit=config.limit("val"))
 
 
 def held_apart(train: Dataset, val: Dataset, share: float) -> tuple[Dataset, Dataset]:
@@ -120,7 +121,9 @@ def same_source(one: str, other: str) -> bool:
     return os.path.samefile(one, other) if there else one == other
 
 
-def open_images(root: str, split: str, transform: Callable | None = None) -> LabelledImages:
+def open_images(
+    root: str, split: str, transform: Callable | None = None, limit: PixelLimit = PILLOWS
+) -> LabelledImages:
     """The images of a folder, Hub data set or packed file, by index.
 
     Raises InputError where there is no such root or split, no class, or a class without images.
@@ -128,14 +131,20 @@ def open_images(root: str, split: str, transform: Callable | None = None) -> Lab
     if not root:
         raise InputError(f"no {split} images given: the root is a folder, hub:<name> or a .npz")
     if root.startswith("hub:"):
-        return open_hub(root, split, transform)
+        return _within(open_hub(root, split, transform), limit)
     path = Path(root).expanduser()
     packed = path if path.suffix == ".npz" else path / f"{split}.npz"
     if packed.is_file():
-        return open_packed(packed, transform)
+        return _within(open_packed(packed, transform), limit)
     if not path.is_dir():
         raise InputError(f"{root} is no folder and no packed .npz (a Hub data set is hub:<name>)")
-    return open_folder(path, split, transform)
+    return _within(open_folder(path, split, transform), limit)
+
+
+def _within(images: LabelledImages, limit: PixelLimit) -> LabelledImages:
+    """Opened images, which have no limit yet, with this one."""
+    images.limit = limit
+    return images
 
 
 def is_stream(config: ImagesConfig) -> bool:
@@ -148,7 +157,7 @@ def open_stream(config: ImagesConfig, transform: Callable | None = None) -> Labe
 
     Raises InputError where there is no such root or split, or more is damaged than ``skip_bad``.
     """
-    options = {"buffer": config.buffer, "retries": config.retries}
+    options = {"buffer": config.buffer, "retries": config.retries, "limit": config.limit("train")}
     if config.root.startswith("hub:"):
         return open_hub_stream(config.root, config.split, transform, **options)
     if not holds_shards(config.root, config.split):

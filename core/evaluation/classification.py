@@ -54,7 +54,7 @@ def run(config: Config, session: Session) -> dict:
     transform = eval_transform(
         protocol, backbone.image_size, backbone.normalization, config.antialias
     )
-    dataset = open_images(config.data.root, config.data.split, transform)
+    dataset = open_images(config.data.root, config.data.split, transform, config.data.limit("data"))
     options = {"workers": config.data.workers, "skip_bad": config.data.skip_bad}
     result = evaluate_classifier(
         session, classifier, dataset, config.eval.batch_size, real_labels=real_labels, **options

@@ -112,7 +112,7 @@ def check_images(config: Config, network: nn.Module) -> Tensor:
         return noise(network, config.images)
     backbone = backbone_of(network)
     transform = eval_transform("squash", backbone.image_size, backbone.normalization)
-    dataset = open_images(config.data.root, config.data.split, transform)
+    dataset = open_images(config.data.root, config.data.split, transform, config.data.limit("data"))
     chosen = evenly_spaced(len(dataset), config.images)
     images, bad = [], []
     for i in chosen:

@@ -97,13 +97,18 @@ def fewshot_table(rows: Sequence[dict], seeds: int) -> Table:
 
 
 def probe_rows(
-    config: Config, session: Session, backbone: nn.Module, shuffle: Callable | None = None
+    config: Config,
+    session: Session,
+    backbone: nn.Module,
+    shuffle: Callable | None = None,
+    sections: tuple[str, str] = ("train", "test"),
 ) -> list[dict]:
     """A row for each shots and l2: {"shots", "l2", "mean", "min", "max", "accuracies"}.
 
-    `shuffle` acts on the batches of images (B, 3, H, W) of both splits.
+    `shuffle` acts on the batches of images (B, 3, H, W) of both splits; `sections` are the names of
+    the two in the settings that a person has, for what is said of them.
     """
-    train, test = _open_splits(config, backbone)
+    train, test = _open_splits(config, backbone, sections)
     names, pool = train.classes, pool_of(train.labels, config.pool)
     labels = [train.labels[i] for i in pool]
     draw_examples(labels, max(config.shots), 0, names)  # complains before an hour of features
@@ -247,7 +252,9 @@ def check_two(train: LabelledImages, test: LabelledImages) -> None:
         raise InputError(f"train and test are the same images, {test.source}: give two splits")
 
 
-def _open_splits(config: Config, backbone: nn.Module) -> tuple[LabelledImages, LabelledImages]:
+def _open_splits(
+    config: Config, backbone: nn.Module, sections: tuple[str, str] = ("train", "test")
+) -> tuple[LabelledImages, LabelledImages]:
     """The train and test images, the test's labelled with the classes of train."""
     if not config.shots or min(config.shots) < 0:
         raise InputError(f"shots is {config.shots}; give positive numbers, or 0 for all images")
@@ -258,6 +265,9 @@ def _open_splits(config: Config, backbone: nn.Module) -> tuple[LabelledImages, L
         if not images.root:
             raise InputError(f"no {name} images given: set --{name}.root")
     transform = eval_transform(config.protocol, backbone.image_size, backbone.normalization)
-    train, test = (open_images(c.root, c.split, transform) for c in (config.train, config.test))
+    train, test = (
+        open_images(c.root, c.split, transform, c.limit(section))
+        for c, section in zip((config.train, config.test), sections, strict=True)
+    )
     check_two(train, test)
     return train, test.relabelled(train.classes)

@@ -64,7 +64,7 @@ class Config:
 def run(config: Config, session: Session) -> dict:
     """Print a table of sizes x methods, write grids.json and grids.png."""
     network = open_network(config.model)
-    dataset = open_images(config.data.root, config.data.split)
+    dataset = open_images(config.data.root, config.data.split, limit=config.data.limit("data"))
     if isinstance(network, Classifier):
         dataset = matched_classes(dataset, network)
     if config.limit > 0:

@@ -148,9 +148,9 @@ def conditions(backbone: nn.Module, patch: tuple[int, int], seed: int) -> dict:
 def example_sheet(config: Config, backbone: nn.Module) -> Image.Image:
     """The first test images, original and shuffled, as `backbone` is given them: a row for each."""
     size, (mean, std) = backbone.image_size, backbone.normalization
-    images = open_images(
-        config.test.root, config.test.split, eval_transform(config.protocol, size, (mean, std))
-    )
+    transform = eval_transform(config.protocol, size, (mean, std))
+    limit = config.test.limit("test")
+    images = open_images(config.test.root, config.test.split, transform, limit)
     batch = torch.stack([images[i]["image"] for i in range(min(EXAMPLES, len(images)))])
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
     rows = {}

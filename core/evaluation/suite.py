@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 import yaml
 
 from core.config import build, did_you_mean
+from core.data.images.files import PILLOWS, PixelLimit
 from core.data.images.labelled import LabelledImages
 from core.data.sources import open_images
 from core.data.transforms import eval_transform
@@ -62,6 +63,8 @@ class Config:
     workers: Workers = 2
     # unreadable images of a data set to leave out before stopping; each one is named
     skip_bad: Whole = 0
+    # as the settings of single data sets have it (core/data/images/labelled.py)
+    max_pixels: Whole = 0
     # folder for suite.json
     out: str = "results"
 
@@ -156,8 +159,10 @@ def _check_entry(name: str, task: Task, entry: Entry, config: Config) -> None:
             matched_classes(dataset, classifier)
 
 
-def _open(name: str, task: Task, entry: Entry, transform=None) -> LabelledImages:
-    dataset = open_images(entry.data, entry.split or task.split, transform)
+def _open(
+    name: str, task: Task, entry: Entry, transform=None, limit: PixelLimit = PILLOWS
+) -> LabelledImages:
+    dataset = open_images(entry.data, entry.split or task.split, transform, limit)
     if len(dataset.classes) != task.classes:
         raise InputError(
             f"{dataset} has {len(dataset.classes)} classes, {name} has {task.classes}: is it "
@@ -189,7 +194,8 @@ def _accuracy(
     size, normalization = network.backbone.image_size, network.backbone.normalization
     transform = eval_transform(config.protocol, size, normalization, config.antialias)
     options = {"workers": config.workers, "skip_bad": config.skip_bad}
-    images = _open(name, task, entry, transform)
+    limit = PixelLimit(config.max_pixels, "--max-pixels")
+    images = _open(name, task, entry, transform, limit)
     return evaluate_classifier(session, network, images, config.eval.batch_size, **options)
 
 

@@ -59,7 +59,9 @@ def report(
     record, folders = {"config": config, "fewshot": {}, "finetuned": {}}, []
     for start in starts:
         network = _backbone(config, start)
-        record["fewshot"][start] = fewshot.probe_rows(_probe(config, recipe), session, network)
+        record["fewshot"][start] = fewshot.probe_rows(
+            _probe(config, recipe), session, network, sections=("train", "val")
+        )
     for start in starts:
         for seed in config.transfer.seeds:
             folders.append(train(fine_tuning(config, recipe, start, seed)).folder)
@@ -152,8 +154,11 @@ def _probe(config: PretrainConfig, recipe: PretrainConfig) -> fewshot.Config:
 
 
 def _splits(config: PretrainConfig) -> tuple[TrainImagesConfig, ImagesConfig]:
-    """The real images to train and to test on, read by as many processes as pretraining's."""
+    """The real images to train and to test on, read as pretraining's: processes, largest size."""
     transfer = config.transfer
-    test = ImagesConfig(transfer.root, transfer.test_split, workers=config.val.workers)
-    train = TrainImagesConfig(transfer.root, transfer.train_split, workers=config.train.workers)
-    return train, test
+    splits = (config.train, transfer.train_split), (config.val, transfer.test_split)
+    train, test = (
+        {"root": transfer.root, "split": split, "workers": c.workers, "max_pixels": c.max_pixels}
+        for c, split in splits
+    )
+    return TrainImagesConfig(**train), ImagesConfig(**test)

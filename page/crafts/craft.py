@@ -6,21 +6,17 @@ into request.folder and says in words what came out. It raises InputError for wh
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from core.app.kept import KeptNetworks
-from core.data.images.files import FORMATS
-from core.errors import InputError
+from core.data.images.files import MOST_PIXELS, PixelLimit
 from core.training.session import Session
 
 STEM = 60  # characters
-MOST_PIXELS = 50_000_000  # of a picture that is decoded
+LIMIT = PixelLimit(MOST_PIXELS)  # of a picture that is decoded; a page has no setting of it
 WITHOUT = "no network"  # the choice of a method that learns nothing
 
 
@@ -70,20 +66,6 @@ class Craft:
     def names(self) -> list[str]:
         """The networks that need no run: kept ones, and the choice of none."""
         return (self.kept.names() if self.kept else []) + [WITHOUT] * self.without
-
-
-def check_pixels(path: Path) -> None:
-    """Raise InputError for a picture of more than MOST_PIXELS, by its header alone."""
-    large = f"{path} has more pixels than the {MOST_PIXELS:,} of a page: make it smaller"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            with Image.open(path, formats=FORMATS) as image:
-                width, height = image.size
-        except Image.DecompressionBombError as error:
-            raise InputError(large) from error
-    if width * height > MOST_PIXELS:
-        raise InputError(large)
 
 
 def foreign(embedded: bool, made: str, real: str) -> list[str]:

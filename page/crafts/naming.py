@@ -13,7 +13,7 @@ from core.files import write_json
 from core.models.classifier import Classifier
 from core.predict import KEPT, UNSURE, named_picture, open_named, settings_file, transform_of
 from core.training.session import Session
-from page.crafts.craft import MOST_PIXELS, Answer, Craft, Request
+from page.crafts.craft import LIMIT, Answer, Craft, Request
 
 TOP = 5
 
@@ -32,7 +32,7 @@ def open_network(word: str, session: Session) -> Named:
 
 
 def answer(session: Session, opened: Named, request: Request) -> Answer:
-    pixels = opened.transform(decode(str(request.file), MOST_PIXELS, upright=True))
+    pixels = opened.transform(decode(str(request.file), LIMIT, upright=True))
     best = likeliest(session, opened.network, pixels, TOP)
     record = {"input": request.file.name, **named_picture(best, opened.names)}
     file = write_json(request.folder / f"{RECORDS}.json", [record])

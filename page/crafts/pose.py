@@ -18,7 +18,7 @@ from core.errors import InputError
 from core.files import write_json
 from core.pictures.sheets import save_image
 from core.training.session import Session
-from page.crafts.craft import Answer, Craft, Request, check_pixels, foreign
+from page.crafts.craft import LIMIT, Answer, Craft, Request, foreign
 
 LEAST = 0.3  # score of a keypoint that is drawn
 WHOLE = "No boxes: the whole picture was taken for one person, who should fill it."
@@ -37,8 +37,7 @@ def answer(session: Session, run: TrainedRun, request: Request) -> Answer:
         network.keypoints,
         unusable.append,
     )
-    check_pixels(request.file)
-    frame = Frame(request.file, 0, read_image(request.file))
+    frame = Frame(request.file, 0, read_image(request.file, LIMIT))
     (frame,) = stages.find(stages.locate([frame]))
     stages.report_unusable()
     if frame.points is None:

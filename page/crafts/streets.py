@@ -11,7 +11,7 @@ from core.app.runs import TrainedRun, reopen
 from core.errors import InputError
 from core.files import write_json
 from core.training.session import Session
-from page.crafts.craft import Answer, Craft, Request, check_pixels, foreign
+from page.crafts.craft import LIMIT, Answer, Craft, Request, foreign
 
 CAPTIONS = {
     SHEET: "from what is given to what is made",
@@ -25,12 +25,10 @@ def open_network(word: str, session: Session) -> TrainedRun:
 
 def answer(session: Session, run: TrainedRun, request: Request) -> Answer:
     network, stem = run.network, request.stem
-    for path in filter(None, (request.file, request.second)):
-        check_pixels(path)
     if request.second is None and needs_map(network):
         known = ", ".join(network.palette.names)
         raise InputError(f"this network draws along a map of the view to draw: give one ({known})")
-    (item,) = own_images(network, [str(request.file)], request.second, run.config.data)
+    (item,) = own_images(network, [str(request.file)], request.second, run.config.data, LIMIT)
     record = draw_one(session, network, stem, item.load(), request.folder)
     found = {"input": request.file.name, "output": f"{stem}{IMAGE}", **record}
     file = write_json(request.folder / f"{RECORDS}.json", [found])

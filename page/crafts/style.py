@@ -11,7 +11,7 @@ from core.data.images.files import decode
 from core.files import write_json
 from core.models.classifier import Classifier
 from core.training.session import Session
-from page.crafts.craft import Answer, Craft, Request, foreign
+from page.crafts.craft import LIMIT, Answer, Craft, Request, foreign
 
 
 def open_network(word: str, session: Session) -> TrainedRun:
@@ -19,7 +19,7 @@ def open_network(word: str, session: Session) -> TrainedRun:
 
 
 def answer(session: Session, run: TrainedRun, request: Request) -> Answer:
-    image = decode(str(request.file), run.config.data.max_pixels, upright=True)
+    image = decode(str(request.file), LIMIT, upright=True)
     painting = Painting(request.file.name, image)
     record = predict(session, run, request.stem, painting, request.folder)
     picture = request.folder / f"{request.stem}.jpg"

@@ -12,6 +12,7 @@ from PIL import Image
 
 from core.config import save_config, to_plain
 from core.training.files.checkpoint import link, save_weights, write_checkpoint
+from tests.huge import huge
 
 SKELETON = {"keypoints": ["nose", "left_eye", "right_eye"], "skeleton": [[1, 2], [1, 3]]}
 
@@ -142,6 +143,8 @@ def files(folder):
         "cut.png": (folder / "good.png").read_bytes()[:200],
         "script.png": "%!PS\n(x) show\n",
         "text.heic": "x",
+        "huge.png": huge("PNG"),
+        "huge.jpg": huge("JPEG"),
         "page.html": "<html>",
         "empty.ply": b"",
         "text.ply": "hello",

@@ -353,6 +353,7 @@ PREDICTIONS = [
     ("{run} --nonsense", "nonsense"),
 ]
 PICTURES = ("empty.png", "text.png", "cut.png", "script.png", "text.heic", "page.html")
+HUGE = ("huge.png", "huge.jpg")  # by their headers
 CLOUDS = [
     "empty.ply",
     "text.ply",
@@ -429,6 +430,8 @@ PREDICTIONS_OF = {
         ("view good.png --output out --map text.png", "text.png"),
         ("view good.png --output out --map good.png", "good.png"),
         ("view good.png --output out --map nothing", "nothing"),
+        ("view good.png --output out --map huge.png", "map huge.png: .*raise --max-pixels"),
+        ("view good.png --output out --map grey.png --max-pixels -1", "max-pixels"),
         ("view good.png --output out --bits 40", "bits"),
         ("view good.png --output out", "map"),
     ],
@@ -464,6 +467,11 @@ CORE_EVAL = [
     ("classification --protocol nothing --model.weights style --data.root paintings", "nothing"),
     ("classification --model.weights style --data.root one_class", "class"),
     ("classification --model.weights style --data.root paintings --real-labels gone", "gone"),
+    (
+        "classification --model.weights style --data.root paintings --data.max-pixels 10",
+        "more than 10: raise --data.max-pixels",
+    ),
+    ("suite --max-pixels -1", "--max-pixels"),
     ("suite --tasks gone.yaml", "gone.yaml"),
     ("suite --tasks bad.yaml", "bad.yaml"),
     ("suite --data nothing", "nothing"),
@@ -493,6 +501,14 @@ CORE_EVAL = [
     ("export --model.weights style --out a_file", "a_file"),
 ]
 OTHERS = [
+    ("core.predict", "huge.png --output out", "huge.png.* 50,000,000: raise --max-pixels"),
+    ("core.predict", "huge.jpg --output out --max-pixels 0", "Pillow's own limit: set --max-pix"),
+    (
+        "core.predict",
+        "good.png --output out --max-pixels 100",
+        "60 x 40 .* 100: raise --max-pixels",
+    ),
+    ("core.predict", "good.png --output out --max-pixels -1", "max-pixels"),
     ("apps.style.probe", "debug --run.steps 3", "run.steps"),
     ("apps.style.probe", "debug --run.resume", "run.resume"),
     ("apps.style.probe", "debug --data.csv gone.csv", "gone.csv"),
@@ -602,6 +618,10 @@ def _opened():
         for file in CLOUDS if app == "cloud" else PICTURES:
             tail = " --map grey.png" if app == "view" else ""
             yield PREDICT[app], f"{app} {file} --output out{tail}", file
+        for file in HUGE if app != "cloud" else ():
+            tail = " --map grey.png" if app == "view" else ""
+            said = f"{file}.*60000 x 60000 pixels are more than 50,000,000: raise --max-pixels"
+            yield PREDICT[app], f"{app} {file} --output out{tail}", said
         for words, said in COMPARISONS + COMPARISONS_OF[app]:
             yield COMPARE[app], words if words == "nonsense" else f"debug {words}", said
 

@@ -5,6 +5,7 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,16 +14,21 @@ from PIL import Image
 pytest.importorskip("gradio")
 pytest.importorskip("mmpose")
 
+from apps.crossview.data.maps import CVUSA, as_palette
+from apps.crossview.models.network import build_generator
+from apps.crossview.presets import debug
 from apps.pointcloud.geometry.cloud import Cloud
 from core.data.images.files import decode
 from core.errors import InputError
 from core.training.session import Session
 from page.__main__ import main
 from page.crafts import clouds, naming, pose, streets, style
-from page.crafts.craft import WITHOUT
+from page.crafts.craft import WITHOUT, Request
+from page.layout import _preview
 from page.networks import OPEN, Networks
 from page.working import KEEP, Desk
 from tests.apps.pose.toys import make_run, network
+from tests.huge import huge
 
 MB = 1_000_000
 
@@ -123,6 +129,31 @@ def test_a_bad_file_is_one_line_without_folders(desk, tmp_path, craft, content, 
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
     assert str(tmp_path) not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize(("craft", "word"), [(pose.CRAFT, "pose/tiny"), (naming.CRAFT, "photos")])
+def test_a_header_is_enough_to_refuse_a_picture(desk, tmp_path, craft, word, kind):
+    """The page has no setting that could be raised, and names none."""
+    path = tmp_path / "file.png"
+    path.write_bytes(huge(kind))
+    with pytest.raises(InputError) as error:
+        ask(desk, craft, str(path), word)
+    assert "60000 x 60000 pixels are more than 50,000,000: make it smaller" in str(error.value)
+    assert str(error.value).startswith("file.png cannot be used: ")
+    assert _preview(str(path)) == (None, None, "")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_no_craft_names_a_setting_that_a_page_lacks(tmp_path, photo, kind):
+    path, said = tmp_path / "huge", "60000 x 60000 .* 50,000,000: make it smaller"
+    path.write_bytes(huge(kind))
+    run = SimpleNamespace(config=debug(), network=build_generator(debug(), as_palette(CVUSA, "a")))
+    for file, drawn in ((path, Path(photo)), (Path(photo), path)):
+        with pytest.raises(ValueError, match=said):
+            streets.answer(Session(), run, Request(file, tmp_path, second=drawn))
+    with pytest.raises(ValueError, match=said):
+        style.answer(Session(), run, Request(path, tmp_path))
 
 
 @pytest.mark.parametrize(

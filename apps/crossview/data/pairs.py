@@ -31,6 +31,7 @@ from apps.crossview.data.pictures import (
 )
 from apps.crossview.data.records import Record, find_records, listed_records, panels_of
 from apps.crossview.data.splits import by_panorama
+from core.data.images.files import PixelLimit
 from core.data.loading import BadSample
 from core.data.samples import evenly_spaced, some_samples
 from core.errors import InputError, first_line
@@ -46,8 +47,15 @@ class Pairs(Dataset):
     palette: names and colours of the classes; without maps one class, "none".
     """
 
-    def __init__(self, config: DataConfig, split: str, training: bool = False):
-        self.config, self.training = config, training
+    def __init__(
+        self,
+        config: DataConfig,
+        split: str,
+        training: bool = False,
+        limit: PixelLimit | None = None,
+    ):
+        """limit: of a file's size, where it is not that of the settings."""
+        self.config, self.training, self.limit = config, training, limit or config.limit
         _check(config)
         self.records = _records(config, split)
         first = panels_of(self.records[0], config.order)
@@ -55,7 +63,7 @@ class Pairs(Dataset):
         self.palette = self._palette()
         if config.layout == "panels" and self.maps:
             self._look_at_first()
-        check_bits(self._some_photographs(), config.bits)
+        check_bits(self._some_photographs(), config.bits, self.limit)
         some_samples(self, LOOKED_AT)  # now, and not in a loader or at the first evaluation
 
     def __len__(self) -> int:
@@ -136,11 +144,17 @@ class Pairs(Dataset):
     def _panels(self, record: Record) -> dict[str, Image.Image]:
         if "panels" not in record.files:
             names = record.files.items()
-            return {name: _or_bad(path, _read, path, name, self.config) for name, path in names}
+            return {name: _or_bad(path, self._read, path, name) for name, path in names}
         path = record.files["panels"]
-        image = _or_bad(path, read_photograph, path, self.config.bits)
+        image = _or_bad(path, read_photograph, path, self.config.bits, self.limit)
         boxes = _or_bad(path, panel_boxes, image.size, self.config.order, str(path))
         return {name: image.crop(box) for name, box in boxes.items()}
+
+    def _read(self, path: Path, name: str) -> Image.Image:
+        """A file of its own: RGB, or a map of ids as it is."""
+        if name.endswith("_map"):
+            return read_map(path, self.config.layout == "cvusa", self.limit)
+        return read_photograph(path, self.config.bits, self.limit)
 
     def _ids(self, image: Image.Image, name: str, path: Path) -> Image.Image:
         uniform = name == "aerial_map"  # a wood is of one class from above
@@ -193,10 +207,3 @@ def _official(config: DataConfig, split: str) -> list[Record]:
     if config.lists:
         return listed_records(config.root, config.lists, split)
     return find_records(config.root, config.layout, split)
-
-
-def _read(path: Path, name: str, config: DataConfig) -> Image.Image:
-    """A file of its own: RGB, or a map of ids as it is."""
-    if name.endswith("_map"):
-        return read_map(path, palette_ids=config.layout == "cvusa")
-    return read_photograph(path, config.bits)

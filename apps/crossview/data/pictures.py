@@ -9,30 +9,33 @@ import numpy as np
 from PIL import Image
 
 from apps.crossview.data.maps import MOST_UNKNOWN, Palette
-from core.data.images.files import DEEP, FORMATS, decode
+from core.data.images.files import DEEP, PILLOWS, PixelLimit, decode, open_within
 from core.errors import InputError
 
 DARK = 2**12  # levels: what has none above is no picture of 16 bits
 GREY = ("L", "I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's modes of one number a pixel
 
 
-def read_photograph(path: str | Path, bits: int = DEEP) -> Image.Image:
-    """8-bit RGB; ``bits`` as in `to_rgb`."""
-    return decode(str(path), bits=bits)
+def read_photograph(path: str | Path, bits: int = DEEP, limit: PixelLimit = PILLOWS) -> Image.Image:
+    """8-bit RGB; ``bits`` as in `to_rgb`. Raises ValueError above the limit: panels lie at places
+    of the file's own pixels, so that none is read smaller."""
+    return decode(str(path), limit, bits, shrink=False)
 
 
-def read_map(path: str | Path, palette_ids: bool = False) -> Image.Image:
-    """Grey of 8 or 16 bits as it is, ids; all else RGB, colours.
+def read_map(
+    path: str | Path, palette_ids: bool = False, limit: PixelLimit = PILLOWS
+) -> Image.Image:
+    """Grey of 8 or 16 bits as it is, ids; all else RGB, colours. Raises ValueError above the limit.
 
     ``palette_ids``: the numbers of a picture with a palette of its own are ids, too (CVUSA).
     """
-    with Image.open(path, formats=FORMATS) as image:
+    with open_within(path, limit) as image:
         if image.mode in GREY or (image.mode == "P" and palette_ids):
             return Image.fromarray(np.asarray(image))
-    return decode(str(path))
+    return decode(str(path), limit, shrink=False)
 
 
-def check_bits(paths: Sequence[Path], bits: int) -> None:
+def check_bits(paths: Sequence[Path], bits: int, limit: PixelLimit = PILLOWS) -> None:
     """InputError where all 16-bit pictures among these are too dark to be of 16 bits.
 
     Satellites' pictures have 11 or 12 bits in files of 16: read as 16, they are night.
@@ -40,10 +43,10 @@ def check_bits(paths: Sequence[Path], bits: int) -> None:
     largest: dict[Path, int] = {}  # number of each 16-bit picture
     for path in paths if bits == DEEP else ():
         try:
-            with Image.open(path, formats=FORMATS) as image:
+            with open_within(path, limit) as image:
                 if image.mode.startswith("I"):
                     largest[path] = int(np.asarray(image).max())
-        except Exception:  # damaged files are named when they are read
+        except Exception:  # damaged and too large files are named when they are read
             continue
     if largest and (most := max(largest.values())) < DARK:
         used = max(8, most.bit_length())

@@ -10,6 +10,7 @@ from apps.crossview.data.pairs import Pairs
 from apps.crossview.data.views import SIDES
 from apps.crossview.towns import write_towns
 from core.app.embedded import embedded_folder
+from core.data.images.files import PixelLimit
 from core.errors import InputError
 from core.training.session import Session
 
@@ -20,9 +21,11 @@ class PairData:
     Raises InputError where the target of the direction has no maps, and the source has.
     """
 
-    def __init__(self, config: CrossViewConfig, session: Session):
+    def __init__(self, config: CrossViewConfig, session: Session, limit: PixelLimit | None = None):
+        """limit: as `Pairs` has it."""
         self.data, self.report = found_data(config, session), session.print
-        self._val = Pairs(self.data, "val")
+        self.limit = limit
+        self._val = Pairs(self.data, "val", limit=limit)
         target, maps = SIDES[config.direction][1], self._val.maps
         if maps and f"{target}_map" not in maps:
             raise InputError(
@@ -32,7 +35,7 @@ class PairData:
 
     def train(self, augmented: bool = True) -> Pairs:
         """The training pairs; what was stretched is said."""
-        pairs = Pairs(self.data, "train", training=augmented)
+        pairs = Pairs(self.data, "train", augmented, self.limit)
         for line in pairs.stretched():
             self.report(line)
         return pairs

@@ -31,7 +31,7 @@ from apps.crossview.data.records import sorted_images
 from apps.crossview.data.views import SIDES
 from apps.crossview.models.network import Generator
 from core.app.predicting import Item
-from core.data.images.files import DEEP
+from core.data.images.files import DEEP, PILLOWS, PixelLimit
 from core.data.images.folders import find_images
 from core.data.samples import evenly_spaced
 from core.errors import InputError
@@ -47,14 +47,19 @@ def needs_map(network: Generator) -> bool:
 
 
 def own_images(
-    network: Generator, inputs: Sequence[str], maps: Path | None, config: DataConfig
+    network: Generator,
+    inputs: Sequence[str],
+    maps: Path | None,
+    config: DataConfig,
+    limit: PixelLimit,
 ) -> list[Item]:
     """Images, or folders of them, with a map or a folder of maps, of the bits and with the void of
     ``config``. InputError where maps lack, and for pictures of fewer bits."""
     paths = find_images(inputs)
     _check_maps(network, len(paths), maps)
-    check_bits(paths[:SOME], config.bits)
-    read = partial(read_image, network, maps=maps, bits=config.bits, void=config.void)
+    check_bits(paths[:SOME], config.bits, limit)
+    values = {"bits": config.bits, "void": config.void, "limit": limit}
+    read = partial(read_image, network, maps=maps, **values)
     return [Item(str(path), partial(read, path)) for path in paths]
 
 
@@ -90,18 +95,23 @@ def _check_maps(network: Generator, count: int, maps: Path | None) -> None:
 
 
 def read_image(
-    network: Generator, path: Path, maps: Path | None, bits: int = DEEP, void: int = -1
+    network: Generator,
+    path: Path,
+    maps: Path | None,
+    bits: int = DEEP,
+    void: int = -1,
+    limit: PixelLimit = PILLOWS,
 ) -> Content:
     """An image, and its map where `maps` is a file or a folder of them; says if it is stretched."""
     height, width = network.size
-    image = read_photograph(path, bits)
+    image = read_photograph(path, bits, limit)
     if line := squeezed(image.size, str(path), height, width):
         print(line, file=sys.stderr)
     image = image.resize((width, height), Image.BICUBIC)
     pixels = torch.from_numpy(np.array(image)).movedim(-1, 0) / 127.5 - 1  # (3, H, W)
     if maps is None:
         return pixels, torch.zeros(height, width, dtype=torch.int64)
-    return pixels, _read_map(network, _map_of(path, maps), void)
+    return pixels, _read_map(network, _map_of(path, maps), void, limit)
 
 
 def _map_of(path: Path, maps: Path) -> Path:
@@ -131,9 +141,12 @@ def _shared_folders(one: Path, other: Path) -> int:
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], parents))
 
 
-def _read_map(network: Generator, path: Path, void: int) -> Tensor:
+def _read_map(network: Generator, path: Path, void: int, limit: PixelLimit) -> Tensor:
     """Class ids (H, W), from colours of the network's palette or from ids."""
-    pixels = np.asarray(read_map(path))
+    try:
+        pixels = np.asarray(read_map(path, limit=limit))
+    except ValueError as error:
+        raise ValueError(f"the map {path}: {error}") from error
     try:
         ids = class_ids(pixels, network.palette, void=void)
     except ValueError as error:

@@ -5,14 +5,13 @@ K keypoints, (H, W) the crop; points are (x, y) in pixels.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ImageOps
 from torch.utils.data import Dataset
 
 from apps.pose.config import AugmentConfig, ModelConfig
@@ -29,7 +28,7 @@ from apps.pose.data.mmpose_compat import (
     TopdownAffine,
 )
 from apps.pose.data.mpii import open_mpii
-from core.data.images.files import FORMATS, to_rgb
+from core.data.images.files import PILLOWS, PixelLimit, open_within, to_rgb
 from core.data.loading import BadSample
 from core.errors import InputError
 
@@ -74,12 +73,13 @@ class PoseDataset(Dataset):
         format: str = "coco",
         shared: Shared | None = None,
         report: Report | None = None,
+        limit: PixelLimit = PILLOWS,
     ):
         """``images`` is the folder below which the json's file names lie; ``boxes`` a detection
         json to evaluate on in place of the annotated boxes; ``outside`` as in `keypoint_array`;
         ``format`` is "mpii" for MPII's json, all others (`DataConfig.format`) are COCO's.
         ``keypoints`` are the json's, ``shared`` says which of them the network has (None: all),
-        ``report`` takes lines on what was mended or left out."""
+        ``report`` takes lines on what was mended or left out; ``limit`` is of an image's size."""
         if train and boxes:
             raise InputError(f"detection boxes ({boxes}) have no keypoints to train on")
         self.shared = shared or Shared.all(keypoints)
@@ -87,7 +87,7 @@ class PoseDataset(Dataset):
             opened = open_mpii(json_path, images, self.shared, boxes)
         else:
             opened = open_coco(json_path, images, self.shared, boxes, outside, report)
-        self.train, self.boxes, self.model = train, boxes, model
+        self.train, self.boxes, self.model, self.limit = train, boxes, model, limit
         self.keypoints, self.network = self.shared.keypoints, self.shared.network
         self.people, self.counts = opened.people, opened.counts
         self.category_id, self.categories = opened.category_id, opened.categories
@@ -99,7 +99,7 @@ class PoseDataset(Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         # Not mmpose's own __getitem__, which answers a bad image with another, random person.
         person = self.people.get_data_info(index)
-        _read_person_image(person)
+        _read_person_image(person, self.limit)
         for transform in self.transforms:
             person = transform(person)
         return self._pack(person)
@@ -155,10 +155,10 @@ def crop_box(image: np.ndarray, box: list[float], model: ModelConfig) -> dict[st
     }
 
 
-def _read_person_image(person: dict) -> None:
+def _read_person_image(person: dict, limit: PixelLimit) -> None:
     """Put the image at ``img``, where mmpose's LoadImage takes it from."""
     path, expected = person["img_path"], person.get("img_shape")  # MPII's json has no sizes
-    person["img"] = read_image(path)
+    person["img"] = read_image(path, limit)
     height, width = person["img"].shape[:2]
     if expected and (height, width) != tuple(expected):
         raise BadSample(
@@ -166,20 +166,21 @@ def _read_person_image(person: dict) -> None:
         )
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, limit: PixelLimit = PILLOWS) -> np.ndarray:
     """(h, w, 3) uint8 RGB, upright by its EXIF tag as the annotations of COCO assume.
 
     OpenCV (mmpose's default) is the faster reader of JPEG, but it decodes a truncated one without a
     word and leaves the rest grey. So it gets those that have their end; all else Pillow reads,
-    which raises. What is not 8-bit RGB becomes so by `to_rgb`. Raises BadSample.
+    which raises. What is not 8-bit RGB becomes so by `to_rgb`. Raises BadSample, for more pixels
+    than ``limit`` by the header alone: OpenCV's own limit of 2^30 would fill the memory.
     """
     try:
         content = Path(path).read_bytes()
-        if content.startswith(_JPEG_START) and content.endswith(_JPEG_END):
-            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
-            if image is not None:
-                return image
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with open_within(content, limit) as image:
+            if content.startswith(_JPEG_START) and content.endswith(_JPEG_END):
+                pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+                if pixels is not None:
+                    return pixels
             image.load()
             if image.getexif().get(0x0112, 1) != 1:  # orientation
                 image = ImageOps.exif_transpose(image)

@@ -93,6 +93,7 @@ class PoseData:
             format=self.files.format,
             shared=self.shared,
             report=self.report,
+            limit=self.config.data.limit,
         )
 
     def val(self, boxes: str | Path | None = None) -> PoseDataset:
@@ -107,6 +108,7 @@ class PoseData:
             format=self.files.format,
             shared=self.shared,
             report=self.report,
+            limit=self.config.data.limit,
         )
 
     @cached_property

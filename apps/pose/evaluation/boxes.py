@@ -20,7 +20,9 @@ from apps.pose.evaluation.metrics import quietly
 from apps.pose.prediction.boxes import usable
 from apps.pose.prediction.onnx_detector import OnnxDetector
 from apps.pose.prediction.pipeline import Frame
+from core.app.predicting import add_max_pixels, pixel_limit
 from core.config import entry_point
+from core.data.images.files import MOST_PIXELS, PILLOWS, PixelLimit
 from core.errors import InputError
 from core.files import write_json
 from core.ranges import Share, argument
@@ -29,12 +31,14 @@ PERSON = 1  # COCO's category
 NAMES = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 
 
-def detect(detector: OnnxDetector, content: dict, folder: Path) -> list[dict]:
+def detect(
+    detector: OnnxDetector, content: dict, folder: Path, limit: PixelLimit = PILLOWS
+) -> list[dict]:
     """COCO's detections {image_id, category_id, bbox, score} of the json's images."""
     detections = []
     for image in track(content["images"], "detecting"):
         path = folder / image["file_name"]
-        frame = Frame(path, image["id"], read_image(path))
+        frame = Frame(path, image["id"], read_image(path, limit))
         (boxes,) = detector([frame])
         for box, score in usable(boxes, frame.image)[0]:
             record = {"image_id": image["id"], "category_id": PERSON}
@@ -77,10 +81,11 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True, help="folder of its images")
     parser.add_argument("--output", type=Path, help="json of detections to write")
     parser.add_argument("--min-box-score", type=argument(Share), default=0.001)
+    add_max_pixels(parser, "a larger one is refused", MOST_PIXELS)
     options = parser.parse_args()
     detector = OnnxDetector(options.detector, options.min_box_score)
     content = read_images(options.json)
-    detections = detect(detector, content, options.images)
+    detections = detect(detector, content, options.images, pixel_limit(options))
     if options.output:
         print(f"{len(detections)} boxes: {write_json(options.output, detections, indent=None)}")
     if content["annotations"]:

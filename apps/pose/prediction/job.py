@@ -15,6 +15,7 @@ from apps.pose.prediction.outputs import SHEET, Pictures, film, is_video, place_
 from apps.pose.prediction.stages import Stages, image_frames, video_frames
 from apps.pose.prediction.video import SUFFIX, Camera, VideoReader, uneven_rate
 from core.app.predicting import RECORDS, LeftOut
+from core.data.images.files import PILLOWS, PixelLimit
 from core.data.loading import BadSample
 from core.files import kept_if_filled
 
@@ -29,13 +30,15 @@ class Job:
         output: Path,
         read: list[str],
         coco: Path | None = None,
+        limit: PixelLimit = PILLOWS,
     ):
         """``read``: other files that must not be overwritten. Raises InputError where one would.
 
         coco: the COCO keypoint json to write, too; none of the other outputs may take its place.
+        limit: of an image's size.
         """
         self.names = place_outputs(inputs, output, [*read, str(coco)] if coco else read)
-        self.stages, self.inputs, self.output = stages, inputs, output
+        self.stages, self.inputs, self.output, self.limit = stages, inputs, output, limit
         self.coco = coco and CocoFile(coco, stages.shown, stages.refining.min_score, inputs, read)
         self.left_out = LeftOut()
         self.frames = self.people = 0
@@ -65,7 +68,7 @@ class Job:
 
     def _images(self, paths: list[Path]) -> None:
         pictures = Pictures(self.output, self.names)
-        frames = image_frames(paths, self.stages.clock, self._leave_out)
+        frames = image_frames(paths, self.stages.clock, self._leave_out, self.limit)
         self._work(self.stages(frames, pictures), "images", len(paths))
         pictures.close()
         if pictures.thumbnails:

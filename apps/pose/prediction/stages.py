@@ -35,7 +35,7 @@ from apps.pose.prediction.pipeline import (
 )
 from apps.pose.prediction.refining import USUAL, Refiner, Refining
 from apps.pose.prediction.video import VIDEO_SUFFIXES, Camera, VideoReader
-from core.data.images.files import SUFFIXES
+from core.data.images.files import PILLOWS, SUFFIXES, PixelLimit
 from core.data.loading import BadSample
 
 Predict = Callable[[dict], tuple[np.ndarray, np.ndarray]]  # as `numpy_predictor` makes it
@@ -141,21 +141,24 @@ class Stages:
 
 
 def image_frames(
-    paths: list[Path], clock: Clock, leave_out: Callable[[BadSample], object]
+    paths: list[Path],
+    clock: Clock,
+    leave_out: Callable[[BadSample], object],
+    limit: PixelLimit = PILLOWS,
 ) -> Iterator[Frame]:
     """Frames of the images that can be read; ``leave_out`` gets why each other one cannot."""
-    for frame in mapped(partial(_read, clock), enumerate(paths)):
+    for frame in mapped(partial(_read, clock, limit), enumerate(paths)):
         if isinstance(frame, BadSample):
             leave_out(frame)
         else:
             yield frame
 
 
-def _read(clock: Clock, numbered: tuple[int, Path]) -> Frame | BadSample:
+def _read(clock: Clock, limit: PixelLimit, numbered: tuple[int, Path]) -> Frame | BadSample:
     number, path = numbered
     try:
         with clock("decode"):
-            return Frame(path, number, read_image(path))
+            return Frame(path, number, read_image(path, limit))
     except BadSample as bad:
         if path.suffix.lower() in SUFFIXES:
             return bad

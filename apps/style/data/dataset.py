@@ -53,7 +53,7 @@ def open_paintings(
     if split == "train" and config.long_tail > 1:
         labels = np.asarray(images.labels)[places]
         places = np.asarray(places)[long_tailed(labels, config.long_tail, config.seed)]
-    options = {"transform": transform, "max_pixels": config.max_pixels}
+    options = {"transform": transform, "limit": config.limit}
     side = _in_classes(images, config.classes, places, _source(config, split), **options)
     _check_classes(side, split, report)
     return side

@@ -40,7 +40,7 @@ def open_stream_side(
             "out is not known before they are read. Take 27, or do without data.stream"
         )
     options: dict[str, Any] = {"buffer": config.buffer, "retries": config.retries}
-    options["max_pixels"] = config.max_pixels
+    options["limit"] = config.limit
     stream = open_hub_stream(config.root, "train", transform, **options)
     side = divided(stream, split, config.val_share, config.seed)
     if config.classes:

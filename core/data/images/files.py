@@ -9,7 +9,11 @@ published ImageNet figures are without it.
 from __future__ import annotations
 
 import io
+import sys
 import warnings
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
@@ -18,23 +22,79 @@ SUFFIXES += (".tiff", ".webp")
 DEEP = 16  # bits of a grey picture whose numbers go all the way
 # Pillow's names, whatever a file's suffix says; not PostScript, which it would hand to Ghostscript
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
+if find_spec("PIL._avif"):  # a newer Pillow, built with it
+    SUFFIXES += (".avif",)
+    FORMATS += ("AVIF",)
+MOST_PIXELS = 50_000_000  # of a picture that somebody names
+SIGNATURE = 16  # bytes by which Pillow tells formats
 
 
-def decode(data: str | bytes, max_pixels: int = 0, bits: int = DEEP, upright: bool = False):
+@dataclass(frozen=True)
+class PixelLimit:
+    """How many pixels a picture may have, and the setting that says so where it is read.
+
+    most: 0 is Pillow's own limit, 179 million. setting: as it is typed (--data.max-pixels), so that
+    a refusal names it; empty where there is none.
+    """
+
+    most: int = 0
+    setting: str = ""
+
+    def allows(self, width: int, height: int) -> bool:
+        """Whether a picture of this size may be decoded."""
+        return width * height <= self._pixels
+
+    def refusal(self, width: int, height: int) -> ValueError:
+        """What is said of a larger one."""
+        size = f"{width} x {height} pixels are more than {self._pixels:,}"
+        if not self.setting:
+            return ValueError(f"{size}: make it smaller")
+        if not self.most:
+            return ValueError(f"{size}, Pillow's own limit: set {self.setting}")
+        return ValueError(f"{size}: raise {self.setting}")
+
+    @property
+    def _pixels(self) -> int:
+        from PIL import Image
+
+        pillows = Image.MAX_IMAGE_PIXELS  # it warns from there on, and refuses twice as many
+        return self.most or (2 * pillows if pillows else sys.maxsize)
+
+
+PILLOWS = PixelLimit()  # where nothing is set
+
+
+def decode(
+    data: str | bytes,
+    limit: PixelLimit = PILLOWS,
+    bits: int = DEEP,
+    upright: bool = False,
+    shrink: bool = True,
+):
     """An encoded image, or the file at a path, as an 8-bit RGB PIL image; ``bits`` as in `to_rgb`.
 
-    upright: turned as its EXIF tag says, as viewers show a photograph of a phone.
-
-    A JPEG of more than `max_pixels` is decoded at 1/2, 1/4 or 1/8 of its sides, so that no more
-    memory is needed; what is larger still is a ValueError. 0: whatever Pillow takes, which warns
-    from 89 million pixels on and refuses 179 million. It refuses them in other formats anyway.
+    upright: turned as its EXIF tag says, as viewers show a photograph of a phone. ``limit`` and
+    ``shrink`` as in `open_within`, which raises ValueError.
     """
-    source = io.BytesIO(data) if isinstance(data, bytes) else data
-    with _open_large(source) if max_pixels else _open(source) as image:
-        if max_pixels:
-            _shrink(image, max_pixels)
+    with open_within(data, limit, shrink) as image:
         image.load()
         return to_rgb(_turned(image) if upright else image, bits)
+
+
+def open_within(data: str | Path | bytes, limit: PixelLimit, shrink: bool = False):
+    """An image of which the header alone is read. Raises ValueError for more pixels than ``limit``.
+
+    shrink: a JPEG of more than `limit.most` will be decoded at 1/2, 1/4 or 1/8 of its sides, so
+    that no more memory is needed; what is larger still is refused.
+    """
+    image = _open(data)
+    size = image.size
+    if shrink and limit.most:
+        _shrink(image, limit)
+    if not limit.allows(*image.size):
+        image.close()
+        raise limit.refusal(*size)
+    return image
 
 
 def _turned(image):
@@ -43,41 +103,50 @@ def _turned(image):
     return ImageOps.exif_transpose(image)
 
 
-def _open(source: str | io.BytesIO):
+def _open(data: str | Path | bytes):
+    """An image of any size, unlike `Image.open`, which has a limit of its own, and one warning."""
     from PIL import Image
 
-    return Image.open(source, formats=FORMATS)
-
-
-def _open_large(source: str | io.BytesIO):
-    """A file whose size `_shrink` looks after. A JPEG is opened past Pillow's own limit."""
-    from PIL.Image import DecompressionBombError, DecompressionBombWarning
-    from PIL.JpegImagePlugin import JpegImageFile
-
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DecompressionBombWarning)
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            return _open(source)
-        except DecompressionBombError as error:
-            if isinstance(source, io.BytesIO):
-                source.seek(0)
+            return Image.open(_source(data), formats=FORMATS)
+        except Image.DecompressionBombError as error:
+            return _open_huge(data, error)
+
+
+def _open_huge(data: str | Path | bytes, error: Exception):
+    """By the format's own class, as `Image.open` does it before it looks at the size.
+
+    TIFF and WebP have Pillow's limit in their classes, too: more than 179 million stay an error.
+    """
+    from PIL import Image
+
+    with io.BytesIO(data) if isinstance(data, bytes) else open(data, "rb") as file:
+        signature = file.read(SIGNATURE)
+    for name in FORMATS:
+        create, accepts = Image.OPEN[name]
+        if accepts(signature) is True:  # else False, or why Pillow lacks the format
             try:
-                return JpegImageFile(source)
-            except SyntaxError:  # no JPEG
-                raise error from None
+                return create(_source(data))
+            except SyntaxError:  # another format
+                continue
+    raise error
 
 
-def _shrink(image, most: int) -> None:
-    """Have an opened JPEG decoded at the first of 1, 1/2, 1/4, 1/8 that has `most` pixels or fewer.
+def _source(data: str | Path | bytes) -> str | io.BytesIO:
+    return io.BytesIO(data) if isinstance(data, bytes) else str(data)
+
+
+def _shrink(image, limit: PixelLimit) -> None:
+    """Have an opened JPEG decoded at the first of 1, 1/2, 1/4, 1/8 of its sides that is allowed.
 
     It can be asked once.
     """
     width, height = image.size
-    sizes = {divisor: -(-width // divisor) * -(-height // divisor) for divisor in (1, 2, 4, 8)}
-    divisor = next((divisor for divisor, size in sizes.items() if size <= most), 8)
+    sizes = {divisor: (-(-width // divisor), -(-height // divisor)) for divisor in (1, 2, 4, 8)}
+    divisor = next((divisor for divisor, size in sizes.items() if limit.allows(*size)), 8)
     image.draft(None, (max(1, width // divisor), max(1, height // divisor)))
-    if image.width * image.height > most:
-        raise ValueError(f"{width} x {height} pixels are more than max_pixels, {most}: raise it")
 
 
 def to_rgb(image, bits: int = DEEP):

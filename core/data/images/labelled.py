@@ -19,7 +19,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from core.data.images.files import decode
+from core.data.images.files import PILLOWS, PixelLimit, decode
 from core.data.loading import BadSample
 from core.errors import InputError, first_line
 from core.ranges import Count, Whole, Workers
@@ -33,10 +33,17 @@ class ImagesConfig:
     root: str = ""
     split: str = "val"  # ignored where the root has none
     skip_bad: Whole = 0  # unreadable images to leave out before stopping; each one is named
+    # of a decoded image; a larger JPEG is read at 1/2, 1/4 or 1/8. 0: up to Pillow's own limit, 179
+    # million, all at full size, as published figures have it
+    max_pixels: Whole = 0
     stream: bool = False  # read a hub: set in turn, without downloading it; tar shards always are
     buffer: Count = 10_000  # streams: images that a process holds, encoded, to shuffle them
     retries: Whole = 5  # streams: how often reading is tried again, at growing intervals
     workers: Workers = 2  # loader processes for each process that reads these images
+
+    def limit(self, section: str) -> PixelLimit:
+        """Its limit, where these settings are called ``section``."""
+        return PixelLimit(self.max_pixels, f"--{section}.max-pixels")
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class LabelledImages(Dataset):
 
     source: what was opened (equal sources are the same images); classes: names; labels: (N,)
     indices into them; names: (N,) the files' base names, or the index where there are no files.
-    max_pixels: as `decode` has it. An image that cannot be read raises BadSample when it is asked
+    limit: as `decode` has it. An image that cannot be read raises BadSample when it is asked
     for. Raises InputError where there is no image, or a label without a class.
     """
 
@@ -66,10 +73,10 @@ class LabelledImages(Dataset):
         names: Sequence[str],
         read: Callable[[int], str | bytes],
         transform: Callable | None = None,
-        max_pixels: int = 0,
+        limit: PixelLimit = PILLOWS,
     ):
         self.source, self.classes, self.names = source, list(classes), list(names)
-        self.max_pixels = max_pixels
+        self.limit = limit
         self.labels = [int(label) for label in labels]
         self.read, self.transform = read, transform  # read(i): a path, or an encoded image
         if not self.labels:
@@ -89,7 +96,7 @@ class LabelledImages(Dataset):
         if not data:
             raise BadSample(f"{self.source} [{self.names[index]}]", "holds no image")
         try:
-            image = decode(data, self.max_pixels)
+            image = decode(data, self.limit)
         except Exception as error:  # decoders raise many kinds
             where = data if isinstance(data, str) else f"{self.source} [{self.names[index]}]"
             raise BadSample(where, f"cannot be read ({first_line(error)})") from error
@@ -114,7 +121,7 @@ class LabelledImages(Dataset):
         return self._with(self.classes, labels, names, read)
 
     def _with(self, classes, labels, names, read) -> LabelledImages:
-        options = {"transform": self.transform, "max_pixels": self.max_pixels}
+        options = {"transform": self.transform, "limit": self.limit}
         return LabelledImages(self.source, classes, labels, names, read, **options)
 
     def __str__(self) -> str:

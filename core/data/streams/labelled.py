@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from core.data.images.files import decode
+from core.data.images.files import PILLOWS, PixelLimit, decode
 from core.data.loading import BadSample
 from core.data.streams.tar_shard import Sample
 from core.errors import InputError, first_line
@@ -31,7 +31,7 @@ class LabelledStream:
     read(shard, start): its samples from number ``start`` on, OSError where the connection fails.
     buffer: samples that each process holds to shuffle them; retries: how often reading is tried
     again, at growing intervals from ``pause`` seconds. damaged: shards that break off, and why.
-    max_pixels: as `core.data.images.files.decode` has it.
+    limit: as `core.data.images.files.decode` has it.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LabelledStream:
         buffer: int = 10_000,
         retries: int = 5,
         damaged: Sequence[tuple[str, str]] = (),
-        max_pixels: int = 0,
+        limit: PixelLimit = PILLOWS,
     ):
         if not sum(lengths):
             raise InputError(f"{source} holds no images")
@@ -55,7 +55,7 @@ class LabelledStream:
         self.source, self.classes, self.shards = source, list(classes), list(shards)
         self.lengths, self.read, self.transform = list(lengths), read, transform
         self.buffer, self.retries, self.pause = buffer, retries, PAUSE
-        self.damaged, self.max_pixels = list(damaged), max_pixels
+        self.damaged, self.limit = list(damaged), limit
 
     def __len__(self) -> int:
         return sum(self.lengths)
@@ -98,7 +98,7 @@ class LabelledStream:
         if not sample.data:
             raise BadSample(where, "holds no image")
         try:
-            image = decode(sample.data, self.max_pixels)
+            image = decode(sample.data, self.limit)
         except Exception as error:  # decoders raise many kinds
             raise BadSample(where, f"cannot be read ({first_line(error)})") from error
         image = self.transform(image) if self.transform else image

@@ -35,5 +35,5 @@ class Probe:
 
     def __call__(self, session: Session, backbone: nn.Module) -> dict[str, float]:
         """{"top1": the mean over the draws of examples}; all processes call it."""
-        (row,) = fewshot.probe_rows(self.config, session, backbone)
+        (row,) = fewshot.probe_rows(self.config, session, backbone, sections=("val", "val"))
         return dict.fromkeys(METRICS, row["mean"])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from apps.crossview.config import DataConfig
 from apps.crossview.data.maps import open_palette
@@ -12,7 +12,10 @@ from apps.crossview.data.pairs import Pairs
 from apps.crossview.data.pictures import check_bits, class_ids, read_map, read_photograph, squeezed
 from apps.crossview.prediction.readers import _map_of
 from core import InputError
+from core.data.images.files import PixelLimit
+from core.data.loading import BadSample
 from tests.apps.crossview.test_data import SIDE, config, photograph, write_panels
+from tests.huge import huge
 
 RNG = np.random.default_rng(0)
 
@@ -98,6 +101,42 @@ def test_a_colour_that_no_class_has_is_that_of_void():
     palette = open_palette("cityscapes").with_void()
     assert len(np.unique(palette.colours, axis=0)) == len(palette) == 20
     assert palette.ids(palette.colours[None])[0].tolist() == [list(range(20))]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("view", ["aerial", "ground_map"])
+def test_a_header_is_enough_to_refuse_a_file(tmp_path, monkeypatch, kind, view):
+    """Of pairs, of a person's own images and of the look for bits: nothing is decoded or shrunk."""
+    given = write_folders(tmp_path, names="0123456789")
+    pairs = Pairs(given, "train")
+    path = pairs.records[0].files[view]
+    path.write_bytes(huge(kind))
+    with pytest.raises(
+        BadSample, match=rf"{path.name}: .*60000 x 60000 .* raise --data.max-pixels"
+    ):
+        pairs[0]
+    pairs.limit = PixelLimit(SIDE**2 - 1, "--max-pixels")  # as predict.py has it
+    with pytest.raises(
+        BadSample, match=f"{SIDE} x {SIDE} pixels are more than {SIDE**2 - 1}: rais"
+    ):
+        pairs[1]
+    pairs.limit = PixelLimit(SIDE**2)
+    assert pairs[1]["aerial"].shape == (3, *given.size)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("it was decoded"))
+    check_bits([path], 16, given.limit)
+    for read in (read_photograph, read_map):
+        with pytest.raises(ValueError, match="60000 x 60000 pixels are more than 50,000,000"):
+            read(path, limit=given.limit)
+    larger = replace(given, max_pixels=SIDE**2 - 1)
+    with pytest.raises(InputError, match=r"none of 4 can be read: .* raise --data.max-pixels"):
+        Pairs(larger, "train")
+
+
+def test_no_file_is_read_smaller(tmp_path):
+    """Panels are cut out by the pixels that the file has."""
+    Image.new("RGB", (64, 16)).save(tmp_path / "a.jpg")
+    with pytest.raises(ValueError, match="64 x 16 pixels are more than 1,023"):
+        read_photograph(tmp_path / "a.jpg", limit=PixelLimit(1023))
 
 
 def test_pictures_of_11_bits(tmp_path):

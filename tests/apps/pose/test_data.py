@@ -9,15 +9,16 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFile
 from torch.utils.data import default_collate
 
 pytest.importorskip("mmpose")
 
-from apps.pose.config import AugmentConfig, ModelConfig
+from apps.pose.config import AugmentConfig, DataConfig, ModelConfig
 from apps.pose.data import augment as augmenting
 from apps.pose.data import dataset as pose_data
 from apps.pose.data import mmpose_compat
@@ -27,9 +28,11 @@ from apps.pose.data.keypoints import COCO_NAMES, COCO_SIGMAS, KeypointSet, read_
 from apps.pose.models.decoding import create_decoder, to_image
 from apps.pose.models.flip_test import flip_average
 from apps.pose.prediction.drawing import draw_people
+from core.data.images.files import PixelLimit
 from core.data.loading import BadSample, seed_everything
 from core.errors import InputError
 from tests.apps.pose.oracle import decode, mmpose_codec
+from tests.huge import huge
 
 NAMES = ["head", "left_hand", "right_hand", "left_knee", "right_knee", "left_foot", "right_foot"]
 SKELETON = [[1, 2], [1, 3], [4, 6], [5, 7]]
@@ -449,6 +452,29 @@ def test_bad_images_are_named(people, kind):
         data[2]
     assert error.value.path == str(path)
     assert data[1]["image"].shape == (3, 128, 96)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_header_is_enough_to_refuse_an_image(people, monkeypatch, kind):
+    """OpenCV, which Pillow's limit does not bind, gets no JPEG above ours."""
+    folder, _ = people
+    data = dataset(folder, limit=DataConfig(max_pixels=320 * 240 - 1).limit)
+    path = folder / "images" / "2.jpg"
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("it was decoded"))
+    said = "320 x 240 pixels are more than 76,799: raise --data.max-pixels"
+    with pytest.raises(BadSample, match=rf"2.jpg: cannot be decoded \({said}\)$"):
+        data[2]
+    path.write_bytes(huge(kind))
+    for limit, most in ((PixelLimit(), "178,956,970"), (DataConfig().limit, "50,000,000")):
+        with pytest.raises(BadSample, match=f"60000 x 60000 pixels are more than {most}: "):
+            read_image(path, limit)
+
+
+def test_the_limit_itself_is_read(people):
+    folder, _ = people
+    data = dataset(folder, limit=DataConfig(max_pixels=320 * 240).limit)
+    assert data[2]["image"].shape == (3, 128, 96)
 
 
 def test_read_image_is_upright_rgb(tmp_path):

@@ -1,8 +1,5 @@
 """Bad input, through train.py: one line for a person, or skipped where that is allowed."""
 
-import struct
-import zlib
-
 import pytest
 
 from apps.style import train as style_train
@@ -11,18 +8,7 @@ from apps.style.data.source import StyleData
 from core import InputError
 from core.training.session import Session
 from tests.apps.style.helpers import complaint, config_of, painting, write_artgan, write_csv
-
-
-def bomb():
-    """A PNG that says it has 20,000 x 20,000 pixels."""
-
-    def chunk(kind, content):
-        check = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + check
-
-    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
-    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + data
+from tests.huge import huge
 
 
 def spoil(root, damage):
@@ -36,7 +22,7 @@ def spoil(root, damage):
         text = "\n".join(row for row in rows if row.startswith("Baroque"))
         (root / "Style/style_train.csv").write_text(text)
     elif damage == "bomb":
-        file.write_bytes(bomb())
+        file.write_bytes(huge("PNG"))
     elif damage == "truncated":
         file.write_bytes(painting(1, size=(64, 64))[:900])
     elif damage == "split":
@@ -50,7 +36,7 @@ def spoil(root, damage):
     [
         ("unlisted", "Surrealism holds images and is in no list"),
         ("empty", "no image of 1 of 2 classes: Art_Nouveau"),
-        ("bomb", "artist-0_train-0.jpg: cannot be read (DecompressionBombError"),
+        ("bomb", "60000 x 60000 pixels are more than 50,000,000: raise --data.max-pixels)"),
         ("truncated", "artist-0_train-0.jpg: cannot be read (OSError"),
         ("split", "list.csv, line 2: unknown split 'holdout'. Known: train, val"),
     ],

@@ -15,7 +15,7 @@ from apps.style.data.dataset import open_paintings
 from apps.style.data.source import prepared
 from apps.style.evaluation.inference import predict_all
 from core.app.runs import reopen
-from core.data.images.files import decode
+from core.data.images.files import PixelLimit, decode
 from core.models.classifier import Classifier
 from core.training.session import Session
 from tests.apps.style.helpers import complaint, listed
@@ -142,7 +142,8 @@ def test_large_scans_shrink_as_in_the_run(learned, tmp_path):
     run = reopen(learned, StyleConfig, Classifier, Session())
     data = replace(run.config.data, max_pixels=100 * 80)
     run = replace(run, config=replace(run.config, data=data))
-    (item,) = predict.items_of([str(tmp_path / "scan.jpg")], run, Session(), 1)
+    file = str(tmp_path / "scan.jpg")
+    (item,) = predict.items_of([file], run, Session(), 1, data.limit)
     assert item.load().image.size == (100, 75)
-    (item,) = predict.items_of([str(tmp_path / "scan.jpg")], run, Session(), 1, 200 * 160)
+    (item,) = predict.items_of([file], run, Session(), 1, PixelLimit(200 * 160))
     assert item.load().image.size == (200, 150)  # as --max-pixels says

@@ -174,6 +174,7 @@ def test_configurations_of_old_runs_open(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(OLD))
     config = load_config(StyleConfig, tmp_path / "config.yaml")
     assert config.embedded == EmbeddedConfig(5, 2, 3, 48)
+    assert config.data.max_pixels == 50_000_000
     assert (config.model.backbone, config.eval.batch_size) == ("mixer_c16_l2_p8", 7)
 
 

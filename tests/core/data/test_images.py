@@ -393,15 +393,15 @@ def test_unknown_protocol():
 
 
 def test_what_a_folder_of_inputs_holds_besides_is_counted_by_its_kind(tmp_path, capsys):
-    """A phone's folder, copied by macOS: HEIC and AVIF are not read, and that is said."""
+    """A phone's folder, copied by macOS: HEIC and JPEG XL are not read, and that is said."""
     (tmp_path / "in" / ".trash").mkdir(parents=True)
-    for name in ("b.jpg", "a.PNG", "._b.jpg", "c.HEIC", "d.HEIC", "e.avif", "in/f.jfif"):
+    for name in ("b.jpg", "a.PNG", "._b.jpg", "c.HEIC", "d.HEIC", "e.jxl", "in/f.jfif"):
         (tmp_path / name).touch()
     (tmp_path / "in/.trash/g.jpg").touch()
     names = [path.name for path in find_images([str(tmp_path)])]
     assert names == ["a.PNG", "b.jpg", "f.jfif"]
     (line,) = capsys.readouterr().err.splitlines()
-    assert "4 files are no images and passed over: 2 .HEIC, 1 hidden, 1 .avif" in line
+    assert "4 files are no images and passed over: 2 .HEIC, 1 hidden, 1 .jxl" in line
 
 
 def test_inputs_that_are_all_read_are_not_spoken_of(tmp_path, capsys):

@@ -66,14 +66,14 @@ def test_folders_of_systems_hold_no_images_of_a_class(tmp_path, name):
 
 
 def test_what_is_no_image_is_counted_and_named(tmp_path, capsys):
-    folder_of(tmp_path, "a/1.png", "a/2.jfif", "a/3.avif", "a/4.heic", "a/5.heic", "a/6.jpg!Large")
+    folder_of(tmp_path, "a/1.png", "a/2.jfif", "a/3.jxl", "a/4.heic", "a/5.heic", "a/6.jpg!Large")
     folder_of(tmp_path, "a/._1.png", "b/1.png")
     assert counts(tmp_path) == {"a": 2, "b": 1}
     (note,) = capsys.readouterr().err.splitlines()
     assert "5 files are no images and passed over: 2 .heic" in note
     assert sorted(note.split(": ")[-1].split(", ")) == [
-        "1 .avif",
         "1 .jpg!Large",
+        "1 .jxl",
         "1 hidden",
         "2 .heic",
     ]
