@@ -591,6 +591,11 @@ def _trainings():
             words = f"--data.root coco --data.train-json {fault}.json --data.train-images images"
             words += f" --data.val-json {fault}.json --data.val-images images"
             yield TRAIN["pose"], f"debug {words} --run.folder out --run.best= ", f"{fault}.json"
+    words = "--data.root coco --data.train-json good.json --data.train-images images --run.best= "
+    words += "--data.val-json good.json --data.val-images images --data.max-pixels 10"
+    yield TRAIN["pose"], f"debug {words} --run.folder out", "more than 10: raise --data.max-pixels"
+    words = "debug --data.root panels --data.palette cvusa --data.max-pixels 10 --run.folder out"
+    yield TRAIN["view"], words, "more than 10: raise --data.max-pixels"
     for name in POSE_YAMLS:
         words = "--data.root coco --data.train-json good.json --data.train-images images"
         words += f" --data.val-json good.json --data.val-images images --data.keypoints {name}.yaml"

@@ -85,7 +85,8 @@ def open_within(data: str | Path | bytes, limit: PixelLimit, shrink: bool = Fals
     """An image of which the header alone is read. Raises ValueError for more pixels than ``limit``.
 
     shrink: a JPEG of more than `limit.most` will be decoded at 1/2, 1/4 or 1/8 of its sides, so
-    that no more memory is needed; what is larger still is refused.
+    that no more memory is needed (but for a progressive one's coefficients); what is larger still
+    is refused.
     """
     image = _open(data)
     size = image.size

@@ -93,10 +93,7 @@ def test_the_setting_lets_pictures_through_and_is_named(tmp_path, kind):
 def test_a_probe_names_the_settings_of_whoever_runs_it(tmp_path):
     root = write_classes(tmp_path, encoded("PNG", (40, 30)), "x.png")
     train, test = (ImagesConfig(root, split, max_pixels=10) for split in ("train", "val"))
-    config, backbone = (
-        fewshot.Config(train=train, test=test),
-        create_backbone("mixer_c16_l1_p8", 16),
-    )
+    config, backbone = fewshot.Config(train=train, test=test), create_backbone("mixer_c8_l1_p8", 16)
     for sections in (("train", "test"), ("val", "val")):
         opened = fewshot._open_splits(config, backbone, sections)
         for images, section in zip(opened, sections, strict=True):
