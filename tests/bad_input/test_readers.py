@@ -12,6 +12,7 @@ import resource
 import shutil
 import tarfile
 import warnings
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -112,7 +113,7 @@ def replaced(draw, value):
             key, way = draw(st.sampled_from(list(keys))), way - 1
             if way == 0 or not (isinstance(place[key], dict | list) and place[key]):
                 if draw(st.booleans()):
-                    place[key] = draw(STRANGE)
+                    place[key] = deepcopy(draw(STRANGE))  # it may be changed in turn
                 else:
                     del place[key]
                 break
