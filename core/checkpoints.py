@@ -22,10 +22,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STEP = re.compile(r"step-(\d{8,})")
 SUMS = "SHA256SUMS"
@@ -44,12 +48,13 @@ def find_checkpoint(path: str | Path, which: str = "best") -> Path:
         return _require_whole(path)
     best = path / "checkpoints" / "best"
     if which == "best" and (best.is_symlink() or best.exists()):
+        there = Path(os.path.realpath(best))  # which a link to itself does not stop
         if not (best / "config.json").is_file():
             raise InputError(
-                f"{best} points at {best.resolve().name}, which is no checkpoint (any more): give "
-                "one of the folders beside it"
+                f"{best} points at {there.name}, which is no checkpoint (any more): give one of "
+                "the folders beside it"
             )
-        return _require_whole(best.resolve())
+        return _require_whole(there)
     # in a copy, which has no links, `last` is a folder
     candidates = step_folders(path) or list(path.glob("checkpoints/last"))
     for candidate in reversed(candidates):
@@ -57,6 +62,21 @@ def find_checkpoint(path: str | Path, which: str = "best") -> Path:
             return candidate
         print(f"note: passed over, {candidate}: {reason}", file=sys.stderr, flush=True)
     raise InputError(f"{path} holds no {'whole ' if candidates else ''}checkpoint: {GIVE}")
+
+
+def unfit(saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """What is wrong with the numbers of saved weights, of those ``wanted``; empty: nothing.
+
+    Whole numbers where there were fractions, and what is not a number: of a run that diverged.
+    """
+    for name, tensor in saved.items():
+        if name not in wanted or not wanted[name].is_floating_point():
+            continue
+        if not tensor.is_floating_point():
+            return f"{name} is {str(tensor.dtype).removeprefix('torch.')}, and holds no fractions"
+        if tensor.isnan().any():
+            return f"{name} is not finite, as of a run that diverged: take an older checkpoint"
+    return ""
 
 
 def _require_whole(checkpoint: Path) -> Path:

@@ -24,6 +24,7 @@ where one(name, content, folder) -> dict writes folder/name.jpg and gives the re
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -155,10 +156,11 @@ def named(
     """
     taken = {RECORDS}
     names = [distinct_name(Path(source).stem, taken) for source in sources]
-    targets = {(folder / f"{name}{ending}").resolve() for name in names for ending in endings}
-    targets.add((folder / f"{RECORDS}.json").resolve())
-    for path in map(Path, [*sources, *protected]):
-        if path.resolve() in targets:
+    # realpath, which a link to itself does not stop: what cannot be read is named in its turn
+    targets = {os.path.realpath(folder / f"{name}{end}") for name in names for end in endings}
+    targets.add(os.path.realpath(folder / f"{RECORDS}.json"))
+    for path in [*sources, *protected]:
+        if os.path.realpath(path) in targets:
             raise InputError(f"{path} would be overwritten: choose another --output")
     return names
 

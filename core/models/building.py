@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from core.checkpoints import unfit
 from core.errors import InputError
 from core.models.networks.convmlp import ConvMLP, ConvMLPConfig
 from core.models.networks.mixer import Mixer
@@ -102,6 +103,8 @@ def load_strictly(model: nn.Module, state: dict[str, Tensor], source: str | Path
     if wrong:
         more = f" and {len(wrong) - 6} more" if len(wrong) > 6 else ""
         raise InputError(f"{source} does not fit the network: {'; '.join(wrong[:6])}{more}")
+    if wrong := unfit(state, own):
+        raise InputError(f"{source}: {wrong}")
     model.load_state_dict(state)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from PIL import ImageOps
+from PIL import ImageOps, UnidentifiedImageError
 from torch.utils.data import Dataset
 
 from apps.pose.config import AugmentConfig, ModelConfig
@@ -28,7 +28,7 @@ from apps.pose.data.mmpose_compat import (
     TopdownAffine,
 )
 from apps.pose.data.mpii import open_mpii
-from core.data.images.files import PILLOWS, PixelLimit, open_within, to_rgb
+from core.data.images.files import PILLOWS, PixelLimit, check_regular, open_within, to_rgb
 from core.data.loading import BadSample
 from core.errors import InputError
 
@@ -175,6 +175,7 @@ def read_image(path: str | Path, limit: PixelLimit = PILLOWS) -> np.ndarray:
     than ``limit`` by the header alone: OpenCV's own limit of 2^30 would fill the memory.
     """
     try:
+        check_regular(path)
         content = Path(path).read_bytes()
         with open_within(content, limit) as image:
             if content.startswith(_JPEG_START) and content.endswith(_JPEG_END):
@@ -185,6 +186,8 @@ def read_image(path: str | Path, limit: PixelLimit = PILLOWS) -> np.ndarray:
             if image.getexif().get(0x0112, 1) != 1:  # orientation
                 image = ImageOps.exif_transpose(image)
             return np.array(to_rgb(image))
+    except UnidentifiedImageError:
+        raise BadSample(str(path), "is no image") from None
     except FileNotFoundError:
         raise BadSample(str(path), "no such file") from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files

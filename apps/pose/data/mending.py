@@ -19,6 +19,7 @@ COVERED = 0.53  # of a box, the share that its person covers, where no segment s
 AROUND = 1.25  # sides of a box that nobody drew, in those of its keypoints' extent
 SLACK = 1.1  # an area may exceed its box by as much: both are rounded
 
+LARGEST = 2**63  # whole numbers end there, for those who count in 64 bits
 _SIZES = ("width", "height")
 _WORDS = {  # what is mended -> how it is said
     "whole": "numbers such as 1.0 in place of 1",
@@ -192,9 +193,9 @@ class Mender:
     def _whole(self, record: dict, name: str, where: str) -> dict:
         """The record with a whole number of this name."""
         value = self._field(record, name, where)
-        if type(value) is int:
+        if type(value) is int and is_number(value):
             return record
-        if isinstance(value, float) and value.is_integer():
+        if isinstance(value, float) and value.is_integer() and abs(value) < LARGEST:
             self.mended["whole"] += 1
             return {**record, name: int(value)}
         raise InputError(f"{where}: {name} is {_short(value)}, no whole number: write it as one")
@@ -222,8 +223,10 @@ def box_around(keypoints: list, size: tuple[int, int]) -> list[float]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether json holds a number here; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether json holds a number here that a computer counts in; true and false are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, float) or abs(value) < LARGEST
 
 
 def is_finite(value: Any) -> bool:

@@ -9,6 +9,8 @@ published ImageNet figures are without it.
 from __future__ import annotations
 
 import io
+import os
+import stat
 import sys
 import warnings
 from dataclasses import dataclass
@@ -108,6 +110,8 @@ def _open(data: str | Path | bytes):
     """An image of any size, unlike `Image.open`, which has a limit of its own, and one warning."""
     from PIL import Image
 
+    if not isinstance(data, bytes):
+        check_regular(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
@@ -133,6 +137,13 @@ def _open_huge(data: str | Path | bytes, error: Exception):
             except SyntaxError:  # another format
                 continue
     raise error
+
+
+def check_regular(path: str | Path) -> None:
+    """Raise ValueError for a pipe or a device: reading one would wait, or never end."""
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ValueError("is a pipe or a device, and no file")
 
 
 def _source(data: str | Path | bytes) -> str | io.BytesIO:

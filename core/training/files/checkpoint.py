@@ -26,6 +26,7 @@ from core.checkpoints import (
     read_info,
     step_folders,
     step_of,
+    unfit,
     write_sums,
 )
 from core.errors import InputError
@@ -172,6 +173,8 @@ def load_weights(module: nn.Module, path: Path) -> None:
             f"{path} is a checkpoint of another network: {difference}. "
             "Use the options that it was trained with (config.yaml), or another folder"
         )
+    if wrong := unfit(state, module.state_dict()):
+        raise InputError(f"{path}: {wrong}")
     module.load_state_dict(state)
 
 

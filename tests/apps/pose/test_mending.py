@@ -119,6 +119,8 @@ def test_whole_numbers_as_pandas_writes_them():
     ("fields", "message"),
     [
         ({"id": "1"}, "annotation number 0: id is '1', no whole number"),
+        ({"id": 2**70}, "annotation number 0: id is 1180591620717411303424, no whole number"),
+        ({"area": 10**400}, "annotation 10: area is 1000"),
         ({"image_id": "0"}, "annotation 10: image_id is '0', no whole number"),
         ({"image_id": 7}, "annotation 10 is of image 7, which the json does not list"),
         ({"category_id": "fish"}, "annotation 10: category_id is 'fish', no whole number"),

@@ -144,3 +144,9 @@ def test_the_command_line(small_run, capsys):
         with pytest.raises(SystemExit):
             parser.parse_args(["runs/x", f"--count={count}"])
         assert "1 or more" in capsys.readouterr().err
+
+
+def test_an_input_that_is_a_link_to_itself_stops_no_other(tmp_path):
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    sources = [tmp_path / "loop.png", tmp_path / "good.png"]
+    assert named(sources, tmp_path / "out", [".png"]) == ["loop", "good"]

@@ -188,3 +188,11 @@ def test_a_file_that_is_whole_data_is_no_bomb(tmp_path):
         names=np.array(["a"]),
     )
     assert len(open_packed(tmp_path / "train.npz")) == 1
+
+
+def test_a_pipe_with_a_picture_s_name_is_bad_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ValueError, match="is a pipe or a device"):
+        decode(str(tmp_path / "pipe.png"))
+    with pytest.raises(ValueError, match="is a pipe or a device"):
+        decode("/dev/zero")

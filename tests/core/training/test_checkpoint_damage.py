@@ -12,14 +12,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from core import InputError
 from core.app.runs import reopen
 from core.checkpoints import SUMS, damage, find_checkpoint, list_checkpoints, step_of
 from core.data.loading import BadSample
 from core.evaluation.collect import collect
-from core.training.files.checkpoint import link_and_prune, newest_whole, write_checkpoint
+from core.training.files.checkpoint import (
+    link_and_prune,
+    load_weights,
+    newest_whole,
+    write_checkpoint,
+)
 from core.training.files.folder import read_metrics
 from core.training.optim import ScheduleConfig, create_optimizer
 from core.training.run import Run
@@ -276,3 +281,26 @@ def test_the_info_of_a_checkpoint_lists_its_files(tmp_path):
     lines = (checkpoint / SUMS).read_text().splitlines()
     assert sorted(line.split("  ")[1] for line in lines) == sorted(FILES[:-1])
     assert json.loads((checkpoint / "config.json").read_text())["step"] == 10
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda weight: weight.int(), "is int32, and holds no fractions"),
+        (lambda weight: weight * float("nan"), "is not finite, as of a run that diverged"),
+    ],
+)
+def test_weights_of_no_use_are_refused_by_name(tmp_path, change, said):
+    network, path = torch.nn.Linear(2, 1), tmp_path / "model.safetensors"
+    weights = network.state_dict()
+    save_file({**weights, "weight": change(weights["weight"])}, path)
+    with pytest.raises(InputError, match=f"model.safetensors: weight {said}"):
+        load_weights(network, path)
+
+
+def test_a_best_that_points_at_itself_is_one_line(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    for name, target in (("best", "last"), ("last", "last")):
+        (tmp_path / "checkpoints" / name).symlink_to(target)
+    with pytest.raises(InputError, match="which is no checkpoint"):
+        find_checkpoint(tmp_path)
