@@ -241,10 +241,12 @@ class Run:
         try:
             row = self.meter.read()
         except NotFinite as error:
-            good = self.files.latest() or "none exists yet"
+            latest = self.files.latest()
+            good = (
+                f"the last good checkpoint is {latest}" if latest else "there is no checkpoint yet"
+            )
             raise InputError(
-                f"{error}: lower the learning rate or look at the data; "
-                f"the last good checkpoint is {good}"
+                f"{error}: lower the learning rate or look at the data; {good}"
             ) from error
         if row:
             row["lr"] = self.parts.lr

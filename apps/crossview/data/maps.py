@@ -110,9 +110,13 @@ def as_palette(classes: dict, source: str) -> Palette:
     """A palette of class: [r, g, b]. Raises InputError, which names `source`, for anything else."""
     try:
         colours = np.array(list(classes.values()))
-        valid = colours.shape == (len(classes), 3) and 0 <= colours.min() <= colours.max() <= 255
+        whole = colours.dtype.kind in "iu"  # no words, fractions of 1 or truths
+        valid = whole and colours.shape == (len(classes), 3)
+        valid = valid and 0 <= colours.min() <= colours.max() <= 255
     except (AttributeError, ValueError):
         valid = False
     if not valid or len(np.unique(colours, axis=0)) < len(colours):
-        raise InputError(f"{source}: expected `class: [r, g, b]`, 0 to 255, no colour twice")
+        raise InputError(
+            f"{source}: expected `class: [r, g, b]`, whole numbers from 0 to 255, no colour twice"
+        )
     return Palette(tuple(map(str, classes)), colours.astype(np.uint8))

@@ -86,8 +86,10 @@ def _with_lists(path: str | Path, names: tuple[str, ...]) -> dict:
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no COCO annotations but a {type(content).__name__}")
     for name in names:
-        if not isinstance(content.get(name), list) or not content[name]:
-            raise InputError(f"{path}: `{name}` is missing or empty: give a COCO keypoint json")
+        value = content.get(name)
+        if not isinstance(value, list) or not value:
+            what = "no list" if value else "missing or empty"
+            raise InputError(f"{path}: `{name}` is {what}: give a COCO keypoint json")
     return content
 
 

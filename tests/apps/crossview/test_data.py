@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from apps.crossview.config import DataConfig
-from apps.crossview.data.maps import CITYSCAPES, CVUSA, Palette, one_hot, open_palette
+from apps.crossview.data.maps import CITYSCAPES, CVUSA, Palette, as_palette, one_hot, open_palette
 from apps.crossview.data.pairs import Pairs
 from apps.crossview.data.panels import panel_boxes
 from apps.crossview.data.pictures import class_ids
@@ -378,3 +378,11 @@ def test_real_samples():
         for item in (pairs[i] for i in range(4)):
             assert item["aerial"].shape == item["ground"].shape == (3, 256, 256)
             assert 3 <= len(item["ground_map"].unique()) <= 12
+
+
+@pytest.mark.parametrize("colour", [["7e1", 130, 180], [0.2, 0.5, 0.7]])
+def test_colours_that_are_no_whole_numbers_are_the_palette_s_fault(colour):
+    with pytest.raises(
+        InputError, match=r"^sky\.yaml: expected `class: \[r, g, b\]`, whole numbers"
+    ):
+        as_palette({"sky": colour, "road": [1, 2, 3]}, "sky.yaml")

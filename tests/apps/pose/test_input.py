@@ -123,6 +123,8 @@ def test_zero_people(people):
     everybody = content["annotations"]
     content["annotations"] = []
     assert "`annotations` is missing or empty" in complaint(folder, content)
+    content["annotations"] = {"0": {}}
+    assert "`annotations` is no list" in complaint(folder, content)
     content["annotations"] = [{**a, "keypoints": [0] * 21, "num_keypoints": 0} for a in everybody]
     assert "no usable person" in complaint(folder, content)
 
