@@ -39,7 +39,7 @@ from apps.pose.models.network import PoseNet
 from core.app.runs import TrainedRun, reopen
 from core.config import entry_point
 from core.errors import InputError
-from core.evaluation.exporters import new_file, open_onnx, quantize, write_onnx
+from core.evaluation.exporting.exporters import new_file, open_onnx, quantize, write_onnx
 from core.ranges import Range, argument
 from core.training.session import Session, build_accelerator
 

@@ -14,7 +14,7 @@ from torch.export import Dim
 from benchmarks.gpu_phases.numerics import gradients_of, relative_error, with_head
 from benchmarks.gpu_phases.task import Record, Task
 from core.errors import first_line
-from core.evaluation.graph import noise
+from core.evaluation.exporting.graph import noise
 from core.models.classifier import Classifier
 from core.profiling.subjects import fp32_products
 

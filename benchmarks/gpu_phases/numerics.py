@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.gpu_phases.task import Record, Task
-from core.evaluation.graph import noise
+from core.evaluation.exporting.graph import noise
 from core.models.classifier import Classifier, create_classifier, load_classifier
 from core.profiling.subjects import fp32_products
 from core.profiling.timing import machine

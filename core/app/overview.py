@@ -100,20 +100,16 @@ def _predictions(run: Path) -> Iterator[str]:
 
 
 def _next(run: Path, script: Path) -> Iterator[str]:
-    """What to type now, of the scripts that lie beside the one that trained it."""
-    words = {"predict.py": f"{shlex.quote(str(run))} FILE    # your own files"}
+    """What to type now: of the scripts beside the one that trained it, those that take a run."""
+    here = shlex.quote(str(run))
+    words = {"predict.py": f"{here} FILE    # your own files"}
     if script.name == "train.py":  # core/eval.py wants to be told what to evaluate
-        words["eval.py"] = f"{shlex.quote(str(run))} --help"
-    lines = [
-        f"python {shlex.quote(str(script.parent / name))} {rest}" for name, rest in words.items()
-    ]
-    lines = [line for name, line in zip(words, lines, strict=True) if _there(script.parent / name)]
+        words["eval.py"] = f"{here} --help"
+    there = {script.parent / name: rest for name, rest in words.items()}
+    there = {path: rest for path, rest in there.items() if (ROOT / path).is_file()}
+    lines = [f"python {shlex.quote(str(path))} {rest}" for path, rest in there.items()]
     lines += ["python -m page    # in the browser", f"python {script} --help"]
     yield f"<h2>Next</h2><pre>{_said(chr(10).join(lines))}</pre>"
-
-
-def _there(script: Path) -> bool:
-    return (ROOT / script).is_file()
 
 
 @entry_point

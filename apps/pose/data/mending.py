@@ -18,8 +18,8 @@ from core.errors import InputError
 COVERED = 0.53  # of a box, the share that its person covers, where no segment says (xtcocotools)
 AROUND = 1.25  # sides of a box that nobody drew, in those of its keypoints' extent
 SLACK = 1.1  # an area may exceed its box by as much: both are rounded
-
 LARGEST = 2**63  # whole numbers end there, for those who count in 64 bits
+
 _SIZES = ("width", "height")
 _WORDS = {  # what is mended -> how it is said
     "whole": "numbers such as 1.0 in place of 1",

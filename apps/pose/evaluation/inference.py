@@ -20,7 +20,7 @@ from apps.pose.models.flip_test import flip_average
 from apps.pose.models.network import PoseNet
 from core.errors import InputError
 from core.evaluation.collect import collect
-from core.evaluation.exporters import open_onnx
+from core.evaluation.exporting.exporters import open_onnx
 from core.sizes import times
 from core.training.session import Session
 

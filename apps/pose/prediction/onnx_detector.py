@@ -23,7 +23,7 @@ from torchvision.ops import nms
 
 from apps.pose.prediction.pipeline import Boxes, Frame
 from core.errors import InputError
-from core.evaluation.exporters import import_onnx, open_onnx
+from core.evaluation.exporting.exporters import import_onnx, open_onnx
 
 SUFFIX = ".onnx"
 STRIDES = (8, 16, 32)

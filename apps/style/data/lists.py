@@ -143,7 +143,10 @@ def _columns(fields: Sequence[str], file: Path) -> dict[str, str]:
             f"{', '.join(map(repr, fields))}: its first line names the columns path, class and, if "
             "it likes, split"
         )
-    return {ours: theirs for ours, theirs in found.items() if theirs is not None}
+    columns = {ours: theirs for ours, theirs in found.items() if theirs is not None}
+    if twice := [name for name in columns.values() if fields.count(name) > 1]:
+        raise InputError(f"{file} has several columns {twice[0]!r}: which of them is meant?")
+    return columns
 
 
 def _checked_row(row: dict, columns: dict[str, str], where: str) -> list[str]:

@@ -34,7 +34,7 @@ class SheetConfig:
     out: str = "paintings.png"
     seed: Seed = 0
     columns: Count = 7
-    size: Annotated[int, Range(32)] = 96  # pixels of a painting's longer side
+    size: Annotated[int, Range(SMALLEST)] = 96  # pixels of a painting's longer side
 
 
 def write(config: WriteConfig) -> Path:

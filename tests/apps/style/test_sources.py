@@ -231,6 +231,12 @@ def test_csv_files_as_spreadsheets_write_them(tmp_path, head, between, mark):
     assert listing.sides == ["train", "train", "val", "val"]
 
 
+def test_a_column_that_is_there_twice_is_asked_about(tmp_path):
+    (tmp_path / "list.csv").write_text("path,class,class\na.jpg,Realism,Baroque\n")
+    with pytest.raises(InputError, match=r"list\.csv has several columns 'class': which of them"):
+        read_csv(tmp_path / "list.csv")
+
+
 def test_names_that_other_systems_spell_or_cut_differently(tmp_path):
     """Accents in one code point in the list and two on the disk, or the reverse; U+2028, U+0085."""
     names = ["caf\u00e9_a.jpg", "cafe\u0301_b.jpg", "a\u2028b_c.jpg", "a\u0085b_d.jpg"]

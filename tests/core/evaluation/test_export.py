@@ -16,12 +16,12 @@ from torch import nn
 
 from core.data.images.labelled import ImagesConfig
 from core.errors import InputError
-from core.evaluation import exporters
 from core.evaluation.common import BackboneConfig
 from core.evaluation.export import Config, check_images, open_network, run
-from core.evaluation.exporters import export_int8, export_onnx, export_program
+from core.evaluation.exporting import exporters
+from core.evaluation.exporting.exporters import export_int8, export_onnx, export_program
+from core.evaluation.exporting.graph import as_tuple, backbone_of, noise
 from core.evaluation.features import agreement
-from core.evaluation.graph import as_tuple, backbone_of, noise
 from core.models.backbone import create_backbone
 from core.models.building import backbone_from_description
 from core.models.classifier import Classifier

@@ -26,8 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import InputError, first_line
-from core.evaluation.features import agreement
-from core.evaluation.graph import (
+from core.evaluation.exporting.graph import (
     Outputs,
     Size,
     as_tuple,
@@ -39,6 +38,7 @@ from core.evaluation.graph import (
     other_sizes,
     output_names,
 )
+from core.evaluation.features import agreement
 from core.files import room_for
 
 Network = Callable[[Tensor], Outputs]  # of images (B, 3, H, W)
