@@ -7,6 +7,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from core.checkpoints import step_folders
 from core.errors import InputError
 from core.training.session import Session
 from page.crafts.craft import Craft
@@ -60,5 +61,7 @@ class Networks:
 
 def _state(place: str | Path) -> str | Path:
     """Which checkpoint of a run counts now, by its name alone: a run may train on. Else itself."""
-    links = [Path(place, "checkpoints", name) for name in ("best", "last")]
-    return next((link.resolve() for link in links if link.exists()), place)
+    best = Path(place, "checkpoints", "best")
+    if best.exists():
+        return best.resolve()
+    return (step_folders(Path(place)) or [place])[-1]

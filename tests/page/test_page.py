@@ -48,7 +48,7 @@ def test_the_command_reads_its_words(words, status, monkeypatch, capsys):
         main()
     assert end.value.code == status
     printed = "".join(capsys.readouterr())
-    assert "1 to 65535" in printed if status else "--listen" in printed
+    assert "1 to 65,535" in printed if status else "--listen" in printed
 
 
 @pytest.fixture

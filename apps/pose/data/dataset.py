@@ -28,7 +28,14 @@ from apps.pose.data.mmpose_compat import (
     TopdownAffine,
 )
 from apps.pose.data.mpii import open_mpii
-from core.data.images.files import PILLOWS, PixelLimit, check_regular, open_within, to_rgb
+from core.data.images.files import (
+    NO_PICTURE,
+    PILLOWS,
+    PixelLimit,
+    check_regular,
+    open_within,
+    to_rgb,
+)
 from core.data.loading import BadSample
 from core.errors import InputError
 
@@ -187,7 +194,7 @@ def read_image(path: str | Path, limit: PixelLimit = PILLOWS) -> np.ndarray:
                 image = ImageOps.exif_transpose(image)
             return np.array(to_rgb(image))
     except UnidentifiedImageError:
-        raise BadSample(str(path), "is no image") from None
+        raise BadSample(str(path), NO_PICTURE) from None
     except FileNotFoundError:
         raise BadSample(str(path), "no such file") from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files

@@ -27,6 +27,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000"
 if find_spec("PIL._avif"):  # a newer Pillow, built with it
     SUFFIXES += (".avif",)
     FORMATS += ("AVIF",)
+NO_PICTURE = f"is no picture, or of a kind that is not read ({', '.join(FORMATS)})"
 MOST_PIXELS = 50_000_000  # of a picture that somebody names
 SIGNATURE = 16  # bytes by which Pillow tells formats
 
