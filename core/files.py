@@ -18,11 +18,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from core.errors import InputError
+from core.errors import InputError, first_line
 
 # what spreadsheets and editors of Windows write before a text
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# what lies under a file's name in its place, by its first bytes
+INSTEAD = {
+    b"version https://git-lfs": "it is a pointer of Git LFS: fetch the file, git lfs pull",
+    b"<": "it is a page (HTML, XML), as servers send in place of a file: download it again",
+}
 STEM = 40  # characters of a file's name that its partial file repeats: names may be 255 bytes long
 
 
@@ -202,6 +207,25 @@ def check_archive(path: str | os.PathLike) -> None:
             f"{path} has {size / 1e6:.1f} MB, and {unpacked / 1e9:.1f} GB unpacked: is it damaged, "
             "or made to fill the memory? Store it without compression"
         )
+
+
+def unreadable(source: str | os.PathLike | bytes, said: Exception | str) -> str:
+    """Why a file or its content is not read: by what lies there in its place, else as was said."""
+    start = source[:64] if isinstance(source, bytes) else _start(source)
+    start = start.removeprefix(codecs.BOM_UTF8).lstrip()
+    if not start:
+        return "it is empty: copy it again"
+    words = (words for mark, words in INSTEAD.items() if start.startswith(mark))
+    return next(words, first_line(said) if isinstance(said, Exception) else said)
+
+
+def _start(path: str | os.PathLike) -> bytes:
+    """The first bytes of a file; of none, or a folder, what is no file's."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(64)
+    except OSError:
+        return b"-"
 
 
 def distinct_name(name: str, taken: set[str]) -> str:

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core.data.images.files import NO_PICTURE
 from core.data.loading import BadSample
 from core.errors import InputError, first_line
 from page.crafts.craft import Answer, Craft, Request
@@ -96,6 +95,4 @@ def _line(error: Exception, paths: Sequence[Path]) -> str:
     if isinstance(error, InputError):
         return str(error)
     reason = error.reason if isinstance(error, BadSample) else str(error)
-    if reason == NO_PICTURE or "cannot identify image file" in reason:
-        return f"{path} {NO_PICTURE}"
     return f"{path} cannot be used: {reason.splitlines()[0] if reason else first_line(error)}"

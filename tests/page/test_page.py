@@ -18,7 +18,7 @@ from apps.crossview.data.maps import CVUSA, as_palette
 from apps.crossview.models.network import build_generator
 from apps.crossview.presets import debug
 from apps.pointcloud.geometry.cloud import Cloud
-from core.data.images.files import decode
+from apps.pose.data.dataset import read_image
 from core.errors import InputError
 from core.training.session import Session
 from page.__main__ import main
@@ -115,7 +115,7 @@ def test_a_surveyed_cloud_is_shown_where_its_reconstruction_is():
     ("content", "reason"),
     [
         (b"", "is empty (0 bytes)"),
-        (b"hello", "file.png is no picture"),
+        (b"hello", "file.png cannot be used: it is no picture"),
         (b"\x89PNG\r\n\x1a\n" + bytes(50), "file.png"),
         (bytes(2 * MB), "has 2 MB, more than the 1 of a page"),
     ],
@@ -182,8 +182,8 @@ def test_what_cannot_be_is_said(desk, photo, craft, word, said, message):
 
 def test_the_file_at_fault_is_named(desk, photo, tmp_path):
     (tmp_path / "map.png").write_text("no picture")
-    craft = replace(pose.CRAFT, answer=lambda _session, _network, asked: decode(str(asked.second)))
-    with pytest.raises(InputError, match=r"^map\.png is no picture"):
+    craft = replace(pose.CRAFT, answer=lambda _session, _network, asked: read_image(asked.second))
+    with pytest.raises(InputError, match=r"^map\.png cannot be used: it is no picture"):
         ask(desk, craft, photo, "pose/tiny", second=str(tmp_path / "map.png"))
     (tmp_path / "map.png").unlink()
     with pytest.raises(InputError, match=r"^map\.png is no longer there"):
@@ -260,7 +260,7 @@ def test_through_the_client(tmp_path, monkeypatch, photo):
         assert Image.open(pictures["value"][0]["image"]).size == (80, 60)
         assert {Path(file).suffix for file in files} == {".png", ".json"}
         (tmp_path / "bad.jpg").write_text("no picture")
-        with pytest.raises(Exception, match=r"^bad\.jpg is no picture"):
+        with pytest.raises(Exception, match=r"^bad\.jpg cannot be used: it is no picture"):
             work(handle_file(str(tmp_path / "bad.jpg")))
         answer = httpx.get(address)
         assert "default-src 'self'" in answer.headers["content-security-policy"]

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from PIL import ImageOps, UnidentifiedImageError
+from PIL import ImageOps
 from torch.utils.data import Dataset
 
 from apps.pose.config import AugmentConfig, ModelConfig
@@ -29,7 +29,6 @@ from apps.pose.data.mmpose_compat import (
 )
 from apps.pose.data.mpii import open_mpii
 from core.data.images.files import (
-    NO_PICTURE,
     PILLOWS,
     PixelLimit,
     check_regular,
@@ -193,9 +192,9 @@ def read_image(path: str | Path, limit: PixelLimit = PILLOWS) -> np.ndarray:
             if image.getexif().get(0x0112, 1) != 1:  # orientation
                 image = ImageOps.exif_transpose(image)
             return np.array(to_rgb(image))
-    except UnidentifiedImageError:
-        raise BadSample(str(path), NO_PICTURE) from None
     except FileNotFoundError:
         raise BadSample(str(path), "no such file") from None
+    except ValueError as error:  # ours: no picture, no file, too many pixels
+        raise BadSample(str(path), str(error)) from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         raise BadSample(str(path), f"cannot be decoded ({error})") from None

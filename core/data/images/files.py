@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from core.files import unreadable
+
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif")
 SUFFIXES += (".tiff", ".webp")
 DEEP = 16  # bits of a grey picture whose numbers go all the way
@@ -27,7 +29,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000"
 if find_spec("PIL._avif"):  # a newer Pillow, built with it
     SUFFIXES += (".avif",)
     FORMATS += ("AVIF",)
-NO_PICTURE = f"is no picture, or of a kind that is not read ({', '.join(FORMATS)})"
+NO_PICTURE = f"it is no picture, or of a kind that is not read ({', '.join(FORMATS)})"
 MOST_PIXELS = 50_000_000  # of a picture that somebody names
 SIGNATURE = 16  # bytes by which Pillow tells formats
 
@@ -109,7 +111,7 @@ def _turned(image):
 
 def _open(data: str | Path | bytes):
     """An image of any size, unlike `Image.open`, which has a limit of its own, and one warning."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if not isinstance(data, bytes):
         check_regular(data)
@@ -117,6 +119,8 @@ def _open(data: str | Path | bytes):
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             return Image.open(_source(data), formats=FORMATS)
+        except UnidentifiedImageError as error:
+            raise ValueError(unreadable(data, NO_PICTURE)) from error
         except Image.DecompressionBombError as error:
             return _open_huge(data, error)
 

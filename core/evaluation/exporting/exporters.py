@@ -39,7 +39,7 @@ from core.evaluation.exporting.graph import (
     output_names,
 )
 from core.evaluation.features import agreement
-from core.files import room_for
+from core.files import room_for, unreadable
 
 Network = Callable[[Tensor], Outputs]  # of images (B, 3, H, W)
 
@@ -266,7 +266,8 @@ def open_onnx(path: str | Path, cuda: bool = False):
     try:
         return onnxruntime.InferenceSession(str(path), providers=providers)
     except Exception as error:  # of onnxruntime's own kinds
-        raise InputError(f"{path} cannot be opened by onnxruntime: {first_line(error)}") from error
+        reason = unreadable(path, error)
+        raise InputError(f"{path} cannot be opened by onnxruntime: {reason}") from error
 
 
 def check_new(path: Path) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.errors import InputError, first_line
-from core.files import check_archive
+from core.errors import InputError
+from core.files import check_archive, unreadable
 from core.models.networks.convmlp import ConvMLPConfig
 from core.models.networks.mixer_config import MixerConfig
 from core.models.shapes import as_pair, times
@@ -84,7 +84,7 @@ def _npz_state(path: str | Path) -> dict[str, Tensor]:
         raise
     except Exception as error:
         raise InputError(
-            f"{path} cannot be read as .npz ({first_line(error)}); give {FORMATS}"
+            f"{path} cannot be read as .npz ({unreadable(path, error)}); give {FORMATS}"
         ) from error
     state = {}
     for name, array in arrays.items():
@@ -141,12 +141,27 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     try:
         state = load_state_dict(str(path), weights_only=True)
     except Exception as error:
-        raise InputError(f"{path} cannot be read ({first_line(error)}); give {FORMATS}") from error
+        raise InputError(f"{path} cannot be read ({_why(path, error)}); give {FORMATS}") from error
     if isinstance(state.get("module"), Mapping):  # DeepSpeed's *_model_states.pt
         state = state["module"]
     if not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} holds no state dict (names and tensors); give {FORMATS}")
     return _without_prefixes(state)
+
+
+def _why(path: str | Path, error: Exception) -> str:
+    """Why torch or timm did not open a file of weights, without torch's advice to run its code."""
+    said = str(error)
+    if isinstance(error, AttributeError):  # timm asks what was stored for its items
+        return "what was saved is no state dict: names and tensors"
+    if "weights_only" in said and (found := re.search(r"Unsupported globals: ([^\s]+)\.\s", said)):
+        return (
+            f"it holds Python objects beside tensors, {found[1]}, which are never run: "
+            "where it was made, save model.state_dict()"
+        )
+    if "weights_only" in said or "central directory" in said:
+        return unreadable(path, "nothing that torch saved, or damaged: copy it again")
+    return unreadable(path, error)
 
 
 def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -19,7 +19,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from core.errors import InputError, first_line
+from core.errors import InputError
+from core.files import unreadable
 from core.models.networks.mixer_config import mixer_name
 from core.models.weights.stored import read_description
 
@@ -88,7 +89,7 @@ def kept_parameters(name: str) -> tuple[int, int]:
         with safe_open(path, "pt") as file:
             shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read: {first_line(error)}") from error
+        raise InputError(f"{path} cannot be read: {unreadable(path, error)}") from error
     head = shapes.get("head.bias", [0])
     backbone = (shape for key, shape in shapes.items() if not key.startswith("head."))
     return sum(map(math.prod, backbone)), head[0]

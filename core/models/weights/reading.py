@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from core.checkpoints import averaged_weights, find_checkpoint
-from core.errors import InputError, did_you_mean, first_line
+from core.errors import InputError, did_you_mean
+from core.files import unreadable
 from core.models.timm_weights import is_timm
 from core.models.weights.download import NAMES, OFFICIAL, official_weights
 from core.models.weights.formats import FORMATS, from_timm, read_npz, read_state_dict
@@ -151,5 +152,5 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
     try:
         state = load_file(file)
     except Exception as error:
-        raise InputError(f"{file} cannot be read: {first_line(error)}") from error
+        raise InputError(f"{file} cannot be read: {unreadable(file, error)}") from error
     return {name: value.float() if value.dtype in HALF else value for name, value in state.items()}

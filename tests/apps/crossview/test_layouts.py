@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile
 
 from apps.crossview.config import DataConfig
 from apps.crossview.data.maps import open_palette
@@ -157,7 +157,7 @@ def test_pictures_of_11_bits(tmp_path):
 
 def test_postscript_is_no_map(tmp_path):
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
-    with pytest.raises(UnidentifiedImageError):
+    with pytest.raises(ValueError, match="it is no picture"):
         read_map(tmp_path / "a.png")
 
 

@@ -93,7 +93,7 @@ def test_classes_that_differ_in_spelling_alone_are_named(tmp_path, capsys, one, 
 def test_postscript_is_no_image_whatever_its_name(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
-    with pytest.raises(Exception, match="cannot identify image file"):
+    with pytest.raises(ValueError, match="it is no picture"):
         decode(str(path))
     for kind in ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM"):
         assert decode(encoded(kind)).size == (9, 8)

@@ -102,6 +102,35 @@ def test_damaged_files(tmp_path, kind, damage):
         refused(lambda open_it=open_it: open_it(path), f"damaged{kind} cannot be read")
 
 
+INSTEAD = {
+    "": "it is empty",
+    "version https://git-lfs.github.com/spec/v1\noid sha256:ab\n": "git lfs pull",
+    "\n<!DOCTYPE html><title>404</title>": "download it again",
+}
+
+
+@pytest.mark.parametrize("kind", [".npz", ".safetensors", ".pth"])
+@pytest.mark.parametrize("content", INSTEAD)
+def test_what_lies_there_in_place_of_weights_is_said(tmp_path, kind, content):
+    path = tmp_path / f"given{kind}"
+    path.write_text(content)
+    refused(lambda: load_backbone(path), f"given{kind} cannot be read", INSTEAD[content])
+
+
+@pytest.mark.parametrize(
+    ("saved", "words"),
+    [
+        ([torch.ones(3)], "no state dict"),
+        (None, "no state dict"),
+        (torch.ones(3), "no state dict"),
+        (torch.nn.Linear(2, 2), "Linear, which are never run: where it was made, save"),
+    ],
+)
+def test_what_was_saved_in_place_of_a_state_dict_is_said(tmp_path, saved, words):
+    torch.save(saved, tmp_path / "given.pth")
+    refused(lambda: load_backbone(tmp_path / "given.pth"), "given.pth cannot be read", words)
+
+
 class Payload:
     """Unpickling this creates a file."""
 
