@@ -110,6 +110,15 @@ class Parts:
         for name in self.averages.keys() & set(self.owned[optimizer]):
             move_average(self.averages[name], self.plain[name], self.config.ema, step)
 
+    def not_finite(self) -> str:
+        """The name of trained weights that are infinite or no number; empty: there are none."""
+        trained = (
+            (f"{name}.{inner}", getattr(weights, "to_local", lambda own=weights: own)())
+            for name in sorted(set().union(*self.owned.values()))
+            for inner, weights in self.plain[name].named_parameters()
+        )
+        return next((name for name, weights in trained if not weights.isfinite().all()), "")
+
     def gather(self, run: Path) -> state.WholeState:
         """All that a checkpoint keeps of them. All processes call it."""
         return state.gather(self.session, self.prepared, self.averages, run)

@@ -241,18 +241,17 @@ class Run:
         try:
             row = self.meter.read()
         except NotFinite as error:
-            latest = self.files.latest()
-            good = (
-                f"the last good checkpoint is {latest}" if latest else "there is no checkpoint yet"
-            )
-            raise InputError(
-                f"{error}: lower the learning rate or look at the data; {good}"
-            ) from error
+            raise InputError(self._diverged(str(error))) from error
         if row:
             row["lr"] = self.parts.lr
             self.record(row)
             speed = f"{row['images_per_second']:.0f} images/s  data {row['waiting']:.0%}"
             self.display.update(self.done, f"loss {row['loss']:.4f}  {speed}")
+
+    def _diverged(self, what: str) -> str:
+        latest = self.files.latest()
+        good = f"the last good checkpoint is {latest}" if latest else "there is no checkpoint yet"
+        return f"{what}: lower the learning rate or look at the data; {good}"
 
     def record(self, row: dict[str, float]) -> None:
         """One line of metrics.jsonl and of the trackers, at the last finished step."""
@@ -315,6 +314,8 @@ class Run:
                 self.files.prune()  # a kill may have come between, and this run be done
                 return
             self._flush()
+            if name := self.parts.not_finite():  # the step's own loss was, and the next will not be
+                raise InputError(self._diverged(f"{name} is not finite after step {self.done}"))
             whole = self.parts.gather(self.folder)
             whole.order = describe_order(self._loader)
             fresh = self._metrics if self._metrics_step == self.done else {}

@@ -224,6 +224,26 @@ def test_an_evaluation_that_fails_of_a_loss_says_the_loss(tmp_path, error):
         diverge()
 
 
+def test_weights_that_are_not_finite_are_not_kept(tmp_path):
+    """The loss of the step that spoilt them was finite; the one before is the last good one."""
+    config = toy_config(tmp_path / "run", steps=3, save_every=1)
+    run = Run(config.run, config)
+    loader, net = run.loader(ToyData(config)), ToyNet()
+    model, optimizer = run.prepare(model=net, optimizer=create_optimizer(config.optim, net))
+
+    def diverge():
+        for batch in run.steps(loader):
+            run.backward(*toy_losses(model(batch["x"]), batch, masked=True))
+            run.step(optimizer)
+            if run.done == 2:
+                next(iter(net.parameters())).data[0] = math.inf
+            run.save()
+
+    with pytest.raises(InputError, match=r"model\.\S+ is not finite after step 2: .*/step-0*1$"):
+        diverge()
+    assert [step_of(kept) for kept in list_checkpoints(tmp_path / "run")] == [1]
+
+
 def vars_of(config):
     return {"steps": 30, "log_every": 4, "nan_at": 40, "masked": False}
 
