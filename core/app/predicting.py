@@ -83,13 +83,24 @@ def prediction_parser(
         names = ", ".join(kept.names()) or "none here"
         inputs = f"[RUN] ({run}, or a kept network: {names}; else {kept.usual}), then {inputs}"
     else:
-        parser.add_argument("run", help=run)
-    parser.add_argument("inputs", nargs="*", help=inputs)
-    parser.add_argument("--output", type=Path, help=f"folder to write to (RUN/{RECORDS})")
+        parser.add_argument("run", type=place, help=run)
+    parser.add_argument("inputs", nargs="*", type=place, help=inputs)
+    folder = f"folder to write to (RUN/{RECORDS})"
+    parser.add_argument("--output", type=lambda word: Path(place(word)), help=folder)
     parser.add_argument(
         "--count", type=argument(Count), default=count, help="samples, if no inputs"
     )
     return parser
+
+
+def place(word: str) -> str:
+    """The `type` of an argument that names a file or a folder: no empty word, which would be the
+    folder of the shell, and no address."""
+    if not word.strip():
+        raise argparse.ArgumentTypeError("is empty: is a variable of the shell not set?")
+    if "://" in word:
+        raise argparse.ArgumentTypeError(f"{word}: nothing is fetched: save it as a file first")
+    return word
 
 
 def add_max_pixels(parser: argparse.ArgumentParser, larger: str, most: int | None = None) -> None:

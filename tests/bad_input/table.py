@@ -347,6 +347,8 @@ EVALUATIONS_OF = {
 PREDICTIONS = [
     ("{run} gone.png --output out", "gone.png"),
     ("{run} nothing --output out", "nothing"),
+    ("{run} http://a.b/c.png --output out", "http://a.b/c.png: nothing is fetched"),
+    ("{run} good.png --output=", "--output: is empty"),
     ("{run} --count 0", "count"),
     ("{run} --count -1", "count"),
     ("{run} --count many", "count"),

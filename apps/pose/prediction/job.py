@@ -17,6 +17,7 @@ from apps.pose.prediction.video import SUFFIX, Camera, VideoReader, uneven_rate
 from core.app.predicting import RECORDS, LeftOut
 from core.data.images.files import PILLOWS, PixelLimit
 from core.data.loading import BadSample
+from core.errors import InputError
 from core.files import kept_if_filled
 
 
@@ -48,6 +49,8 @@ class Job:
         with kept_if_filled(self.output):
             self._predict(webcam)
         self.left_out.check(len(self.inputs))
+        if (unusable := self.stages.unusable.total()) and not self.people:
+            raise InputError(f"none of the {unusable} boxes could be used")
 
     def _predict(self, webcam: int | None) -> None:
         start = time.perf_counter()

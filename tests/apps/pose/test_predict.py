@@ -109,6 +109,17 @@ def test_a_video(predict, run, films, tmp_path):
     assert (tmp_path / "walk.mp4").read_bytes() == before
 
 
+def test_boxes_of_which_none_can_be_used_are_no_success(predict, run, tmp_path):
+    Image.new("RGB", (40, 60), (9, 99, 200)).save(tmp_path / "good.jpg")
+    box = {"file_name": "good.jpg", "bbox": [500, 0, 5, 5], "score": 1}
+    (tmp_path / "boxes.json").write_text(json.dumps([box, box]))
+    words = "--boxes", tmp_path / "boxes.json", "--output", tmp_path / "out"
+    done = predict(run, tmp_path / "good.jpg", *words)
+    assert done.returncode == 2, done.output
+    assert "error: none of the 2 boxes could be used" in done.output
+    assert done.output.count("[500, 0, 5, 5] lies outside") == 2
+
+
 def test_bad_inputs_are_named_and_the_others_go_on(predict, run, films, tmp_path):
     """Each is said in a line, what can be predicted is, and the exit status is 2."""
     folder = tmp_path / "in"
