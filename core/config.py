@@ -287,5 +287,6 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
 
 
 def _complain(message: str) -> int:
+    message = message.replace("\n", "\\n")  # as in the name of a file
     print(f"error: {message}", file=sys.stderr, flush=True)
     return 2

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from apps.pose.data.units import check_units
 from core.errors import InputError
 
 COVERED = 0.53  # of a box, the share that its person covers, where no segment says (xtcocotools)
@@ -51,6 +52,7 @@ class Mender:
             return self._annotation(record, where, sizes, known)
 
         people = self.records(content["annotations"], "annotation", person)
+        check_units(self.path, people, sizes)
         return {**content, "images": images, "categories": categories, "annotations": people}
 
     def images(self, records: list) -> list[dict]:

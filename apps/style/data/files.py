@@ -62,5 +62,11 @@ def present_files(paths: Mapping[int, str], allowed: int, report: Reporter) -> l
 
 
 def _contents(folders: set[str]) -> dict[str, set[str]]:
-    """The names in each folder: one look instead of one for each file."""
-    return {f: set(os.listdir(f or ".")) if os.path.isdir(f or ".") else set() for f in folders}
+    """The names of files in each folder: one look instead of one for each file."""
+    return {f: _files(f or ".") if os.path.isdir(f or ".") else set() for f in folders}
+
+
+def _files(folder: str) -> set[str]:
+    """Names of files; of links by what they lead to."""
+    with os.scandir(folder) as entries:
+        return {e.name for e in entries if (os.path.isfile(e) if e.is_symlink() else e.is_file())}

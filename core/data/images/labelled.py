@@ -150,7 +150,7 @@ def alike(names: Sequence[str]) -> list[tuple[str, str]]:
     pairs = []
     for name in names:
         plain = unicodedata.normalize("NFC", name).casefold()
-        first = seen.setdefault(re.sub(r"[\s_-]+", " ", plain), name)
+        first = seen.setdefault(re.sub(r"[\s_-]+", " ", plain).strip(), name)
         if first != name:
             pairs.append((first, name))
     return pairs

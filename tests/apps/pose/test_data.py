@@ -463,7 +463,7 @@ def test_a_header_is_enough_to_refuse_an_image(people, monkeypatch, kind):
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("it was decoded"))
     said = "320 x 240 pixels are more than 76,799: raise --data.max-pixels"
-    with pytest.raises(BadSample, match=rf"2.jpg: cannot be decoded \({said}\)$"):
+    with pytest.raises(BadSample, match=rf"2.jpg: {said}$"):
         data[2]
     path.write_bytes(huge(kind))
     for limit, most in ((PixelLimit(), "178,956,970"), (DataConfig().limit, "50,000,000")):

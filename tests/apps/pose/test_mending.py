@@ -115,6 +115,30 @@ def test_whole_numbers_as_pandas_writes_them():
     assert kinds == {"whole": 3}
 
 
+SHARES = [0.2, 0.2, 2, 0.5, 0.3, 1, 0.3, 0.9, 2]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"keypoints": SHARES}, "all keypoints lie from 0 to 1, as shares of the image"),
+        ({"bbox": [0.1, 0.1, 0.5, 0.85]}, "all boxes lie from 0 to 1"),
+        ({"bbox": [18, 18, 70, 97], "area": None}, "all boxes look like two corners"),
+    ],
+)
+def test_other_units_than_pixels_are_refused(fields, message):
+    assert message in refusal(content(3, **fields))
+
+
+def test_units_are_told_from_all_people_together():
+    """One person in a corner, and boxes that leave the image, are no other unit."""
+    value = content(3, bbox=[18, 18, 70, 97], area=None)
+    value["annotations"][1]["keypoints"] = [0, 0, 2, 0.5, 0, 1, 0, 1, 2]
+    assert mended(value)[0]["bbox"] == [18, 18, 70, 97]
+    value = content(3, bbox=[50, 10, 80, 85])  # 8 % wider than the image, as drawn by hand
+    assert mended(value)[0]["bbox"] == [50, 10, 80, 85]
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -3,6 +3,7 @@
 import os
 import pickle
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,10 +67,14 @@ def test_known_broken_files_are_left_out_once(tmp_path):
     assert "rembrandt_woman-standing-with-raised-hands.jpg" in told[0]
 
 
-def test_missing_files(tmp_path):
+@pytest.mark.parametrize("instead", [lambda path: None, Path.mkdir, lambda p: p.symlink_to(p)])
+def test_missing_files(tmp_path, instead):
+    """A folder and a link to itself are no files."""
     root = write_artgan(tmp_path)
     for number in (0, 4):
-        (root / f"Baroque/artist-{number % 3}_train-{number}.jpg").unlink()
+        path = root / f"Baroque/artist-{number % 3}_train-{number}.jpg"
+        path.unlink()
+        instead(path)
     with pytest.raises(InputError, match=r"2 of 12 listed files .*artist-0_train-0\.jpg"):
         opened(root=str(root), skip_bad=1)
     told = []

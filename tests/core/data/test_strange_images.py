@@ -80,7 +80,8 @@ def test_what_is_no_image_is_counted_and_named(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("Baroque", "baroque"), ("Art Nouveau", "Art_Nouveau"), ("é", "e\u0301")]
+    ("one", "other"),
+    [("Baroque", "baroque"), ("Art Nouveau", "Art_Nouveau"), ("A", "A "), ("é", "e\u0301")],
 )
 def test_classes_that_differ_in_spelling_alone_are_named(tmp_path, capsys, one, other):
     folder_of(tmp_path, f"{one}/1.png", f"{other}/1.png", "Cubism/1.png")

@@ -96,6 +96,16 @@ def test_build_from_json_lists():
     assert build(Outer, {"size": [4, 5], "factors": [1]}, "x") == Outer(size=(4, 5), factors=(1.0,))
 
 
+def test_a_name_of_two_lines_is_told_on_one(capsys):
+    @entry_point
+    def main():
+        raise InputError("a\nb.png cannot be read")
+
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err == "error: a\\nb.png cannot be read\n"
+
+
 @pytest.mark.parametrize("error", [InputError("no such thing"), OSError(28, "No space left")])
 def test_entry_points_end_with_one_line(error, capsys):
     @entry_point
