@@ -25,8 +25,8 @@ from apps.crossview.config import DataConfig
 from apps.crossview.data.pairs import Pairs
 from apps.pointcloud.data.files import read_cloud, silent, write_cloud
 from apps.pointcloud.geometry.cloud import make_cloud
-from apps.pose.data.annotations import check_detections, read_coco, read_truth
 from apps.pose.data.keypoints import KeypointSet
+from apps.pose.data.records.annotations import check_detections, read_coco, read_truth
 from apps.style.data.lists import read_csv, read_lists
 from core.checkpoints import find_checkpoint, read_info
 from core.config import load_config, save_config

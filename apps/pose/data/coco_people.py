@@ -9,7 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.pose.data.annotations import (
+from apps.pose.data.joining import Shared
+from apps.pose.data.keypoints import read_json
+from apps.pose.data.mmpose_compat import BaseDataset, CocoDataset
+from apps.pose.data.records.annotations import (
     Report,
     check_box,
     check_detections,
@@ -17,9 +20,6 @@ from apps.pose.data.annotations import (
     read_coco,
     read_images,
 )
-from apps.pose.data.joining import Shared
-from apps.pose.data.keypoints import read_json
-from apps.pose.data.mmpose_compat import BaseDataset, CocoDataset
 from core.errors import InputError
 
 _SHARED = (  # what mmpose's transforms read of the metainfo

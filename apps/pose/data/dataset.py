@@ -15,7 +15,6 @@ from PIL import ImageOps
 from torch.utils.data import Dataset
 
 from apps.pose.config import AugmentConfig, ModelConfig
-from apps.pose.data.annotations import Report
 from apps.pose.data.augment import after_cropping, before_cropping
 from apps.pose.data.coco_people import open_coco
 from apps.pose.data.codec import codec_config, uses_udp
@@ -28,6 +27,7 @@ from apps.pose.data.mmpose_compat import (
     TopdownAffine,
 )
 from apps.pose.data.mpii import open_mpii
+from apps.pose.data.records.annotations import Report
 from core.data.images.files import (
     PILLOWS,
     PixelLimit,

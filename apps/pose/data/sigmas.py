@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.pose.data.annotations import read_truth
 from apps.pose.data.keypoints import KeypointSet
+from apps.pose.data.records.annotations import read_truth
 from core.config import entry_point
 from core.errors import InputError
 

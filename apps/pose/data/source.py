@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from apps.pose.config import DataConfig, PoseConfig
-from apps.pose.data.annotations import read_truth
 from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.formats import keypoint_set
 from apps.pose.data.joining import Shared
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.data.mpii import mpii_truth
+from apps.pose.data.records.annotations import read_truth
 from apps.pose.people import make_people
 from core.app.embedded import embedded_folder
 from core.errors import InputError

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from apps.pose.data.annotations import read_images
 from apps.pose.data.dataset import read_image
+from apps.pose.data.records.annotations import read_images
 from apps.pose.evaluation.metrics import quietly
 from apps.pose.prediction.boxes import usable
 from apps.pose.prediction.onnx_detector import OnnxDetector

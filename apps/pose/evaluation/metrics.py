@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from apps.pose.data.keypoints import read_json
-from apps.pose.data.mending import COVERED
+from apps.pose.data.records.mending import COVERED
 from core.errors import InputError
 
 AP_NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")

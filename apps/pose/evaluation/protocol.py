@@ -8,8 +8,8 @@ import numpy as np
 from torch import nn
 
 from apps.pose.config import EvalConfig
-from apps.pose.data.annotations import ground_truth
 from apps.pose.data.dataset import PoseDataset
+from apps.pose.data.records.annotations import ground_truth
 from apps.pose.data.sets import PoseSets
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import People, Predictor, predict_people, to_results

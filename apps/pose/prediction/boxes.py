@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from apps.pose.data.keypoints import read_json
-from apps.pose.data.mending import is_number
+from apps.pose.data.records.mending import is_number
 from apps.pose.prediction.pipeline import Boxes, Frame
 from apps.pose.prediction.video import VIDEO_SUFFIXES
 from core.errors import InputError

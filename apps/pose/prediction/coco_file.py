@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from apps.pose.data.keypoints import KeypointSet
-from apps.pose.data.mending import COVERED
+from apps.pose.data.records.mending import COVERED
 from apps.pose.evaluation.metrics import person_scores
 from apps.pose.prediction.outputs import is_video
 from apps.pose.prediction.pipeline import Frame

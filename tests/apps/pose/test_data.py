@@ -22,9 +22,9 @@ from apps.pose.config import AugmentConfig, DataConfig, ModelConfig
 from apps.pose.data import augment as augmenting
 from apps.pose.data import dataset as pose_data
 from apps.pose.data import mmpose_compat
-from apps.pose.data.annotations import ground_truth
 from apps.pose.data.dataset import PoseDataset, crop_box, read_image
 from apps.pose.data.keypoints import COCO_NAMES, COCO_SIGMAS, KeypointSet, read_json
+from apps.pose.data.records.annotations import ground_truth
 from apps.pose.models.decoding import create_decoder, to_image
 from apps.pose.models.flip_test import flip_average
 from apps.pose.prediction.drawing import draw_people

@@ -19,8 +19,8 @@ from apps.pose.data.dataset import crop_box
 from apps.pose.data.formats import keypoint_set
 from apps.pose.data.joining import join
 from apps.pose.data.keypoints import COCO_NAMES, COCO_SIGMAS, KeypointSet
-from apps.pose.data.mending import COVERED
 from apps.pose.data.mpii import head_sizes, mpii_truth, read_mpii
+from apps.pose.data.records.mending import COVERED
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import People
 from apps.pose.evaluation.metrics import coco_ap, coco_results, crowd_ap

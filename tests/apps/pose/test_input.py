@@ -10,9 +10,9 @@ import pytest
 pytest.importorskip("mmpose")
 
 from apps.pose.config import AugmentConfig
-from apps.pose.data.annotations import read_truth
 from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.keypoints import KeypointSet
+from apps.pose.data.records.annotations import read_truth
 from core.errors import InputError
 from tests.apps.pose.test_data import NAMES, SIMCC, make_people
 

@@ -16,10 +16,10 @@ from PIL import Image
 pytest.importorskip("mmpose")
 
 from apps.pose.config import AugmentConfig, ModelConfig
-from apps.pose.data.annotations import check_detections, read_coco, read_images, read_truth
 from apps.pose.data.dataset import PoseDataset, read_image
 from apps.pose.data.keypoints import KeypointSet
-from apps.pose.data.mending import COVERED, Mender, box_around
+from apps.pose.data.records.annotations import check_detections, read_coco, read_images, read_truth
+from apps.pose.data.records.mending import COVERED, Mender, box_around
 from apps.pose.evaluation.inference import People, to_results
 from apps.pose.evaluation.metrics import coco_ap, one_category
 from core.data.loading import BadSample

@@ -14,8 +14,8 @@ from apps.pose import eval as pose_eval
 from apps.pose import predict as pose_predict
 from apps.pose import train as pose_train
 from apps.pose.config import EvalConfig, ModelConfig
-from apps.pose.data.annotations import ground_truth
 from apps.pose.data.keypoints import KeypointSet, read_json
+from apps.pose.data.records.annotations import ground_truth
 from apps.pose.data.sigmas import estimate
 from apps.pose.data.source import PoseData
 from apps.pose.evaluation.inference import predict_people

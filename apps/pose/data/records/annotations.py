@@ -10,7 +10,7 @@ import numpy as np
 
 from apps.pose.data.files import fit_to_files
 from apps.pose.data.keypoints import read_json
-from apps.pose.data.mending import Mender, is_finite
+from apps.pose.data.records.mending import Mender, is_finite
 from core.errors import InputError
 
 Report = Callable[[str], object]  # takes a line for a person

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from apps.pose.data.units import check_units
+from apps.pose.data.records.units import check_units
 from core.errors import InputError
 
 COVERED = 0.53  # of a box, the share that its person covers, where no segment says (xtcocotools)

@@ -1,0 +1,1 @@
+"""The records of a COCO keypoint json: checked, mended, in their units."""
