@@ -17,17 +17,13 @@ from torch.utils.data import Dataset
 from apps.style.config import DataConfig, StyleConfig
 from apps.style.data.source import StyleData
 from apps.style.evaluation.inference import Predictions, predict_all
-from apps.style.evaluation.metrics import (
-    class_scores,
-    classes_table,
-    confusion_matrix,
-    style_metrics,
-)
+from apps.style.evaluation.metrics import style_metrics
 from apps.style.evaluation.pictures import confusion_picture, mistakes_sheet
 from core.app.commands import Report, Words, evaluation_command
 from core.config import entry_point, to_plain
 from core.data.samples import with_transform
 from core.errors import InputError
+from core.evaluation.confusion import class_scores, classes_table, confusion_matrix
 from core.models.classifier import Classifier
 from core.training.session import Session
 

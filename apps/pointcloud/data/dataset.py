@@ -98,9 +98,9 @@ class Reconstruction(Dataset):
         else:
             key = np.random.randint(0, 2**31, 2).tolist()  # noqa: NPY002 - the loaders seed it
             rng, other = stream(*key, 1), stream(*key, 2)
-            cloud = _turned(cloud, self.turn, other)
+            cloud = turned(cloud, self.turn, other)
         noisy = self._input_of(cloud, rng)
-        target = cloud.at(_subset(len(cloud), self.outputs, other))
+        target = cloud.at(some_points(len(cloud), self.outputs, other))
         item = {"input": noisy, "target": target.points, "center": center, "scale": scale}
         if target.normals is not None:
             item["normals"] = target.normals
@@ -130,13 +130,13 @@ def collate(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     }
 
 
-def _subset(size: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` of 0..size - 1, none twice unless there are fewer."""
+def some_points(size: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count,) int64: `count` of 0..size - 1, none twice unless there are fewer."""
     # a sort of random numbers: numpy does not promise that `permutation` stays the same
     return np.resize(np.argsort(rng.random(size), kind="stable"), count)
 
 
-def _turned(cloud: Cloud, turn: str, rng: np.random.Generator) -> Cloud:
+def turned(cloud: Cloud, turn: Turn, rng: np.random.Generator) -> Cloud:
     """The cloud turned at random, in any way or about z, and mirrored in half of the cases."""
     if turn == "none":
         return cloud

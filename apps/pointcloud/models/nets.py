@@ -12,8 +12,8 @@ set take their nearest coarse point's feature (`hierarchy`); neighbours are sear
 instead of once a block; sampling starts at a point that the set alone decides (`search`), so that
 the order of points plays no role; clouds may have different sizes.
 
-No command of this app trains them yet: they are parts for code of one's own, with tests that their
-counts, symmetries and gradients are right.
+No command of this app trains them (`classify.py` has a smaller one, around any operator): they are
+parts for code of one's own, with tests that counts, symmetries and gradients are right.
 """
 
 from __future__ import annotations

@@ -86,6 +86,8 @@ class ReconNet(Network):
             raise InputError(
                 f"{source} is no checkpoint of apps/pointcloud, but of {info.get('app')}"
             )
+        if info.get("task"):
+            raise InputError(f"{source} is of classify.py: give a run of train.py")
         return create_network(build(ModelConfig, info["model"], f"{source}: model"))
 
 

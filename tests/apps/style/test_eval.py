@@ -11,9 +11,7 @@ from apps.style.config import DataConfig, StyleConfig
 from apps.style.data.dataset import open_paintings
 from apps.style.data.source import prepared
 from apps.style.evaluation.inference import predict_all
-from apps.style.evaluation.metrics import (
-    style_metrics,
-)
+from apps.style.evaluation.metrics import style_metrics
 from core.app.runs import reopen
 from core.data.images.files import decode
 from core.models.classifier import Classifier

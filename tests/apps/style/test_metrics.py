@@ -5,16 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from apps.style.evaluation.metrics import (
-    balanced_accuracy,
-    calibration_error,
-    class_scores,
-    classes_table,
-    macro_f1,
-    softmax,
-    style_metrics,
-)
+from apps.style.evaluation.metrics import calibration_error, softmax, style_metrics
 from core import InputError
+from core.evaluation.confusion import balanced_accuracy, class_scores, classes_table, macro_f1
 
 
 def random_case(seed, count=200, classes=7):
@@ -103,5 +96,5 @@ def test_softmax_of_large_logits_and_of_none():
     assert softmax(np.array([[1000.0, 1000.0, -1000.0]])).tolist() == [[0.5, 0.5, 0.0]]
     with pytest.raises(InputError, match="1 of 2 paintings"):
         softmax(np.array([[0.0, 1.0], [np.nan, 0.0]]))
-    with pytest.raises(InputError, match="no paintings"):
+    with pytest.raises(InputError, match="no samples"):
         style_metrics(np.zeros((0, 3)), np.zeros(0))

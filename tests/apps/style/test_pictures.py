@@ -7,8 +7,8 @@ from PIL import Image
 
 from apps.style.evaluation import pictures
 from apps.style.evaluation.explanation import explained, heat
-from apps.style.evaluation.metrics import confusion_matrix
 from apps.style.evaluation.pictures import confident_mistakes, confusion_picture, mistakes_sheet
+from core.evaluation.confusion import confusion_matrix
 
 
 def test_confusion_pictures(tmp_path):

@@ -1,0 +1,1 @@
+"""What a cloud is of: one class for each cloud, with the operators of reconstruction."""
