@@ -103,7 +103,19 @@ def _view(
     away = direction(rng)
     # walls have one side: rooms are looked at from within
     away = away if (normals.mean(0) * away).sum() >= 0 else -away
-    pose = _looking(away * max(uniform(rng, *FARTHER) * radius, NEAREST + radius), away)
+    pose = looking(away * max(uniform(rng, *FARTHER) * radius, NEAREST + radius), away)
+    return seen_from(pose, points, normals, error, rng)
+
+
+def seen_from(
+    pose: np.ndarray,
+    points: np.ndarray,
+    normals: np.ndarray,
+    error: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The points (n, 3) that a camera measures of a surface (D, 3), in metres, put where it thinks
+    that it is: wrong by `error`, as `ScanConfig.pose` has it."""
     depth = noisy_depth(render(points, normals, pose), rng)
     wrong = np.eye(4)
     wrong[:3, :3] = Rotation.from_rotvec(error * rng.standard_normal(3)).as_matrix()
@@ -111,7 +123,7 @@ def _view(
     return back_project(depth, CAMERA, pose @ wrong)
 
 
-def _looking(place: np.ndarray, away: np.ndarray) -> np.ndarray:
+def looking(place: np.ndarray, away: np.ndarray) -> np.ndarray:
     """The pose (4, 4) at a place that looks against `away`; z is up where it can be."""
     right = np.cross([0.0, 0.0, 1.0] if abs(away[2]) < 0.9 else [0.0, 1.0, 0.0], away)
     right /= np.linalg.norm(right)

@@ -18,9 +18,10 @@ from apps.pointcloud.data import rgbd
 from apps.pointcloud.data.corruption import corrupt
 from apps.pointcloud.data.files import read_cloud, silent
 from apps.pointcloud.data.open3d_compat import open3d
+from apps.pointcloud.data.scanning import looking, seen_from
 from apps.pointcloud.geometry.cloud import Cloud, finite_cloud, make_cloud, sphere_of
 from apps.pointcloud.geometry.normals import estimate_normals
-from core.data.randomness import stream
+from core.data.randomness import stream, uniform
 from core.errors import InputError
 
 SCENES = CorruptionConfig(
@@ -29,6 +30,10 @@ SCENES = CorruptionConfig(
 VOXEL = 0.02  # metres, of a fused target
 EVERY = 10  # frames from one frame of an input to the next
 RATIO = 8  # target points of a scene for one point of its input
+SEEN = replace(SCENES, noise=0.0, bias=0.0, holes=0)  # of what a camera saw
+VIEWS, ASIDE, EYES = 24, 0.2, 1.5  # of a room: views, from its middle in shares of a side, metres
+SLOPES = 0.1, 0.9  # of views in turn, downwards: at walls and at the floor
+POSE = 0.004  # metres and radians: error of a view's pose
 SCANNET_POINTS = 160_000  # that a ScanNet mesh is sampled with
 
 
@@ -57,6 +62,41 @@ def scene_item(noisy: np.ndarray, target: Cloud) -> dict[str, torch.Tensor]:
     clouds = {"input": (noisy - center) / scale, "target": (target.points - center) / scale}
     item = {**clouds, "normals": normals, "center": center, "scale": scale}
     return {name: torch.as_tensor(np.float32(value)) for name, value in item.items()}
+
+
+@dataclass(frozen=True)
+class LookedAt(Sequence):
+    """Rooms in metres, seen by a depth camera from within: VIEWS views around from near the middle.
+
+    Inputs have the sensor's noise and errors of its poses, no holes but what nothing saw, and
+    outliers.
+    """
+
+    loads: Sequence[Callable[[], Cloud]]
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.loads)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        dense, rng = self.loads[index](), stream(self.seed, index, 1)
+        config = replace(SEEN, points=max(1, len(dense) // RATIO))
+        return scene_item(corrupt(_looked_around(dense, rng), config, rng), dense)
+
+
+def _looked_around(room: Cloud, rng: np.random.Generator) -> np.ndarray:
+    """(n, 3) of all views, each from a place of its own, EYES over the floor."""
+    points = room.points.astype(np.float64)
+    low, high = points.min(0), points.max(0)
+    parts = []
+    for view in range(VIEWS):
+        place = (low + high) / 2 + (high - low) * uniform(rng, -ASIDE, ASIDE, 3)
+        place[2] = low[2] + EYES
+        turn = 2 * np.pi * (view + rng.random()) / VIEWS
+        away = np.array([np.cos(turn), np.sin(turn), SLOPES[view % len(SLOPES)]])
+        pose = looking(place, away / np.linalg.norm(away))
+        parts.append(seen_from(pose, points, room.normals, POSE, rng))
+    return np.concatenate(parts)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def open_suite(name: str, root: str = "") -> Suite:
     """
     if name not in SUITES:
         raise InputError(f"there is no suite {name!r}.{did_you_mean(name, SUITES)}")
-    if name in EMBEDDED:
+    if name in EMBEDDED + RENDERED:
         return SUITES[name]()
     if not root:
         raise InputError(f"the suite {name} is made of files: give their folder or file as --root")
@@ -90,6 +90,18 @@ def rooms() -> Suite:
     """Four furnished rooms in metres: 4,000 points in, 32,000 out."""
     items = scenes.Scenes([partial(_room, number) for number in range(4)], scenes.SCENES, SEED)
     return Suite("rooms", items, SCENE_THRESHOLDS, metres=True)
+
+
+def rooms_rgbd() -> Suite:
+    """The same rooms as a depth camera sees them from within: 4,000 points in, 32,000 out."""
+    items = scenes.LookedAt([partial(_room, number) for number in range(4)], SEED)
+    return Suite("rooms_rgbd", items, SCENE_THRESHOLDS, metres=True)
+
+
+def common_meshes(root: str) -> Suite:
+    """Every mesh of a folder, sampled with 16,384 points: 512 points in, 4,096 out."""
+    items = Reconstruction(open_clouds(root, "all", DENSE), SHAPES, DENSE, SEED)
+    return Suite("common_meshes", items, SHAPE_THRESHOLDS, outputs=4096)
 
 
 def shapenetpart(root: str) -> Suite:
@@ -131,8 +143,9 @@ def scannet(root: str) -> Suite:
 
 
 EMBEDDED = ("embedded", "rooms")
-REAL = (shapenetpart, shapenet_sampled, modelnet10, icl, scannet)
-SUITES = {make.__name__: make for make in (embedded, rooms, *REAL)}
+RENDERED = ("rooms_rgbd",)  # embedded too; a last bit of a product may differ between processors
+REAL = (shapenetpart, shapenet_sampled, modelnet10, common_meshes, icl, scannet)
+SUITES = {make.__name__: make for make in (embedded, rooms, rooms_rgbd, *REAL)}
 
 
 def _load_solid(index: int) -> Cloud:

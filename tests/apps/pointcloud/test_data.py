@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.spatial import cKDTree
 
 from apps.pointcloud.config import CorruptionConfig, DataConfig, EmbeddedConfig, PointCloudConfig
 from apps.pointcloud.data import rgbd, scenes
@@ -398,11 +399,25 @@ def test_embedded_suites_have_the_protocols_hashes(name):
     [
         ("modelnet10", "modelnet10/points1024.npz"),
         ("shapenet_sampled", "shapenet_sampled2048.npz"),
+        ("common_meshes", "common_meshes"),
         ("icl", "icl_livingroom1"),
     ],
 )
 def test_real_suites_have_the_protocols_hashes(name, file):
     assert open_suite(name, real(file)).hashes() == recorded()[name]
+
+
+def test_rendered_rooms_are_seen_from_within():
+    """Most points lie on what is true, and what is occluded stays unseen; the same each time."""
+    suite = open_suite("rooms_rgbd")
+    item, again = suite.items[1], suite.items[1]
+    assert torch.equal(item["input"], again["input"])
+    assert torch.equal(item["target"], open_suite("rooms").items[1]["target"])
+    metres = float(item["scale"])
+    seen, true = (metres * item[name].numpy() for name in ("input", "target"))
+    assert (cKDTree(true).query(seen)[0] < 0.05).mean() > 0.9
+    reached = (cKDTree(seen).query(true)[0] < 0.2).mean()
+    assert 0.7 < reached < 0.98
 
 
 def test_the_layout_of_the_real_shapenet_part():
