@@ -266,6 +266,16 @@ def test_pairs_without_maps(tmp_path, command):
     assert "1 of 3 images could not be used" in done.output
 
 
+def test_a_share_of_the_training_pairs_validates(towns):
+    config = replace(debug().data, root=str(towns))
+    sides = [Pairs(replace(config, tune_share=0.3), split) for split in ("train", "val")]
+    names = [
+        [record.name for record in pairs.records] for pairs in (*sides, Pairs(config, "train"))
+    ]
+    assert sorted(names[0] + names[1]) == sorted(names[2])
+    assert len(names[1]) == 2
+
+
 def test_rows_differ_in_their_generator_alone():
     config = compare.CompareConfig(debug(), compare.ROWS, "W", (0, 3), "OUT")
     for row, seed in itertools.product(compare.ROWS, config.seeds):

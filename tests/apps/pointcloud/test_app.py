@@ -252,6 +252,17 @@ def test_scenes_go_to_the_network_as_predictions_take_them(learned, tmp_path, mo
     assert compare.suite_metrics(finished, suite) == pytest.approx(by_unit)
 
 
+def test_a_share_of_the_training_clouds_validates(solids):
+    base = debug()
+    data = CloudData(
+        replace(base, data=replace(base.data, root=str(solids), tune_share=0.25)), Session()
+    )
+    train, tuning = data.train().clouds.names, data.val().clouds.names
+    whole = replace(base, data=replace(base.data, root=str(solids)))
+    assert sorted(train + tuning) == sorted(CloudData(whole, Session()).train().clouds.names)
+    assert 0.2 < len(tuning) / 22 < 0.3
+
+
 # ---- comparison ------------------------------------------------------------------------------
 
 

@@ -99,6 +99,18 @@ def keep_sides(seen, held_apart, *words):
     return sides
 
 
+def test_a_share_of_the_training_pictures_validates(images):
+    config = PretrainConfig(train=TrainImagesConfig(str(images)), tune_share=0.25)
+    whole = validation.open_trained(config)
+    train, tuning = validation.open_sides(config, whole)  # no validation pictures are named
+    paths = [[part.read(i) for i in range(len(part))] for part in (whole, train, tuning)]
+    assert sorted(paths[1] + paths[2]) == sorted(paths[0])
+    assert len(tuning) == len(whole) // 4
+    fractals = replace(config, train=TrainImagesConfig("fractals"))
+    with pytest.raises(InputError, match="tune_share is of images by index"):
+        validation.open_sides(fractals, validation.open_trained(fractals))
+
+
 def test_fine_tuning_at_twice_the_grid_begins_with_the_features_of_each_quadrant(images, tmp_path):
     source = tiny(patch_size=8, image_size=16, hidden_dim=16, num_blocks=2)
     weights = save_backbone(source, tmp_path / "source")
