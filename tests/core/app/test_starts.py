@@ -108,7 +108,7 @@ def test_rows_are_searched_alike_and_their_seeds_dealt_to_the_pretrainings(confi
     assert {c.optim.lr for c in final if c.weights} == {3e-3}
     assert [values["AP"] for values in figures["kept"]] == pytest.approx([0.8, 0.81, 0.82, 0.83])
     before = len(train.done)
-    assert compare_starts(config, trial(train))[""] == figures
+    assert compare_starts(config, told)[""] == figures
     assert len(train.done) == before
 
     said = table_of(config)
