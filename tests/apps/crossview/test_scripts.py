@@ -305,6 +305,27 @@ def test_comparison(towns, tmp_path, command):
     assert "give --weights" in done.output
 
 
+def test_starts_of_the_mixer_s_generator(towns, tmp_path):
+    create_backbone("mixer_c16_l1_p8", 32).save_pretrained(tmp_path / "weights")
+    base = debug()
+    config = compare.StartsConfig(
+        (f"permuted=permuted:{tmp_path / 'weights'}",),
+        lr_factors=(1.0,),
+        seeds=(0,),
+        out=str(tmp_path / "out"),
+        base=replace(
+            base,
+            data=replace(base.data, root=str(towns)),
+            model=replace(base.model, generator="mixer", backbone="mixer_c16_l1_p8"),
+        ),
+    )
+    figures = compare.compare(config)[""]
+    assert {"ssim", "psnr"} <= figures["scratch"][0].keys() == figures["permuted"][0].keys()
+    record = json.loads((tmp_path / "out/compare.json").read_text())
+    assert next(iter(record["scores"])) == "ssim"
+    assert any("baseline, painted map" in line for line in record["table"])
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -92,10 +92,10 @@ def trial(train, metric="AP", **options):
 
 def test_rows_are_searched_alike_and_their_seeds_dealt_to_the_pretrainings(config, weights):
     train = Trainings()
-    figures = compare_starts(config, trial(train, floors=lambda session: ["floor, nothing: 0"]))[""]
-    search, final = (
-        [c for c in train.done if bool(c.tune_share) is tuned] for tuned in (True, False)
-    )
+    told = trial(train, floors=lambda session: ["floor, nothing: 0"])
+    figures = compare_starts(config, told)[""]
+    search = [c for c in train.done if c.tune_share]
+    final = [c for c in train.done if not c.tune_share]
     assert {c.tune_share for c in search} == {0.1}
     assert {c.run.seed for c in search} == {0}
     rates = [c.optim.lr for c in search]

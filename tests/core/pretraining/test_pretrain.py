@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from core import InputError, load_backbone
+from core import InputError, compare, create_backbone, load_backbone
+from core.app.starts import compare_starts
 from core.config import cli, load_config
 from core.data.augment import AugmentConfig, mix, train_transform
 from core.data.images.labelled import ImagesConfig, TrainImagesConfig
@@ -109,6 +110,25 @@ def test_a_share_of_the_training_pictures_validates(images):
     fractals = replace(config, train=TrainImagesConfig("fractals"))
     with pytest.raises(InputError, match="tune_share is of images by index"):
         validation.open_sides(fractals, validation.open_trained(fractals))
+
+
+def test_starts_on_pictures(images, tmp_path):
+    save_backbone(create_backbone("mixer_c16_l2_p8", 16), tmp_path / "weights")
+    base = config(images, "")
+    starts = compare.StartsConfig(
+        (f"permuted=permuted:{tmp_path / 'weights'}",),
+        lr_factors=(0.5, 1.0),
+        tune_share=0.25,
+        seeds=(0,),
+        out=str(tmp_path / "out"),
+        base=replace(base, run=replace(base.run, steps=1)),
+    )
+    figures = compare_starts(starts, compare.TRIAL)[""]
+    assert {row: list(seeds[0]) for row, seeds in figures.items()} == {
+        "scratch": ["top1"],
+        "permuted": ["top1"],
+    }
+    assert len(list((tmp_path / "out/search").iterdir())) == 4
 
 
 def test_fine_tuning_at_twice_the_grid_begins_with_the_features_of_each_quadrant(images, tmp_path):
