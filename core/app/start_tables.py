@@ -50,8 +50,8 @@ def paired_tables(
     pairs = [(row, SCRATCH) for row in rows if row != SCRATCH] + list(controls(rows).items())
     columns = ("", "mean", "spread", "p", "of each pretraining")
     note = (
-        f"p: all signs of the {len(seeds)} differences, two-sided, of which none is below "
-        f"{2.0 ** (1 - len(seeds)):.3g}. Of each pretraining: mean (pairs, its own p)."
+        f"p: over all choices of the differences' signs, two-sided; with {len(seeds)} seeds none "
+        f"is below {2.0 ** (1 - len(seeds)):.3g}. Of each pretraining: mean (pairs, its own p)."
     )
     tables = []
     for group, scores in scores_of(figures, metric.name).items():

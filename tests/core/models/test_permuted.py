@@ -7,6 +7,7 @@ import torch
 
 from core import InputError, create_backbone, load_backbone
 from core.app.starting import check_start
+from core.evaluation.shuffle import model_config
 from core.models.classifier import load_classifier
 from core.models.sharing import save_backbone
 
@@ -67,6 +68,12 @@ def test_kept_names_are_permuted_and_heads_left_out():
         create_backbone(NETWORK, SIZE, weights="permuted:photos")
     with pytest.raises(InputError, match="permuted:photos holds no classification head"):
         load_classifier("permuted:photos")
+
+
+def test_figure_4_takes_them(folder):
+    word = f"permuted:{folder}"
+    assert model_config(word).weights == word
+    assert model_config(f"{NETWORK}={word}").weights == word
 
 
 @pytest.mark.parametrize(
