@@ -46,7 +46,8 @@ from core.training.run import Run
 from core.training.session import Session
 
 MOST_SEEDS = 16  # all choices of signs are counted
-DECIDE = ("weights", "mixer_weights", "lr")  # settings, by the last word of their names
+# settings that a run's figure is of, by the last word of their names
+DECIDE = ("weights", "mixer_weights", "lr", "seed", "tune_share")
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ def one_run(
 
 
 def _train(trial: Trial, config: Any) -> Run:
-    """Train, or go on. Raises InputError where the folder's run has another start."""
+    """Train, or go on. Raises InputError where the folder's run is of something else."""
     folder = Path(config.run.folder)
     for name, (old, new) in changed_settings(folder / "config.yaml", config).items():
         if name.rpartition(".")[2] in DECIDE:

@@ -136,6 +136,12 @@ def test_a_lower_metric_and_no_search(config):
     assert said["kept less scratch"].startswith("-50.00")
 
 
+def test_a_search_on_another_share_is_refused(config):
+    compare_starts(config, trial(Trainings()))
+    with pytest.raises(InputError, match=r"was trained with tune_share 0.1, and 0.2 is asked"):
+        compare_starts(replace(config, tune_share=0.2), trial(Trainings()))
+
+
 def test_a_run_of_another_start_is_refused(config, weights):
     compare_starts(replace(config, lr_factors=(0.3,)), trial(Trainings()))
     other = replace(config, lr_factors=(0.3,), weights=(f"kept={weights[1]}",))
