@@ -125,6 +125,13 @@ def renamed(kind: type, prefix: str = "") -> dict[str, str]:
     return names
 
 
+def named_pairs(setting: str, words: Sequence[str]) -> list[tuple[str, str]]:
+    """(NAME, PATH) of each word NAME=PATH that a setting holds. Raises InputError for another."""
+    if wrong := [word for word in words if not all(word.partition("="))]:
+        raise InputError(f"--{setting} {wrong[0]}: expected NAME=PATH")
+    return [(name, path) for name, _, path in (word.partition("=") for word in words)]
+
+
 def save_config(config: Any, path: str | os.PathLike) -> None:
     """Write a dataclass as yaml, atomically."""
     write_text(path, yaml.safe_dump(to_plain(config), sort_keys=False))

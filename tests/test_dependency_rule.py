@@ -32,7 +32,7 @@ FLOORS = (
     ("page",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-COMMANDS = {"pretrain", "predict", "eval"}  # files of core that people start
+COMMANDS = {"pretrain", "predict", "eval", "compare"}  # files of core that people start
 
 
 def module_name(path):

@@ -4,11 +4,14 @@ Every row is trained with several seeds by an equal budget (steps and batch), th
 validation pairs; the baselines stand below. Runs lie in OUT/ROW-SEED and go on where they stopped;
 what was measured is kept there (figures.json). Printed and written: compare.json, compare.png, and
 grid.png, the same pairs as every row draws them.
+
+The preset `starts` compares what the generator `mixer` starts from instead (core/app/starts.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
@@ -31,6 +34,7 @@ from apps.crossview.train import train
 from core.app.commands import comparison_command
 from core.app.comparing import Figures, Metric, check_lists, remembered, report, train_all
 from core.app.runs import reopen
+from core.app.starts import Starts, Trial, compare_starts
 from core.config import did_you_mean, entry_point
 from core.data.samples import some_samples
 from core.errors import InputError
@@ -61,9 +65,30 @@ class CompareConfig:
     out: str = "runs/crossview/compare"
 
 
+def towns_mixer() -> CrossViewConfig:
+    """`towns_small` with a generator on the network of `photos`."""
+    base = towns_small()
+    return replace(base, model=replace(base.model, generator="mixer", backbone="mixer_c256_l8_p8"))
+
+
+@dataclass(frozen=True)
+class StartsConfig(Starts):
+    """Which starts; `base` says everything but weights, learning rate, seed and folder."""
+
+    base: CrossViewConfig = field(default_factory=towns_mixer)
+
+
 def towns() -> CompareConfig:
     """Embedded towns, generators of about equal cost, 3 seeds; --weights for the last row."""
     return CompareConfig()
+
+
+def starts() -> StartsConfig:
+    """Embedded towns from random weights, `photos`, and the same permuted; --weights for others.
+
+    Not run.
+    """
+    return StartsConfig(out="runs/crossview/starts")
 
 
 def debug() -> CompareConfig:
@@ -73,11 +98,13 @@ def debug() -> CompareConfig:
     )
 
 
-PRESETS = {make.__name__: make for make in (towns, debug)}
+PRESETS = {make.__name__: make for make in (towns, starts, debug)}
 
 
-def compare(config: CompareConfig) -> Figures:
+def compare(config: CompareConfig | StartsConfig) -> Figures:
     """Train what is not trained yet, print and write the tables; figures by group, row, seed."""
+    if isinstance(config, StartsConfig):
+        return compare_starts(config, trial_of(config.base))
     check(config)
 
     def train_one(group: str, row: str, seed: int) -> Run:
@@ -154,6 +181,24 @@ def grid(session: Session, val: Pairs, config: CompareConfig) -> Image.Image:
         network = reopen(folder, CrossViewConfig, Generator, session).network
         columns[row] = draw_views(network, views.source, views.ids)["image"]
     return image_sheet(columns | {"real": views.target}, 2)
+
+
+def begin(base: CrossViewConfig, weights: str, tune_share: float) -> CrossViewConfig:
+    """A run from these weights."""
+    model, data = replace(base.model, weights=weights), replace(base.data, tune_share=tune_share)
+    return replace(base, model=model, data=data)
+
+
+def trial_of(base: CrossViewConfig) -> Trial:
+    """What `compare_starts` is told of this app; SSIM, the first metric, chooses learning rates."""
+    return Trial(
+        begin,
+        build=lambda run: create_backbone(run.model.backbone, run.data.size, run.model.weights),
+        train=partial(train, keep_processes=True),
+        metrics=sorted(METRICS, key=lambda metric: metric.name != "ssim"),
+        measure=measure,
+        floors=lambda session: baseline_lines(session, PairData(base, session), base),
+    )
 
 
 @entry_point

@@ -38,6 +38,8 @@ class DataConfig:
     # training images are so much larger, then cropped; 1: no crop
     enlarge: Annotated[float, Range(1)] = 286 / 256
     flip: bool = True  # mirror half of the training items, all panels of an item alike
+    # of the training data, and validates in place of the validation data: to choose settings by
+    tune_share: Decay = 0.0
     workers: Workers = 2
     skip_bad: Whole = 0  # files that may be unreadable
     max_pixels: Whole = MOST_PIXELS  # of a file; a larger one is bad. 0: 179 million, Pillow's

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-from core.ranges import Count, NonNegative, Positive, Range, Seed, Share, Whole, Workers
+from core.ranges import Count, Decay, NonNegative, Positive, Range, Seed, Share, Whole, Workers
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
@@ -21,6 +21,8 @@ class DataConfig:
     outputs: Count = 2048  # points of a target
     turn: Turn = "upright"  # random rotations in training
     mesh_points: Count = 4096  # that meshes are sampled with
+    # of the training data, and validates in place of the validation data: to choose settings by
+    tune_share: Decay = 0.0
     skip_bad: Whole = 0  # damaged files to leave out before stopping; each one is named
     workers: Workers = 2  # loader processes for each training process
 

@@ -4,26 +4,34 @@ A variant is `plain` or names joined by +: of MLP-Pose's parts, `pretrained`, `f
 trained on each backbone with several seeds; runs lie in OUT/BACKBONE/VARIANT-SEED and go on where
 they stopped. Printed and written (compare.json, compare.png): mean, spread, whether the variants
 differ by more than seeds do, and how many parameters each has.
+
+The preset `starts` compares what the network starts from instead (core/app/starts.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from apps.pose.config import ModelConfig, PoseConfig
-from apps.pose.models.network import PoseNet
+from apps.pose.data.sets import PoseSets
+from apps.pose.evaluation.baselines import score_median_pose
+from apps.pose.evaluation.protocol import of_set
+from apps.pose.models.network import PoseNet, backbone_of
 from apps.pose.presets import debug as debug_run
-from apps.pose.presets import lsp_mlp_pose_small, people_mlp_pose
+from apps.pose.presets import lsp_mixer_small, lsp_mlp_pose_small, people_mlp_pose
 from apps.pose.train import train
 from core.app.commands import comparison_command
-from core.app.comparing import Scores, check_lists, report, scores_of, train_all
+from core.app.comparing import Metric, Scores, check_lists, report, scores_of, train_all
+from core.app.starts import Starts, Trial, compare_starts
 from core.checkpoints import find_checkpoint, read_info
 from core.config import did_you_mean, entry_point, needs
 from core.errors import InputError
 from core.models.backbone import kind_of
 from core.ranges import Seeds
 from core.training.run import Run
+from core.training.session import Session
 
 PARTS = {
     "fuse": "the intra-level fuse module",
@@ -46,6 +54,16 @@ class CompareConfig:
     out: str = "runs/pose/compare"
 
 
+@dataclass(frozen=True)
+class StartsConfig(Starts):
+    """Which starts; `base` says everything but weights, learning rate, seed and folder.
+
+    The table is of `base.run.best`.
+    """
+
+    base: PoseConfig = field(default_factory=lsp_mixer_small)
+
+
 def people() -> CompareConfig:
     """Each part of MLP-Pose off and on, embedded people, 3 seeds: 15 runs of 4 minutes."""
     return CompareConfig()
@@ -65,6 +83,23 @@ def lsp() -> CompareConfig:
     )
 
 
+@needs("base.data.root", "base.data.sets")
+def starts() -> StartsConfig:
+    """LSP-extended's 8,691 people from random weights, `photos`, and the same permuted. Not run.
+
+    Set --base.data.root; --weights for others.
+    """
+    base = lsp_mixer_small()
+    base = replace(
+        base,
+        data=replace(base.data, train_json="keypoints_train_full.json"),
+        model=replace(base.model, backbone="mixer_c256_l8_p8"),
+        optim=replace(base.optim, lr=1e-3),
+        run=replace(base.run, eval_every=0),
+    )
+    return StartsConfig(base=base, out="runs/pose/starts")
+
+
 def debug() -> CompareConfig:
     """Two variants on a few embedded people, 2 steps each: does everything run?"""
     base = debug_run()
@@ -74,11 +109,13 @@ def debug() -> CompareConfig:
     )
 
 
-PRESETS = {make.__name__: make for make in (people, lsp, debug)}
+PRESETS = {make.__name__: make for make in (people, lsp, starts, debug)}
 
 
-def compare(config: CompareConfig) -> Scores:
+def compare(config: CompareConfig | StartsConfig) -> Scores:
     """Train what is not trained yet, print and write the table."""
+    if isinstance(config, StartsConfig):
+        return scores_of(compare_starts(config, trial_of(config)), config.base.run.best)
     check(config)
 
     def one(backbone: str, variant: str, seed: int) -> Run:
@@ -158,6 +195,33 @@ def size_note(config: CompareConfig, backbone: str) -> str:
         millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
         sizes.append(f"{variant} {millions:.2f}")
     return f"{backbone}, millions of parameters: {', '.join(sizes)}"
+
+
+def begin(base: PoseConfig, weights: str, tune_share: float) -> PoseConfig:
+    """A run from these weights."""
+    model, data = replace(base.model, weights=weights), replace(base.data, tune_share=tune_share)
+    return replace(base, model=model, data=data)
+
+
+def trial_of(config: StartsConfig) -> Trial:
+    """What `compare_starts` is told of this app."""
+    return Trial(
+        begin,
+        build=lambda run: backbone_of(run.model),
+        train=partial(train, keep_processes=True),
+        metrics=[Metric(config.base.run.best)],
+        floors=partial(median_poses, config.base),
+    )
+
+
+def median_poses(config: PoseConfig, session: Session) -> list[str]:
+    """What the median pose has in each set, a line each."""
+    lines = []
+    for name, data in PoseSets(config, session).sets.items():
+        scores = of_set(name, score_median_pose(data))
+        words = ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
+        lines.append(f"floor, the median pose: {words}")
+    return lines
 
 
 @entry_point

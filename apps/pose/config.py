@@ -48,6 +48,8 @@ class DataConfig(SetConfig):
     """
 
     sets: tuple[str, ...] = ()  # people, lspet, coco, NAME=FOLDER, FILE.yaml; none: the one of root
+    # of the training data, and validates in place of the validation data: to choose settings by
+    tune_share: Decay = 0.0
     # how often each is drawn, in proportion; none: by its size
     shares: Annotated[tuple[float, ...], Range(0)] = ()
     workers: Workers = 2  # loader processes for each training process

@@ -4,23 +4,28 @@ Every optimizer trains every model with several seeds; runs lie in OUT/MODEL/ROW
 where they stopped. Printed and written (compare.json, compare.png): mean, spread, and whether the
 rows differ by more than seeds do. With `--balancing` a row is an optimizer and a way of treating
 unequal classes.
+
+The preset `starts` compares what the network starts from instead (core/app/starts.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from apps.style.config import StyleConfig
-from apps.style.presets import BALANCING, OPTIMIZERS, balanced, wikiart7_small
+from apps.style.presets import BALANCING, OPTIMIZERS, balanced, wikiart7_photos, wikiart7_small
 from apps.style.presets import debug as debug_run
 from apps.style.train import train
 from core.app.commands import comparison_command
 from core.app.comparing import Metric, Scores, check_lists, report, scores_of, train_all
+from core.app.starts import Starts, Trial, compare_starts
 from core.config import did_you_mean, entry_point
 from core.errors import InputError
 from core.models.backbone import create_backbone
+from core.models.network import build_backbone_of
 from core.ranges import Seeds
 from core.training.run import Run
 
@@ -38,6 +43,13 @@ class CompareConfig:
     seeds: Seeds = (0, 1, 2)
     metric: Figure = "top1"  # of the validation paintings, at the end of a run
     out: str = "runs/style/compare"
+
+
+@dataclass(frozen=True)
+class StartsConfig(Starts):
+    """Which starts; `base` says everything but weights, learning rate, seed and folder."""
+
+    base: StyleConfig = field(default_factory=wikiart7_photos)
 
 
 def wikiart7() -> CompareConfig:
@@ -61,6 +73,18 @@ def wikiart7_long_tail() -> CompareConfig:
     )
 
 
+def starts() -> StartsConfig:
+    """Seven styles at 96 pixels from random weights, `photos`, and the same permuted. Not run.
+
+    Set --base.data.csv; --weights for others. At 64 pixels frozen random weights are too near.
+    """
+    base = wikiart7_photos()
+    # a layer decay holds back the early layers, which random weights need
+    optim = replace(base.optim, layer_decay=1.0)
+    base = replace(base, model=replace(base.model, image_size=(96,)), optim=optim)
+    return StartsConfig(base=base, out="runs/style/starts")
+
+
 def debug() -> CompareConfig:
     """Two optimizers on a few embedded paintings, 2 steps each: does everything run?"""
     return CompareConfig(
@@ -72,11 +96,13 @@ def debug() -> CompareConfig:
     )
 
 
-PRESETS = {make.__name__: make for make in (wikiart7, wikiart7_long_tail, debug)}
+PRESETS = {make.__name__: make for make in (wikiart7, wikiart7_long_tail, starts, debug)}
 
 
-def compare(config: CompareConfig) -> Scores:
+def compare(config: CompareConfig | StartsConfig) -> Scores:
     """Train what is not trained yet, print and write the table."""
+    if isinstance(config, StartsConfig):
+        return scores_of(compare_starts(config, TRIAL), "top1")
     check(config)
 
     def one(model: str, row: str, seed: int) -> Run:
@@ -117,6 +143,20 @@ def one_run(config: CompareConfig, model: str, row: str, seed: int) -> StyleConf
     run = replace(base.run, folder=str(folder), seed=seed, resume=True)
     network = replace(base.model, backbone=model)
     return replace(base, model=network, optim=OPTIMIZERS[optimizer], run=run)
+
+
+def begin(base: StyleConfig, weights: str, tune_share: float) -> StyleConfig:
+    """A run from these weights, with a new head."""
+    model = replace(base.model, weights=weights, new_head=bool(weights))
+    return replace(base, model=model, data=replace(base.data, tune_share=tune_share))
+
+
+TRIAL = Trial(
+    begin,
+    build=lambda config: build_backbone_of(config.model),
+    train=partial(train, keep_processes=True),
+    metrics=[Metric("top1"), Metric("macro_f1")],
+)
 
 
 @entry_point

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from core.data.augment import AugmentConfig
 from core.data.images.files import MOST_PIXELS, PixelLimit
 from core.models.network import ClassifierConfig
-from core.ranges import Count, NonNegative, Part, Range, Seed, Whole, Workers
+from core.ranges import Count, Decay, NonNegative, Part, Range, Seed, Whole, Workers
 from core.training.optim import OptimConfig
 from core.training.run_config import RunConfig
 
@@ -30,6 +30,8 @@ class DataConfig:
     max_pixels: Whole = MOST_PIXELS  # of a decoded scan; a larger JPEG is read at 1/2, 1/4 or 1/8
     skip_bad: Whole = 0  # missing files to leave out before stopping, and damaged ones
     workers: Workers = 2  # loader processes for each training process
+    # of the training data, and validates in place of the validation data: to choose settings by
+    tune_share: Decay = 0.0
     stream: bool = False  # read a hub: set in turn, without downloading it
     buffer: Count = 1000  # streams: images that a process holds, encoded, to shuffle them
     retries: Whole = 5  # streams: how often reading is tried again, at growing intervals

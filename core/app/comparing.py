@@ -161,6 +161,20 @@ def noise_test(groups: list[list[float]], seed: int = 0) -> float:
     return (1 + hits) / (1 + SHUFFLES)
 
 
+def sign_flip_test(differences: Sequence[float]) -> float:
+    """How often chance alone makes paired differences sum to as much: exact, two-sided.
+
+    Where a pair's two sides are alike, either sign of its difference is as likely: all 2^n choices
+    of signs are counted. Nothing below 2^(1 - n) can come out, with 3 pairs 0.25, with 6 0.031.
+    """
+    values = np.asarray(differences, float)
+    sums = np.zeros(1)
+    for value in values:  # of every choice of signs so far
+        sums = np.concatenate([sums + value, sums - value])
+    least = abs(values.sum()) - 1e-9 * np.abs(values).sum()  # for rounding
+    return float(np.mean(np.abs(sums) >= least))
+
+
 def comparison_table(metric: Metric | str, seeds: Sequence[int], scores: Scores) -> str:
     """Mean, standard deviation, and each seed; the best row first."""
     metric = _as_metric(metric)

@@ -14,6 +14,7 @@ from core.data.loading import BadSample
 from core.errors import InputError
 
 Images = TypeVar("Images", bound=Dataset)
+TUNING_SEED = 0  # of what is held out to choose settings by
 
 
 def evenly_spaced(length: int, count: int) -> list[int]:
@@ -52,6 +53,22 @@ def stratified_split(labels: Sequence[int], val_share: float, seed: int) -> np.n
         count = min(max(round(val_share * len(places)), 1), len(places) - 1)
         val[places[:count]] = True
     return val
+
+
+def tuning_split(labels: Sequence[int], share: float) -> tuple[list[int], list[int]]:
+    """Places of what trains, and of what validates in place of validation samples, ascending.
+
+    The second are `share` of each class, drawn with a seed that no setting changes: settings are
+    chosen by them, so that no validation figure has chosen what it then measures. labels: (N,), all
+    the same where there are no classes. Raises InputError where no class has two samples.
+    """
+    tuning = stratified_split(labels, share, TUNING_SEED)
+    if not tuning.any():
+        raise InputError(
+            f"tune_share is {share:g}, and of {len(labels)} training samples no class has two: "
+            "none can be held out to choose settings by"
+        )
+    return np.flatnonzero(~tuning).tolist(), np.flatnonzero(tuning).tolist()
 
 
 def with_transform(dataset: Images, transform: Callable | None) -> Images:

@@ -36,6 +36,7 @@ from core.evaluation.common import BackboneConfig, EvalConfig, open_backbone
 from core.files import write_json
 from core.models.networks.mixer import Mixer
 from core.models.weights.names import is_kept
+from core.models.weights.permuted import without_permutation
 from core.pictures.figures import new_figure, plain_axes, save_figure
 from core.pictures.sheets import caption, enlarged, save_image, sheet
 from core.ranges import Count, Counts, Seed, Whole
@@ -104,8 +105,9 @@ def run(config: Config, session: Session) -> dict:
 
 
 def model_config(word: str, image_size: tuple[int, ...] = ()) -> BackboneConfig:
-    """The model of `NAME`, `PATH`, `NAME=WEIGHTS` or the name of kept weights."""
-    if is_kept(word) or Path(word).exists():
+    """The model of `NAME`, `PATH`, `NAME=WEIGHTS` or the name of kept weights, permuted or not."""
+    named, _ = without_permutation(word)
+    if is_kept(named) or Path(named).exists():
         return BackboneConfig(weights=word, image_size=image_size)
     name, _, weights = word.partition("=")
     return BackboneConfig(name, image_size, weights)

@@ -8,7 +8,6 @@ Fine-tuning itself is a training run for each data set; the suites' settings are
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -16,7 +15,7 @@ from typing import ClassVar, Literal
 
 import yaml
 
-from core.config import build, did_you_mean
+from core.config import build, did_you_mean, named_pairs
 from core.data.images.files import PILLOWS, PixelLimit
 from core.data.images.labelled import LabelledImages
 from core.data.sources import open_images
@@ -93,10 +92,10 @@ def run(config: Config, session: Session) -> dict:
 def read_entries(config: Config) -> dict[str, Entry]:
     """What is given, by data set: the yaml file, and NAME=... of the command line over it."""
     known, values = SUITES[config.suite].tasks, _read_yaml(config.tasks)
-    for name, root in _pairs("data", config.data):
+    for name, root in named_pairs("data", config.data):
         values.setdefault(name, {})["data"] = root
     runs = defaultdict(list)
-    for name, path in _pairs("runs", config.runs):
+    for name, path in named_pairs("runs", config.runs):
         runs[name].append(path)
         values.setdefault(name, {})["runs"] = runs[name]
     if unknown := [name for name in values if name not in known]:
@@ -136,12 +135,6 @@ def _read_yaml(path: str) -> dict[str, dict]:
     if not isinstance(values, dict) or not all(isinstance(v, dict) for v in values.values()):
         raise InputError(f"{path}: expected for each data set its data, split and runs")
     return {name: dict(value) for name, value in values.items()}
-
-
-def _pairs(field: str, words: Sequence[str]) -> list[tuple[str, str]]:
-    if wrong := [word for word in words if not all(word.partition("="))]:
-        raise InputError(f"--{field} {wrong[0]}: expected NAME=PATH")
-    return [(name, path) for name, _, path in (word.partition("=") for word in words)]
 
 
 def _absent(entry: Entry) -> list[str]:

@@ -42,7 +42,8 @@ from core.models.timm_weights import (
 )
 from core.models.weights.formats import from_convmlp, read_state_dict
 from core.models.weights.names import is_kept, kept_network
-from core.models.weights.reading import find_weights, read_stored
+from core.models.weights.permuted import without_permutation
+from core.models.weights.reading import find_weights, read_stored, to_be_permuted
 from core.models.weights.stored import StoredModel
 
 FREE_MIXER = re.compile(r"mixer_c(\d+)_l(\d+)_p(\d+)(?:x(\d+))?")
@@ -70,6 +71,8 @@ def create_backbone(
         "timm"                the weights that timm prefers for the model; for a Mixer its `_224`
         "timm:<tag>"          others, e.g. "timm:goog_in21k"; name.tag does it for `timm:` names
         "hub:<user>/<name>"   a repository that `push_to_hub` wrote
+        "permuted:<weights>"  any of all these, each tensor's entries in an order of chance; with
+                              seed 3 "permuted-3:<weights>" (`core.models.weights.permuted`)
     A name comes before a file or folder that is called so: "./imagenet1k" is the folder.
     Beware: timm's tag goog_in21k_ft_in1k, its preferred one for mixer_b16 and mixer_l16, holds the
     weights trained on ImageNet-1k from scratch (a Mixer author says so in
@@ -86,7 +89,8 @@ def create_backbone(
     size = None if image_size is None else as_pair("image_size", image_size)
     if resize != "auto" and not name.startswith("mixer_"):
         raise InputError(f"resize={resize!r} is for mixer_ names: {name} moves by itself")
-    if is_kept(weights):  # first: a message names the network as it was asked for
+    # first: a message names the network as it was asked for
+    if is_kept(without_permutation(weights)[0]):
         weights = open_weights(name, weights)
     name, options = _known(name, options)
     if name.startswith("timm:") and (not weights or is_timm(weights)):
@@ -109,6 +113,9 @@ def open_weights(
     """
     if isinstance(weights, StoredModel):
         return weights
+    named, seed = without_permutation(weights)
+    if seed is not None:
+        return to_be_permuted(open_weights(name, named, image_size, **options), seed)
     if is_kept(weights):
         _refuse_other_network(name, weights)
         return read_stored(weights)

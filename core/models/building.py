@@ -22,6 +22,7 @@ from core.models.networks.mixer_config import MixerConfig
 from core.models.networks.s2mlp import S2MLP, S2MLPConfig
 from core.models.networks.timm_backbone import TimmBackbone
 from core.models.shapes import as_pair, config_from, times
+from core.models.weights.permuted import permute_entries
 from core.models.weights.reading import read_stored
 from core.models.weights.stored import StoredModel
 
@@ -74,6 +75,8 @@ def build_backbone(
 ) -> nn.Module:
     """Build what is described, load the state strictly, and move to `image_size` if it is given.
 
+    Entries that are to be permuted change places last of all.
+
     kind: as of `backbone_from_description`; it takes the whole state, its own parts' too.
     resize: the `resize` of Mixer.set_image_size, where it is a Mixer. Raises InputError, which
     names the file, where description, state and size do not fit one another.
@@ -86,6 +89,8 @@ def build_backbone(
     load_strictly(backbone, state, _with_name(stored))
     if image_size is not None:
         backbone.set_image_size(as_pair("image_size", image_size), **resize)
+    if stored.permuted is not None:
+        permute_entries(backbone, stored.permuted)
     backbone.origin = stored.origin
     return backbone
 

@@ -22,7 +22,8 @@ class ClassifierConfig:
 
     backbone: str = "mixer_s16"  # any name of core.create_backbone
     image_size: Counts = (224,)  # one number, or height and width
-    weights: str = ""  # a file, folder, run or named set to start from; empty: random
+    # a file, folder, run or named set to start from, permuted:... one of them; empty: random
+    weights: str = ""
     # of token mixing, where the weights have another grid
     resize: Literal["auto", "exact", "pi", "area", "bilinear"] = "auto"
     new_head: bool = False  # replace the head of the weights by a zero one

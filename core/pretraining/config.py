@@ -12,7 +12,7 @@ from core.evaluation.common import EvalConfig
 from core.models.network import ClassifierConfig
 from core.pretraining.distillation import DistillConfig
 from core.pretraining.sizes import GrowthConfig
-from core.ranges import Count, Counts, Part, Positive, Seeds, Wholes
+from core.ranges import Count, Counts, Decay, Part, Positive, Seeds, Wholes
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
@@ -55,6 +55,8 @@ class PretrainConfig:
     held_out: Count = 4  # instances of each formula that val has, where its root is `fractals`
     # share of each class that validates, where both roots are one without splits
     val_share: Part = 0.1
+    # of the training data, and validates in place of the validation data: to choose settings by
+    tune_share: Decay = 0.0
     augment: AugmentConfig = AugmentConfig()
     growth: GrowthConfig = GrowthConfig()  # of the images, where `model.sizes` has several
     loss: Literal["softmax", "sigmoid"] = "softmax"  # core/training/losses.py

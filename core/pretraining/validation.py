@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from torch.utils.data import Dataset
 
-from core.data.samples import with_transform
+from core.data.images.labelled import LabelledImages
+from core.data.samples import tuning_split, with_transform
 from core.data.shuffle import ShuffledTransform, training_shuffle
 from core.data.sources import held_apart, open_training, open_unlabelled, open_validation
 from core.data.transforms import Shrunk, eval_transform
+from core.errors import InputError
 from core.evaluation.classification import evaluate_classifier
 from core.models.classifier import Classifier
 from core.pretraining.config import PretrainConfig
@@ -24,8 +26,13 @@ def open_trained(config: PretrainConfig) -> Dataset:
 def open_sides(config: PretrainConfig, images: Dataset) -> tuple[Dataset, Dataset]:
     """The training and the validation images, without one in common, of opened training images.
 
-    Whose settings name one split for both means one.
+    Whose settings name one split for both means one. With `tune_share` both are of those that
+    were opened. Raises InputError where these have no index then.
     """
+    if config.tune_share:
+        if not isinstance(images, LabelledImages):
+            raise InputError(f"tune_share is of images by index, and {images} has none")
+        return tuple(map(images.at, tuning_split(images.labels, config.tune_share)))
     validation = open_validation(config.val, config.fractals, config.held_out)
     if config.train.split == config.val.split:
         return images, validation

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from apps.crossview.data.records import Record, find_records, listed_records, pa
 from apps.crossview.data.splits import by_panorama
 from core.data.images.files import PixelLimit
 from core.data.loading import BadSample
-from core.data.samples import evenly_spaced, some_samples
+from core.data.samples import evenly_spaced, some_samples, tuning_split
 from core.errors import InputError, first_line
 from core.ranges import check_ranges
 
@@ -192,6 +193,10 @@ def _check(config: DataConfig) -> None:
 
 
 def _records(config: DataConfig, split: str) -> list[Record]:
+    if config.tune_share:
+        records = _records(replace(config, tune_share=0.0), "train")
+        places = tuning_split([0] * len(records), config.tune_share)[split != "train"]
+        return [records[place] for place in places]
     if config.split == "official":
         return _official(config, split)
     sides = [_official(config, side) for side in ("train", "val")]

@@ -7,6 +7,7 @@ from apps.pointcloud.data.cloud_set import CloudSet
 from apps.pointcloud.data.dataset import Reconstruction, open_clouds
 from apps.pointcloud.solids import write_solids
 from core.app.embedded import embedded_folder
+from core.data.samples import tuning_split
 from core.training.session import Session
 
 VAL_SEED = 1  # of the validation inputs, which are the same in every run
@@ -31,6 +32,14 @@ class CloudData:
         return Reconstruction(self._open("val"), self.config.corruption, data.outputs, VAL_SEED)
 
     def _open(self, split: str) -> CloudSet:
+        share = self.config.data.tune_share
+        if not share:
+            return self._clouds(split)
+        clouds = self._clouds("train")
+        places = tuning_split([0] * len(clouds), share)[split == "val"]
+        return clouds.some(places, f"{clouds}, {split} of it with tune_share {share:g}")
+
+    def _clouds(self, split: str) -> CloudSet:
         data = self.config.data
         if data.root:
             return open_clouds(data.root, split, data.mesh_points)

@@ -5,6 +5,8 @@ K keypoints, (H, W) the crop; points are (x, y) in pixels.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,16 @@ class PoseDataset(Dataset):
         for transform in self.transforms:
             person = transform(person)
         return self._pack(person)
+
+    def of_images(self, ids: Collection[int]) -> PoseDataset:
+        """The people of these images alone. Raises InputError where there is nobody."""
+        infos = map(self.people.get_data_info, range(len(self)))
+        chosen = [place for place, person in enumerate(infos) if person["img_id"] in ids]
+        if not chosen:
+            raise InputError(f"data.tune_share: nobody is in the {len(ids)} images of one side")
+        part = copy.copy(self)
+        part.people = self.people.get_subset(chosen)
+        return part
 
     def _pack(self, person: dict[str, Any]) -> dict[str, torch.Tensor]:
         """In place of mmpose's PackPoseInputs, whose objects no default collate can stack."""

@@ -12,11 +12,12 @@ from apps.pose.config import DataConfig, PoseConfig
 from apps.pose.data.dataset import PoseDataset
 from apps.pose.data.formats import keypoint_set
 from apps.pose.data.joining import Shared
-from apps.pose.data.keypoints import KeypointSet
+from apps.pose.data.keypoints import KeypointSet, read_json
 from apps.pose.data.mpii import mpii_truth
 from apps.pose.data.records.annotations import read_truth
 from apps.pose.people import make_people
 from core.app.embedded import embedded_folder
+from core.data.samples import tuning_split
 from core.errors import InputError
 from core.training.session import Session
 
@@ -39,6 +40,13 @@ def side_path(data: DataConfig) -> str:
     return str(below) if data.keypoints and below.is_file() else data.keypoints
 
 
+def tuned(data: DataConfig) -> DataConfig:
+    """The training files on both sides. Raises InputError for MPII, whose head boxes lack them."""
+    if data.format == "mpii":
+        raise InputError("data.tune_share: MPII's head boxes are of its validation people alone")
+    return replace(data, val_json=data.train_json, val_images=data.train_images)
+
+
 class PoseData:
     """The training and validation data of one set. Raises InputError where files do not fit.
 
@@ -48,6 +56,8 @@ class PoseData:
     def __init__(self, config: PoseConfig, session: Session, keypoints: KeypointSet | None = None):
         """``keypoints`` where no json tells them (images without annotations)."""
         data = config.data if config.data.root else embedded_people(config, session)
+        if data.tune_share:
+            data = tuned(data)
         self.config, self.files, self.root = config, data, Path(data.root)
         self.report = session.print
         if not self.root.is_dir():
@@ -82,7 +92,7 @@ class PoseData:
 
     def train(self) -> PoseDataset:
         """People to train on, with augmentation."""
-        return PoseDataset(
+        people = PoseDataset(
             self.root / self.files.train_json,
             self.root / self.files.train_images,
             self.shared.json,
@@ -95,10 +105,11 @@ class PoseData:
             report=self.report,
             limit=self.config.data.limit,
         )
+        return people.of_images(self._sides[0]) if self._sides else people
 
     def val(self, boxes: str | Path | None = None) -> PoseDataset:
         """People to evaluate on: annotated boxes, or the detections of the json ``boxes``."""
-        return PoseDataset(
+        people = PoseDataset(
             self.val_json,
             self.root / self.files.val_images,
             self.shared.json,
@@ -110,12 +121,28 @@ class PoseData:
             report=self.report,
             limit=self.config.data.limit,
         )
+        return people.of_images(self._sides[1]) if self._sides else people
+
+    @cached_property
+    def _sides(self) -> tuple[set[int], ...]:
+        """Ids of the images that train and of those that settings are chosen by; () without."""
+        if not self.files.tune_share:
+            return ()
+        ids = sorted(image["id"] for image in read_json(self.val_json)["images"])
+        sides = tuning_split([0] * len(ids), self.files.tune_share)
+        return tuple({ids[place] for place in side} for side in sides)
 
     @cached_property
     def truth(self) -> dict:
         """The validation json as evaluations take it (`read_truth`), read once; not for MPII."""
         folder = self.root / self.files.val_images
         content = read_truth(self.val_json, len(self.shared.json), self.files.outside, folder)
+        if self._sides:
+            kept = {"images": "id", "annotations": "image_id"}
+            content |= {
+                name: [item for item in content[name] if item[key] in self._sides[1]]
+                for name, key in kept.items()
+            }
         return self.shared.select(content)
 
     @cached_property

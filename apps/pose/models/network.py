@@ -114,7 +114,7 @@ class PoseNet(nn.Module):
     ):
         super().__init__()
         self.config, self.keypoints = config, keypoints
-        self.backbone = backbone or _backbone(config)
+        self.backbone = backbone or backbone_of(config)
         mean, std = self.backbone.normalization
         self.register_buffer("mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
@@ -157,7 +157,8 @@ class PoseNet(nn.Module):
         }
 
 
-def _backbone(config: ModelConfig) -> nn.Module:
+def backbone_of(config: ModelConfig) -> nn.Module:
+    """The backbone that a configuration describes, with its weights where it names some."""
     if config.freeze and not config.weights:
         raise InputError("model.freeze keeps random weights as they are: give model.weights")
     names = ("stochastic_depth", "grad_checkpointing")

@@ -11,6 +11,7 @@ A split is made before classes are dropped: a painting is on the same side in 21
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from apps.style.data.splits import long_tailed
 from apps.style.data.stream_split import InTurn, open_stream_side
 from core.config import did_you_mean
 from core.data.images.labelled import LabelledImages, some_of
+from core.data.samples import tuning_split
 from core.data.streams.labelled import LabelledStream
 from core.errors import InputError
 from core.ranges import check_ranges
@@ -43,6 +45,9 @@ def open_paintings(
     are missing beyond `skip_bad`, and for a class without training paintings.
     """
     _check(config, split)
+    if config.tune_share:
+        images = open_paintings(replace(config, tune_share=0.0), "train", transform, report)
+        return images.at(tuning_split(images.labels, config.tune_share)[split == "val"])
     if config.stream:
         return open_stream_side(config, split, transform)
     images, sides = open_all(config, split)
@@ -77,8 +82,8 @@ def _check(config: DataConfig, split: str) -> None:
     if not (config.root or config.csv):
         raise InputError("no paintings given: data.root is a folder or hub:<name>, data.csv a file")
     check_ranges(config, "data.")
-    if config.long_tail > 1 and config.stream:
-        raise InputError("data.long_tail above 1 is of paintings that are no stream")
+    if (config.long_tail > 1 or config.tune_share) and config.stream:
+        raise InputError("data.long_tail and data.tune_share are of paintings that are no stream")
 
 
 def _source(config: DataConfig, split: str) -> str:

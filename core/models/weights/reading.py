@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from core.models.weights.download import NAMES, OFFICIAL, official_weights
 from core.models.weights.formats import FORMATS, from_timm, read_npz, read_state_dict
 from core.models.weights.hub import PREFIX, hub_folder
 from core.models.weights.names import is_kept, kept_folder, kept_names
+from core.models.weights.permuted import permuted_name, without_permutation
 from core.models.weights.stored import StoredModel, linear_head, read_description
 
 HALF = (torch.float16, torch.bfloat16)
@@ -32,11 +34,16 @@ HALF = (torch.float16, torch.bfloat16)
 def read_stored(path: str | Path, image_size=None) -> StoredModel:
     """What a file, a folder (see FORMATS), a kept name or "hub:<user>/<name>" holds.
 
+    "permuted:" before one of these is for `build_backbone` to do (`permuted.py`).
+
     A run gives its `best` checkpoint, else its last; a checkpoint's EMA weights are preferred.
     A file that does not say its grid is taken to have a square one; where its tokens make none,
     `image_size` (height, width) says it. Half precision in a folder of ours becomes float32, with
     the same values. Nothing is unpickled. Raises InputError where the path holds no backbone.
     """
+    named, seed = without_permutation(path)
+    if seed is not None:
+        return to_be_permuted(read_stored(named, image_size), seed)
     place = _local(path)
     if place.is_dir():
         folder = find_checkpoint(place) if (place / "checkpoints").is_dir() else place
@@ -48,6 +55,12 @@ def read_stored(path: str | Path, image_size=None) -> StoredModel:
         return read_npz(place, image_size)
     _check_normalization(place.parent / "config.json", place)
     return from_timm(read_state_dict(place), image_size, source=place)
+
+
+def to_be_permuted(stored: StoredModel, seed: int) -> StoredModel:
+    """The same, whose entries change places when a network is built of it; without its head."""
+    origin = permuted_name(stored.origin, seed)
+    return replace(stored, permuted=seed, origin=origin, head=None, classes=None)
 
 
 def _of_timm(folder: Path) -> Path | None:
@@ -94,6 +107,7 @@ def find_weights(name: str, weights: str | Path) -> str | Path:
 
 def check_weights(weights: str | Path) -> None:
     """Raise InputError for a path where nothing is, and for what is no name; nothing is read."""
+    weights, _ = without_permutation(weights)
     named = is_kept(weights) or weights in OFFICIAL or is_timm(weights)
     if not (named or str(weights).startswith(PREFIX) or Path(weights).exists()):
         raise InputError(_missing(weights))

@@ -30,6 +30,7 @@ class StoredModel:
     # Whose state this is, where it may hold more than the network that is described: a subclass
     # with parts of its own, a classifier of timm. A plain backbone is built without the rest.
     owner: str = ""
+    permuted: int | None = None  # the seed, where entries are to change places (permuted.py)
 
 
 def linear_head(state: dict[str, Tensor], prefix: str = "head.") -> Head | None:

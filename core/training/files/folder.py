@@ -73,12 +73,20 @@ def _never_began(folder: Path) -> bool:
 
 
 def _report_changes(path: Path, config: Any) -> None:
+    for name, (old, new) in changed_settings(path, config).items():
+        print(f"note: {name} was {old}, is now {new}", flush=True)
+
+
+def changed_settings(path: Path, config: Any) -> dict[str, tuple[Any, Any]]:
+    """Dotted names of what the yaml of a run says otherwise than ``config``: (old, new).
+
+    Empty where there is no such file; run.resume does not count.
+    """
     if not path.is_file():
-        return
+        return {}
     old, new = flatten(_settings(path, type(config))), flatten(config)
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name) and name != "run.resume":
-            print(f"note: {name} was {old.get(name)}, is now {new.get(name)}", flush=True)
+    names = sorted((old.keys() | new.keys()) - {"run.resume"})
+    return {n: (old.get(n), new.get(n)) for n in names if old.get(n) != new.get(n)}
 
 
 def _settings(path: Path, kind: type) -> Any:
@@ -127,6 +135,16 @@ def read_metrics(folder: str | os.PathLike) -> list[dict[str, Any]]:
     """All whole lines of metrics.jsonl (`json_lines`) that have a step."""
     rows = json_lines(Path(folder, "metrics.jsonl"))
     return [row for row in rows if isinstance(row.get("step"), int)]
+
+
+def training_seconds(folder: Path) -> float:
+    """What a run's recorded steps took, without evaluations and saving, over all its starts."""
+    batch, seconds, before = read_yaml(folder / "config.yaml")["run"]["batch_size"], 0.0, 0
+    for row in read_metrics(folder):
+        if "images_per_second" in row:
+            seconds += (row["step"] - before) * batch / row["images_per_second"]
+            before = row["step"]
+    return seconds
 
 
 def cut_metrics(folder: Path, step: int) -> None:

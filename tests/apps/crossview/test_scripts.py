@@ -266,6 +266,16 @@ def test_pairs_without_maps(tmp_path, command):
     assert "1 of 3 images could not be used" in done.output
 
 
+def test_a_share_of_the_training_pairs_validates(towns):
+    config = replace(debug().data, root=str(towns))
+    sides = [Pairs(replace(config, tune_share=0.3), split) for split in ("train", "val")]
+    names = [
+        [record.name for record in pairs.records] for pairs in (*sides, Pairs(config, "train"))
+    ]
+    assert sorted(names[0] + names[1]) == sorted(names[2])
+    assert len(names[1]) == 2
+
+
 def test_rows_differ_in_their_generator_alone():
     config = compare.CompareConfig(debug(), compare.ROWS, "W", (0, 3), "OUT")
     for row, seed in itertools.product(compare.ROWS, config.seeds):
@@ -293,6 +303,27 @@ def test_comparison(towns, tmp_path, command):
     done = command(compare.main, *words, "--rows", "mixer-pretrained")
     assert done.returncode == 2
     assert "give --weights" in done.output
+
+
+def test_starts_of_the_mixer_s_generator(towns, tmp_path):
+    create_backbone("mixer_c16_l1_p8", 32).save_pretrained(tmp_path / "weights")
+    base = debug()
+    config = compare.StartsConfig(
+        (f"permuted=permuted:{tmp_path / 'weights'}",),
+        lr_factors=(1.0,),
+        seeds=(0,),
+        out=str(tmp_path / "out"),
+        base=replace(
+            base,
+            data=replace(base.data, root=str(towns)),
+            model=replace(base.model, generator="mixer", backbone="mixer_c16_l1_p8"),
+        ),
+    )
+    figures = compare.compare(config)[""]
+    assert {"ssim", "psnr"} <= figures["scratch"][0].keys() == figures["permuted"][0].keys()
+    record = json.loads((tmp_path / "out/compare.json").read_text())
+    assert next(iter(record["scores"])) == "ssim"
+    assert any("baseline, painted map" in line for line in record["table"])
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,17 @@ def test_scenes_go_to_the_network_as_predictions_take_them(learned, tmp_path, mo
     assert compare.suite_metrics(finished, suite) == pytest.approx(by_unit)
 
 
+def test_a_share_of_the_training_clouds_validates(solids):
+    base = debug()
+    data = CloudData(
+        replace(base, data=replace(base.data, root=str(solids), tune_share=0.25)), Session()
+    )
+    train, tuning = data.train().clouds.names, data.val().clouds.names
+    whole = replace(base, data=replace(base.data, root=str(solids)))
+    assert sorted(train + tuning) == sorted(CloudData(whole, Session()).train().clouds.names)
+    assert 0.2 < len(tuning) / 22 < 0.3
+
+
 # ---- comparison ------------------------------------------------------------------------------
 
 
@@ -274,6 +285,35 @@ def test_a_comparison_trains_measures_and_goes_on(command, monkeypatch, solids, 
     assert command(compare.main, *words).returncode == 0  # nothing is trained or measured again
     record = json.loads((out / "compare.json").read_text())
     assert record["scores"]["chamfer_l1"]["toy"]["pointmixer"][1] == 5.0
+
+
+def test_starts_of_the_mixer_over_points(monkeypatch, solids, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    suite = Suite("toy", [random_item(generator, 60, 90)], SHAPE_THRESHOLDS)
+    monkeypatch.setattr(compare, "open_suite", lambda name, root: suite)
+    create_backbone("mixer_c32_l2_p8", 16).save_pretrained(tmp_path / "weights")
+    base = debug()
+    base = replace(
+        base,
+        data=replace(base.data, root=str(solids)),
+        model=replace(base.model, operator="core_mixer_c32"),
+        run=replace(base.run, steps=1),
+    )
+    config = compare.StartsConfig(
+        (f"permuted=permuted:{tmp_path / 'weights'}",),
+        lr_factors=(1.0,),
+        seeds=(0,),
+        out=str(tmp_path / "out"),
+        base=base,
+        suites=("toy",),
+    )
+    assert list(compare.compare(config)["toy"]) == ["scratch", "permuted"]
+    record = json.loads((tmp_path / "out/compare.json").read_text())
+    assert any(line.startswith("floor, toy, input: Chamfer L1") for line in record["table"])
+    refused = replace(base, model=replace(base.model, operator="core_mixer_c64"))
+    with pytest.raises(InputError, match="choose the operator core_mixer_c32"):
+        compare.compare(replace(config, base=refused, out=str(tmp_path / "other")))
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize(

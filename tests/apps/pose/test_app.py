@@ -149,7 +149,7 @@ def test_an_untrained_network_scores_near_zero(people):
     assert 0 <= metrics["AP"] < 0.05
 
 
-def data_of(root, **model):
+def data_of(root, files=None, **model):
     config = debug()
     config = replace(config, model=replace(config.model, **model))
     files = replace(
@@ -159,8 +159,26 @@ def data_of(root, **model):
         train_images="images/train",
         val_json="annotations/val.json",
         val_images="images/val",
+        **(files or {}),
     )
     return PoseData(replace(config, data=files), Session())
+
+
+def test_a_share_of_the_training_images_validates(people):
+    data, whole = data_of(people, {"tune_share": 0.25}), data_of(people)
+    train, tuning = data.train(), data.val()
+    images = [
+        {part.people.get_data_info(i)["img_id"] for i in range(len(part))}
+        for part in (train, tuning, whole.train())
+    ]
+    assert images[0] | images[1] == images[2]
+    assert not images[0] & images[1]
+    assert {image["id"] for image in data.truth["images"]} == images[1]
+    assert {person["image_id"] for person in data.truth["annotations"]} == images[1]
+    assert tuning[0].keys() == whole.val()[0].keys()
+    assert rehearse(data, tuning).keys() == rehearse(whole, whole.val()).keys()
+    with pytest.raises(InputError, match="tune_share: MPII's head boxes"):
+        data_of(people, {"tune_share": 0.25, "format": "mpii"})
 
 
 class Oracle(torch.nn.Module):

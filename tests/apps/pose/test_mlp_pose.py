@@ -440,6 +440,21 @@ def test_a_comparison_goes_on_where_it_stopped(base, tmp_path, capsys):
     assert record["table"][-1] in capsys.readouterr().out
 
 
+def test_starts_of_people(base, tmp_path):
+    weights, plain = base.model.weights, replace(base.model, weights="", mixer_depth=0)
+    config = compare.StartsConfig(
+        (f"permuted=permuted:{weights}",),
+        lr_factors=(1.0,),
+        seeds=(0,),
+        out=str(tmp_path / "out"),
+        base=replace(base, model=plain),
+    )
+    scores = compare.compare(config)[""]
+    assert list(scores) == ["scratch", "permuted"]
+    record = json.loads((tmp_path / "out/compare.json").read_text())
+    assert any(line.startswith("floor, the median pose: AP") for line in record["table"])
+
+
 @pytest.mark.parametrize("name", [name for name in PRESETS if "hrnet" in name])
 def test_presets_for_hrnet_build(name):
     """With the smallest HRNet in place of theirs, without weights."""

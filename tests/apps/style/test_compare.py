@@ -9,9 +9,13 @@ import torch
 from torch import nn
 
 from apps.style import compare
+from apps.style.config import StyleConfig
 from apps.style.presets import BALANCING, OPTIMIZERS, balanced
+from core import create_backbone
+from core.config import load_config
 from core.data.augment import AugmentConfig
 from core.data.images.files import decode
+from core.models.sharing import save_backbone
 from core.training.files.folder import read_metrics
 from core.training.optim import create_optimizer
 from core.training.optimistic import OptimisticAdam
@@ -41,6 +45,24 @@ def test_a_comparison_goes_on_where_it_stopped(paintings, tmp_path, capsys):
     assert "permutation test" in record["table"][-1]
     assert record["table"][-1] in capsys.readouterr().out
     assert min(decode(str(tmp_path / "out/compare.png")).size) > 100
+
+
+def test_starts_are_searched_on_training_paintings(paintings, tmp_path):
+    weights = save_backbone(create_backbone("mixer_c16_l2_p8", 32), tmp_path / "weights")
+    words = (f"permuted=permuted:{weights}",)
+    config = compare.StartsConfig(
+        words, (0.5, 1.0), 0.3, seeds=(0,), out=str(tmp_path / "out"), base=config_of("", paintings)
+    )
+    scores = compare.compare(config)[""]
+    assert {row: len(values) for row, values in scores.items()} == {"scratch": 1, "permuted": 1}
+    runs = {path.parent.name for path in (tmp_path / "out/search").glob("*/config.yaml")}
+    assert len(runs) == 4
+    tuned = load_config(StyleConfig, next((tmp_path / "out/search").glob("permuted-*/config.yaml")))
+    final = load_config(StyleConfig, tmp_path / "out/permuted-0/config.yaml")
+    assert (tuned.data.tune_share, final.data.tune_share) == (0.3, 0.0)
+    assert final.model == replace(config.base.model, weights=words[0][9:], new_head=True)
+    assert f"permuted-{final.optim.lr:g}" in runs
+    assert (tmp_path / "out/compare.png").is_file()
 
 
 def test_each_way_of_balancing_is_alone():

@@ -128,3 +128,15 @@ def test_a_long_tail_falls_by_the_same_factor_from_class_to_class():
     assert (kept == long_tailed(labels, 27.0, 5)).all()
     assert (kept != long_tailed(labels, 27.0, 6)).any()
     assert np.bincount(long_tailed([0] * 5 + [1] * 5, 100.0, 0) // 5).tolist() == [5, 1]
+
+
+def test_a_share_of_the_training_paintings_validates(paintings):
+    whole = open_paintings(DataConfig(root=str(paintings)), "train")
+    config = DataConfig(root=str(paintings), tune_share=0.3)
+    train, tuning = (open_paintings(config, split) for split in ("train", "val"))
+    names = [[images.read(i) for i in range(len(images))] for images in (whole, train, tuning)]
+    assert sorted(names[1] + names[2]) == sorted(names[0])
+    assert sorted(tuning.labels) == list(range(len(tuning.classes)))  # one of three of each style
+    assert train.classes == tuning.classes == whole.classes
+    with pytest.raises(InputError, match="tune_share are of paintings that are no stream"):
+        open_paintings(DataConfig("hub:x#style", stream=True, tune_share=0.3), "train")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from torch.utils.data import Dataset, Subset
 
-from core.data.samples import evenly_spaced, stratified_split, with_transform
+from core import InputError
+from core.data.samples import evenly_spaced, stratified_split, tuning_split, with_transform
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,14 @@ def test_no_sample_twice():
             assert len(set(places)) == count
             assert places == sorted(places)
             assert all(type(place) is int for place in places)
+
+
+def test_settings_are_chosen_by_a_share_that_does_not_train():
+    train, tuning = tuning_split([0] * 7 + [1] * 3, 0.3)
+    assert sorted(train + tuning) == list(range(10))
+    assert [sum(place < 7 for place in tuning), len(tuning)] == [2, 3]
+    with pytest.raises(InputError, match="of 2 training samples no class has two"):
+        tuning_split([0, 1], 0.3)
 
 
 def test_stratified_splits_have_their_share_of_each_class():

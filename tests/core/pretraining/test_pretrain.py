@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from core import InputError, load_backbone
+from core import InputError, compare, create_backbone, load_backbone
+from core.app.starts import compare_starts
 from core.config import cli, load_config
 from core.data.augment import AugmentConfig, mix, train_transform
 from core.data.images.labelled import ImagesConfig, TrainImagesConfig
@@ -97,6 +98,37 @@ def keep_sides(seen, held_apart, *words):
     for name, side in zip(("train", "val"), sides, strict=True):
         seen[name] = {side.read(i) for i in range(len(side))}
     return sides
+
+
+def test_a_share_of_the_training_pictures_validates(images):
+    config = PretrainConfig(train=TrainImagesConfig(str(images)), tune_share=0.25)
+    whole = validation.open_trained(config)
+    train, tuning = validation.open_sides(config, whole)  # no validation pictures are named
+    paths = [[part.read(i) for i in range(len(part))] for part in (whole, train, tuning)]
+    assert sorted(paths[1] + paths[2]) == sorted(paths[0])
+    assert len(tuning) == len(whole) // 4
+    fractals = replace(config, train=TrainImagesConfig("fractals"))
+    with pytest.raises(InputError, match="tune_share is of images by index"):
+        validation.open_sides(fractals, validation.open_trained(fractals))
+
+
+def test_starts_on_pictures(images, tmp_path):
+    save_backbone(create_backbone("mixer_c16_l2_p8", 16), tmp_path / "weights")
+    base = config(images, "")
+    starts = compare.StartsConfig(
+        (f"permuted=permuted:{tmp_path / 'weights'}",),
+        lr_factors=(0.5, 1.0),
+        tune_share=0.25,
+        seeds=(0,),
+        out=str(tmp_path / "out"),
+        base=replace(base, run=replace(base.run, steps=1)),
+    )
+    figures = compare_starts(starts, compare.TRIAL)[""]
+    assert {row: list(seeds[0]) for row, seeds in figures.items()} == {
+        "scratch": ["top1"],
+        "permuted": ["top1"],
+    }
+    assert len(list((tmp_path / "out/search").iterdir())) == 4
 
 
 def test_fine_tuning_at_twice_the_grid_begins_with_the_features_of_each_quadrant(images, tmp_path):
