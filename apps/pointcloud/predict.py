@@ -1,10 +1,11 @@
-"""Reconstruct clouds: python apps/pointcloud/predict.py RUN [CLOUD, MESH or FOLDER ...].
+"""Reconstruct clouds: python apps/pointcloud/predict.py [RUN] [CLOUD, MESH or FOLDER ...].
 
 A cloud of any size, place and unit becomes NAME.ply, in its own place and unit and with its
 colours, NAME.png (before and after), NAME.html (a page to turn it with the mouse) and, with --mesh,
 NAME-mesh.ply; predictions.json says how noisy it was and where the time went. --method mls and
-poisson learn nothing and need no RUN. Without inputs, some validation clouds of the run are taken.
-What cannot be read is named, the others go on, and the exit status is 2.
+poisson learn nothing and need no RUN; else the kept network `scans` reconstructs where none is
+named. Without inputs, some validation clouds of the run are taken. What cannot be read is named,
+the others go on, and the exit status is 2.
 """
 
 from __future__ import annotations
@@ -29,7 +30,14 @@ from apps.pointcloud.prediction.reconstruction import (
     Wishes,
     read_scan,
 )
-from core.app.predicting import RECORDS, Item, output_folder, predict_each, prediction_parser
+from core.app.predicting import (
+    RECORDS,
+    Item,
+    output_folder,
+    predict_each,
+    prediction_parser,
+    run_and_inputs,
+)
 from core.app.runs import TrainedRun, reopen
 from core.checkpoints import find_checkpoint
 from core.config import entry_point
@@ -69,7 +77,7 @@ def main() -> None:
 
 def _words() -> argparse.Namespace:
     """What was told, checked; `run` is none where a method needs none and none is named."""
-    parser = prediction_parser(__doc__, "clouds, meshes or folders", count=6)
+    parser = prediction_parser(__doc__, "clouds, meshes or folders", count=6, kept=ReconNet.KEPT)
     methods = "a trained network, moving least squares, or Poisson's surface (the last two: no RUN)"
     parser.add_argument("--method", choices=METHODS, default="network", help=methods)
     parser.add_argument("--points", type=int, default=0, help="exactly so many out (all)")
@@ -84,8 +92,9 @@ def _words() -> argparse.Namespace:
         raise InputError(f"--points is {words.points}: 1 to {AMONG:,}, or leave it out for all")
     if not 0 <= words.resolution < float("inf"):
         raise InputError(f"--resolution is {words.resolution}: a length above 0")
-    if words.method != "network" and not _is_run(words.run):
-        words.inputs, words.run = [words.run, *words.inputs], None
+    words.run = None
+    if words.method == "network" or (words.inputs and _is_run(words.inputs[0])):
+        words.run, words.inputs = run_and_inputs(words.inputs, ReconNet.KEPT)
     return words
 
 

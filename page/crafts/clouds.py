@@ -74,7 +74,7 @@ CRAFT = Craft(
     "python apps/pointcloud/train.py",
     open_network,
     answer,
-    getattr(ReconNet, "KEPT", None),
+    ReconNet.KEPT,
     without=True,
     field="without a network",
     choices=METHODS[1:],

@@ -526,6 +526,16 @@ OTHERS = [
     ("apps.pose.export", "pose --output a_file/x.onnx", "a_file"),
     ("apps.pose.export", "pose_flipped", "model.safetensors"),
     ("apps.pose.keep", "gone --data a --terms b", "gone"),
+    ("apps.pointcloud.keep", "gone --data a --terms b", "gone"),
+    ("apps.pointcloud.keep", "style --data a --terms b --name fresh", "style"),
+    ("apps.pointcloud.keep", "cloud --data a --terms b --name ../x", "../x"),
+    ("apps.pointcloud.classify", "debug --data.root gone.npz", "gone.npz"),
+    ("apps.pointcloud.classify", "debug --data.test nothing --data.root cut.npz", "cut.npz"),
+    ("apps.pointcloud.classify", "debug --model.operator pointmixr", "Did you mean pointmixer"),
+    ("apps.pointcloud.classify", "debug --model.blocks 1 1 1", "model.blocks"),
+    ("apps.pointcloud.classify", "debug --run.best topp1", "topp1"),
+    ("apps.pointcloud.classification.compare", "debug --operators pointmixr", "pointmixr"),
+    ("apps.pointcloud.classification.compare", "debug --seeds 0 0", "seeds"),
     ("apps.pose.keep", "style --data a --terms b --name fresh", "style"),
     ("apps.pose.keep", "pose --data a --terms b --name ../x", "../x"),
     ("apps.pose.keep", "pose --data a --terms b --name x --evaluations gone.json", "gone.json"),
@@ -614,7 +624,7 @@ def _opened():
             if app == "cloud":
                 yield PREDICT[app], f"{words} good.xyz", said
         for words, said in EVALUATIONS:
-            if not (words == "" and app == "pose"):  # a kept network
+            if not (words == "" and app in ("pose", "cloud")):  # a kept network
                 yield EVAL[app], words.format(run=app), said
         for words, said in PREDICTIONS:
             yield PREDICT[app], words.format(run=app), said

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from apps.pointcloud.config import ModelConfig
+from core.app.kept import KeptNetworks
 from core.config import to_plain
 from core.ranges import check_ranges
 
@@ -17,6 +19,8 @@ class Network(nn.Module):
 
     Raises InputError where a setting is out of its range.
     """
+
+    KEPT: ClassVar = KeptNetworks(Path(__file__).parents[1] / "weights", "scans")
 
     def __init__(self, config: ModelConfig):
         super().__init__()

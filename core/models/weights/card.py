@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
-from core.checkpoints import find_checkpoint, read_info, weights_file
+from core.checkpoints import averaged_weights, find_checkpoint, read_info, weights_file
 from core.files import json_lines
 from core.models.shapes import times
 from core.models.weights.reading import read_stored
@@ -132,8 +133,11 @@ def training(backbone: nn.Module, checkpoint: Path, record: Path) -> list[str]:
 
 
 def _unchanged(backbone: nn.Module, checkpoint: Path) -> bool:
-    """Whether the backbone still holds what the checkpoint does."""
-    saved = read_stored(checkpoint).state
+    """Whether the backbone (or a network without one) still holds what the checkpoint does."""
+    if "backbone" in read_info(checkpoint):
+        saved = read_stored(checkpoint).state
+    else:
+        saved = load_file(averaged_weights(checkpoint))
     mine = backbone.state_dict()
     return mine.keys() == saved.keys() and all(
         mine[name].dtype == value.dtype and torch.equal(mine[name].cpu(), value)
