@@ -26,7 +26,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import InputError
+from core.errors import DIVERGED, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,15 +67,15 @@ def find_checkpoint(path: str | Path, which: str = "best") -> Path:
 def unfit(saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
     """What is wrong with the numbers of saved weights, of those ``wanted``; empty: nothing.
 
-    Whole numbers where there were fractions, and what is not a number: of a run that diverged.
+    Whole numbers where there were fractions, and what is not finite: of a run that diverged.
     """
     for name, tensor in saved.items():
         if name not in wanted or not wanted[name].is_floating_point():
             continue
         if not tensor.is_floating_point():
             return f"{name} is {str(tensor.dtype).removeprefix('torch.')}, and holds no fractions"
-        if tensor.isnan().any():
-            return f"{name} is not finite, as of a run that diverged: take an older checkpoint"
+        if not tensor.isfinite().all():
+            return f"{name} is not finite, {DIVERGED}"
     return ""
 
 

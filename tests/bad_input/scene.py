@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 from core.config import save_config, to_plain
 from core.training.files.checkpoint import link, save_weights, write_checkpoint
@@ -96,9 +97,20 @@ def _spoilt_runs(folder):
         content = bytearray(weights.read_bytes())
         content[-5] ^= 64
         weights.write_bytes(content)
+        _diverge(folder / app, folder / f"{app}_diverged")
         no_checkpoint = folder / f"{app}_no_checkpoint"
         (no_checkpoint / "checkpoints").mkdir(parents=True)
         shutil.copy(folder / app / "config.yaml", no_checkpoint)
+
+
+def _diverge(run, copy):
+    """A run whose weights are numbers, and what they make of anything is not."""
+    shutil.copytree(run, copy, symlinks=True)
+    (copy / "checkpoints/step-00000001/SHA256SUMS").unlink()
+    weights, rng = copy / "checkpoints/last/model.safetensors", np.random.default_rng(0)
+    state = load_file(weights)
+    large = {n: rng.normal(0, 1e30, v.shape).astype(v.dtype) for n, v in state.items() if v.ndim}
+    save_file(state | large, weights)
 
 
 def embedded(folder):

@@ -322,6 +322,7 @@ EVALUATIONS = [
 ]
 EVALUATIONS_OF = {
     "pose": [
+        ("pose_diverged", "the network gives scores that are not finite"),
         ("pose --onnx gone.onnx", "gone.onnx"),
         ("pose --onnx bad.onnx", "bad.onnx"),
         ("pose --onnx bad.onnx --flip-test", "flip"),
@@ -337,6 +338,7 @@ EVALUATIONS_OF = {
         ("style --data.csv paintings/header.csv", "header.csv"),
     ],
     "cloud": [
+        ("cloud_diverged --no-baselines", "the network keeps no voxel"),
         ("cloud --suite nothing", "'nothing'"),
         ("cloud --root gone", "suite"),
         ("cloud --suite modelnet10 --root gone", "gone"),
@@ -415,8 +417,12 @@ PREDICTIONS_OF = {
         ("pose --boxes list.json", "inputs"),
         ("nowhere good.png", "nowhere"),
     ],
-    "style": [("style good.png --output a_file", "a_file")],
+    "style": [
+        ("style good.png --output a_file", "a_file"),
+        ("style_diverged good.png --output out", "good.png: .*gives logits .* not finite"),
+    ],
     "cloud": [
+        ("cloud_diverged good.xyz --output out", "good.xyz: the network keeps no voxel"),
         ("cloud good.xyz --output out --points -1", "points"),
         ("cloud good.xyz --output out --points 99999999999", "points"),
         ("cloud good.xyz --output out --resolution -1", "resolution"),
@@ -466,6 +472,10 @@ CORE_EVAL = [
     ("classification --model.weights gone --data.root paintings", "gone"),
     ("classification --protocol nothing --model.weights style --data.root paintings", "nothing"),
     ("classification --model.weights style --data.root one_class", "class"),
+    (
+        "classification --model.weights style_diverged --data.root paintings",
+        "logits that are not finite",
+    ),
     ("classification --model.weights style --data.root paintings --real-labels gone", "gone"),
     (
         "classification --model.weights style --data.root paintings --data.max-pixels 10",

@@ -288,6 +288,7 @@ def test_the_info_of_a_checkpoint_lists_its_files(tmp_path):
     [
         (lambda weight: weight.int(), "is int32, and holds no fractions"),
         (lambda weight: weight * float("nan"), "is not finite, as of a run that diverged"),
+        (lambda weight: weight / 0, "is not finite, as of a run that diverged"),
     ],
 )
 def test_weights_of_no_use_are_refused_by_name(tmp_path, change, said):
