@@ -78,6 +78,8 @@ def _spoilt_runs(folder):
         "bad_json": ("checkpoints/step-00000001/config.json", "{"),
         "list_json": ("checkpoints/step-00000001/config.json", "[]"),
         "number_json": ("checkpoints/step-00000001/config.json", '{"step": 1, "model": 3}'),
+        "step_json": ("checkpoints/step-00000001/config.json", '{"step": "many"}'),
+        "metrics_json": ("checkpoints/step-00000001/config.json", '{"step": 1, "metrics": [1]}'),
         "null_json": ("checkpoints/step-00000001/config.json", "null"),
         "no_json": ("checkpoints/step-00000001/config.json", None),
         "cut_weights": ("checkpoints/step-00000001/model.safetensors", b"\x08\0\0\0\0\0\0\0{}"),

@@ -304,6 +304,8 @@ RUNS = [
     ("{run}_bad_json", "config.json"),
     ("{run}_list_json", "config.json"),
     ("{run}_null_json", "config.json"),
+    ("{run}_step_json", "its step is 'many'"),
+    ("{run}_metrics_json", r"its metrics are \[1\]"),
     ("{run}_number_json", "number_json"),
     ("{run}_no_json", "no whole checkpoint"),
     ("{run}_cut_weights", "model.safetensors"),
