@@ -139,12 +139,30 @@ def load_config(kind: type[Config], path: str | os.PathLike) -> Config:
 
 
 def read_yaml(path: str | os.PathLike, hint: str = "check the path") -> Any:
-    """The content of a yaml file. Raises InputError, with the ``hint`` where there is none."""
+    """The content of a yaml file. Raises InputError, with the ``hint`` where there is none.
+
+    A name twice at one place is refused, where PyYAML lets the last one win unseen.
+    """
     text = read_text(path, hint)
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not yaml: {' '.join(str(error).split())}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """yaml's safe one, to which a name twice in a mapping is an error (yaml 1.2, section 3.2.1)."""
+
+    def compose_mapping_node(self, anchor):
+        node, lines = super().compose_mapping_node(anchor), {}
+        names = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in names:
+            line, name = key.start_mark.line + 1, (key.tag, key.value)
+            if name in lines and key.value != "<<":  # which takes over another mapping
+                first = lines[name]
+                raise InputError(f"{key.value} comes twice, in lines {first} and {line}: keep one")
+            lines[name] = line
+        return node
 
 
 def to_plain(value: Any) -> Any:

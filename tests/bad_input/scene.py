@@ -75,6 +75,7 @@ def _spoilt_runs(folder):
         "tag_yaml": ("config.yaml", "!!python/object/apply:os.system ['touch ran']"),
         "range_yaml": ("config.yaml", "run: {clip: -1}"),
         "type_yaml": ("config.yaml", "run: {clip: [1]}"),
+        "twice_yaml": ("config.yaml", "run: {clip: 1}\nrun: {}\n"),
         "bad_json": ("checkpoints/step-00000001/config.json", "{"),
         "list_json": ("checkpoints/step-00000001/config.json", "[]"),
         "number_json": ("checkpoints/step-00000001/config.json", '{"step": 1, "model": 3}'),

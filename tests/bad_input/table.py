@@ -301,6 +301,7 @@ RUNS = [
     ("{run}_tag_yaml", "config.yaml"),
     ("{run}_range_yaml", "clip"),
     ("{run}_type_yaml", "clip"),
+    ("{run}_twice_yaml", "run comes twice, in lines 1 and 2"),
     ("{run}_bad_json", "config.json"),
     ("{run}_list_json", "config.json"),
     ("{run}_null_json", "config.json"),

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import pytest
 
 from core import InputError
-from core.config import build, cli, entry_point, flatten, load_config, needs, save_config
+from core.config import build, cli, entry_point, flatten, load_config, needs, read_yaml, save_config
 from core.training.run_config import RunConfig
 
 
@@ -68,6 +68,8 @@ def test_yaml_round_trip(tmp_path):
         ("active: 1", "active is 1, expected bool"),
         ("inner: 3", "expected fields of Inner, got 3"),
         ("{", "is not yaml"),
+        ("inner: {lr: 1, lr: 2}", "lr comes twice, in lines 1 and 1: keep one"),
+        ("size: [1, 2]\ninner: {}\nsize: [3, 4]", "size comes twice, in lines 1 and 3"),
     ],
 )
 def test_wrong_yaml_is_named(tmp_path, text, message):
@@ -79,6 +81,12 @@ def test_wrong_yaml_is_named(tmp_path, text, message):
 def test_a_number_that_yaml_reads_as_a_string(tmp_path):
     (tmp_path / "config.yaml").write_text("inner: {lr: 1e-3}")
     assert load_config(Outer, tmp_path / "config.yaml").inner.lr == 1e-3
+
+
+def test_a_mapping_that_takes_over_another_may_change_it(tmp_path):
+    text = "a: &one {lr: 1, kind: a}\nb: &two {<<: *one, lr: 2}\nc: {<<: *two, kind: b}"
+    (tmp_path / "merged.yaml").write_text(text)
+    assert read_yaml(tmp_path / "merged.yaml")["c"] == {"lr": 2, "kind": "b"}
 
 
 def test_missing_file(tmp_path):
