@@ -50,6 +50,10 @@ def read_cloud(
         report(
             f"{path}: a mesh of {len(faces)} triangles: {mesh_points} points of its surface taken"
         )
+        whole = np.isfinite(cloud.points).all(1)[faces].all(1)
+        if left_out := int((~whole).sum()):
+            words = "triangles have a corner that is NaN or infinite, left out"
+            report(f"{path}: {left_out} of {len(faces)} {words}")
         rng = stream(0)
         points, normals = sample_mesh(cloud.points, faces, mesh_points, rng, str(path))
         cloud = Cloud(points, normals, origin=cloud.origin)

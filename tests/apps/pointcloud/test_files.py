@@ -156,6 +156,7 @@ def test_damaged_headers(tmp_path):
         (b"hello\n", "not a PLY file"),
         (good.replace(b"end_header", b""), "header is damaged"),
         (good.replace(b"ascii", b"morse"), "header is damaged"),
+        (good.replace(b"vertex 1", b"vertex -5"), "'element vertex -5' is no name and count"),
         (good.replace(b"float", b"half"), "a property that PLY does not have: property half x"),
         (good + b"1\n", "no x, y, z but x"),
         (header("ascii"), "no element 'vertex'"),
@@ -363,6 +364,17 @@ def test_a_mesh_without_area(tmp_path):
     (tmp_path / "a.off").write_text("OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n")
     with pytest.raises(InputError, match="none of its 1 triangles has an area"):
         read_cloud(tmp_path / "a.off", quiet)
+
+
+def test_corners_that_are_not_finite_are_told_of(tmp_path):
+    lines, corners = [], "0 0 {}\n1 0 0\n0 1 0\n0 0 1\n"
+    (tmp_path / "a.off").write_text(f"OFF\n4 2 0\n{corners.format('nan')}3 0 1 2\n3 1 2 3\n")
+    assert len(read_cloud(tmp_path / "a.off", lines.append, 50)) == 50
+    assert "1 of 2 triangles have a corner that is NaN or infinite, left out" in lines[1]
+    facet = "facet normal 0 0 1\nouter loop\nvertex 0 0 inf\nvertex 1 0 0\nvertex 0 1 0\n"
+    (tmp_path / "b.stl").write_text(f"solid a\n{facet}endloop\nendfacet\nendsolid\n")
+    with pytest.raises(InputError, match=r"b\.stl: none of its 1 triangles has finite corners"):
+        read_cloud(tmp_path / "b.stl", quiet)
 
 
 def test_points_that_are_not_finite_are_left_out_and_told_of(tmp_path):
