@@ -427,7 +427,7 @@ def test_inputs_are_never_overwritten(tmp_path):
 
 
 def test_folders_are_searched(tmp_path):
-    for name in ("b/a.ply", "a.XYZ", "c.jpg"):
+    for name in ("b/a.ply", "a.XYZ", "c.jpg", "._a.XYZ"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     found = find_clouds([tmp_path, tmp_path / "c.jpg"])
