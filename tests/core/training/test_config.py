@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Literal
 
 import pytest
+import torch
 
 from core import InputError
 from core.config import build, cli, entry_point, flatten, load_config, needs, read_yaml, save_config
@@ -104,7 +105,16 @@ def test_build_from_json_lists():
     assert build(Outer, {"size": [4, 5], "factors": [1]}, "x") == Outer(size=(4, 5), factors=(1.0,))
 
 
-@pytest.mark.parametrize("error", [InputError("no such thing"), OSError(28, "No space left")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("no such thing"),
+        OSError(28, "No space left"),
+        MemoryError("Unable to allocate 9 TiB\nfor an array"),
+        torch.OutOfMemoryError("CUDA out of memory.\nTried hard"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
 def test_entry_points_end_with_one_line(error, capsys):
     @entry_point
     def main():
@@ -116,6 +126,15 @@ def test_entry_points_end_with_one_line(error, capsys):
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+def test_other_errors_keep_their_traceback():
+    @entry_point
+    def main():
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        main()
 
 
 @dataclass(frozen=True)
