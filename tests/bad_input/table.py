@@ -523,6 +523,8 @@ CORE_EVAL = [
     ("mixing --units -1", "--units"),
     ("throughput --models nope", "nope"),
     ("throughput --batch-size -1", "--batch-size"),
+    ("throughput --models mixer_c999999_l2_p8", MEMORY),
+    ("throughput --models mixer_c16_l999999999_p8", "num_blocks is 999999999"),
     ("throughput --repeats 0", "--repeats"),
     ("throughput --models mixer_s16 --reference nope", "nope"),
     ("memory --models nope", "nope"),
