@@ -207,6 +207,7 @@ DATA = {
         ("--val.root gone", "gone"),
         ("--model.backbone mixer_x16", "mixer_x16"),
         ("--model.backbone timm:nothing_at_all", "nothing_at_all"),
+        ("--run.batch-size 1000000000", "a batch of 1,000,000,000 samples takes"),
         ("--model.backbone mixer_c0_l2_p8", "hidden_dim is 0"),
         ("--model.backbone mixer_c999999999_l2_p8", MEMORY),
         ("--model.backbone mixer_c99999_l2_p8", MEMORY),

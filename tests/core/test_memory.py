@@ -1,14 +1,17 @@
 """What cannot fit into memory is refused before it is made, and what can be done is not."""
 
 import json
+import struct
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from core import create_backbone, load_backbone
 from core.app.starting import check_start
 from core.errors import InputError
+from core.files import check_archive
 from core.memory import check_image, check_memory
 from core.models.classifier import create_classifier
 from core.training.optim import OptimConfig
@@ -74,6 +77,22 @@ def test_a_size_that_a_mixer_cannot_move_to():
     with pytest.raises(InputError, match=r"^this Mixer at 8192x8192 takes .* GiB"):
         network.set_image_size(8_192)
     assert network.image_size == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("unpacked", "said"), [(3_600_000_000, "3.6 GB unpacked"), (9e8, "0.8 GiB")]
+)
+def test_an_archive_is_asked_for_its_size_before_it_is_read(tmp_path, monkeypatch, unpacked, said):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=GIB // 2))
+    path = tmp_path / "a.npz"
+    np.savez(path, points=np.zeros((4, 3)))
+    check_archive(path)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"PK\1\2") + 24  # of the size unpacked, in the zip's directory
+    struct.pack_into("<I", content, place, int(unpacked))
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"a.npz.*{said}"):
+        check_archive(path)
 
 
 def test_what_has_no_numbers_needs_no_memory():
