@@ -24,9 +24,9 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from core.errors import InputError
+from core.errors import DIVERGED, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,15 +67,15 @@ def find_checkpoint(path: str | Path, which: str = "best") -> Path:
 def unfit(saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
     """What is wrong with the numbers of saved weights, of those ``wanted``; empty: nothing.
 
-    Whole numbers where there were fractions, and what is not a number: of a run that diverged.
+    Whole numbers where there were fractions, and what is not finite: of a run that diverged.
     """
     for name, tensor in saved.items():
         if name not in wanted or not wanted[name].is_floating_point():
             continue
         if not tensor.is_floating_point():
             return f"{name} is {str(tensor.dtype).removeprefix('torch.')}, and holds no fractions"
-        if tensor.isnan().any():
-            return f"{name} is not finite, as of a run that diverged: take an older checkpoint"
+        if not tensor.isfinite().all():
+            return f"{name} is not finite, {DIVERGED}"
     return ""
 
 
@@ -127,8 +127,8 @@ def damage(checkpoint: Path, read: Callable[[str], bool] = everything) -> str:
         sums = read_sums(checkpoint)
     except InputError as error:
         return str(error)
-    if not isinstance(info, dict):
-        return "config.json is no checkpoint's"
+    if reason := _strange(info):
+        return f"config.json is no checkpoint's{reason}"
     names = sums or [str(p.relative_to(checkpoint)) for p in checkpoint.rglob("*") if p.is_file()]
     if not any(name.endswith(WEIGHTS) for name in names):
         return "it holds no weights"
@@ -137,6 +137,18 @@ def damage(checkpoint: Path, read: Callable[[str], bool] = everything) -> str:
     wrong = _changed if sums else _cut
     found = (wrong(checkpoint / name, sums.get(name, "")) for name in names if read(name))
     return next((reason for reason in found if reason), "")
+
+
+def _strange(info: Any) -> str:
+    """What no training writes into config.json; a network that is kept has no step, no metrics."""
+    if not isinstance(info, dict):
+        return f": it holds a {type(info).__name__}"
+    step, metrics = info.get("step", 0), info.get("metrics") or {}
+    if type(step) is not int or step < 0:
+        return f": its step is {step!r:.40}, and no number of steps"
+    if not isinstance(metrics, dict):
+        return f": its metrics are {metrics!r:.40}, and no figures by name"
+    return ""
 
 
 def _changed(file: Path, digest: str) -> str:

@@ -27,12 +27,13 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from core.errors import InputError
+from core.errors import InputError, first_line
 from core.errors import did_you_mean as did_you_mean
 from core.files import read_text, write_text
 from core.ranges import check_ranges, show_ranges
 
 Config = TypeVar("Config")
+SMALLER = "choose a smaller batch, smaller inputs or a smaller network"
 ABSENT = object()  # where a file does not have a value, not even None
 
 
@@ -146,12 +147,30 @@ def load_config(kind: type[Config], path: str | os.PathLike) -> Config:
 
 
 def read_yaml(path: str | os.PathLike, hint: str = "check the path") -> Any:
-    """The content of a yaml file. Raises InputError, with the ``hint`` where there is none."""
+    """The content of a yaml file. Raises InputError, with the ``hint`` where there is none.
+
+    A name twice at one place is refused, where PyYAML lets the last one win unseen.
+    """
     text = read_text(path, hint)
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not yaml: {' '.join(str(error).split())}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """yaml's safe one, to which a name twice in a mapping is an error (yaml 1.2, section 3.2.1)."""
+
+    def compose_mapping_node(self, anchor):
+        node, lines = super().compose_mapping_node(anchor), {}
+        names = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in names:
+            line, name = key.start_mark.line + 1, (key.tag, key.value)
+            if name in lines and key.value != "<<":  # which takes over another mapping
+                first = lines[name]
+                raise InputError(f"{key.value} comes twice, in lines {first} and {line}: keep one")
+            lines[name] = line
+        return node
 
 
 def to_plain(value: Any) -> Any:
@@ -267,9 +286,9 @@ def _tuple(args: tuple, value: Any, where: str) -> tuple:
 
 
 def entry_point(main: Callable[..., None]) -> Callable[..., None]:
-    """Print an InputError, or an operating system's refusal, as one line and exit with status 2.
+    """Print an InputError, an operating system's refusal, or that memory ran out, as one line.
 
-    Ctrl-C is one line too, with the status of a process that the signal ended.
+    The exit status is 2. Ctrl-C is one line too, with the status of a process that it ended.
 
     Where several processes worked together, what still holds their group is let go when ``main``
     returns. The threads of a Gloo group would otherwise outlive Python, and now and then abort a
@@ -286,11 +305,21 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
             sys.exit(_complain(str(error)))
         except OSError as error:  # a full disk, a missing permission
             sys.exit(_complain(f"{error.filename or 'writing'}: {error.strerror or error}"))
+        except (MemoryError, RuntimeError) as error:
+            if not _is_memory(error):
+                raise
+            sys.exit(_complain(f"memory ran out ({first_line(error):.300}): {SMALLER}"))
         except KeyboardInterrupt:  # in a run the second one: the first saves and stops
             print("stopped by Ctrl-C", file=sys.stderr, flush=True)
             sys.exit(128 + signal.SIGINT)
 
     return guarded
+
+
+def _is_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether Python, numpy or torch, of which no class of an error may be asked here, ran out."""
+    kind = any(base.__name__ in ("MemoryError", "OutOfMemoryError") for base in type(error).__mro__)
+    return kind or "can't allocate memory" in str(error)
 
 
 def _complain(message: str) -> int:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# why weights, or what a network makes, are no numbers, and the way out
+DIVERGED = "as of a run that diverged: take an older checkpoint"
+
 
 class InputError(ValueError):
     """What was given cannot be used. The message names the file, field or value, and the way out.

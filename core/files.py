@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError, first_line
+from core.memory import check_memory
 
 # what spreadsheets and editors of Windows write before a text
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -197,7 +198,8 @@ def name_on_disk(folder: str | os.PathLike, name: str) -> str:
 def check_archive(path: str | os.PathLike) -> None:
     """Raise InputError for a zip file (.npz is one) that would fill the memory.
 
-    By its directory alone: a gigabyte and more, out of less than a hundredth of it, is no data.
+    By its directory alone: a gigabyte and more, out of less than a hundredth of it, is no data, and
+    what is more than the machine has is not read.
     """
     size = os.path.getsize(path)
     with zipfile.ZipFile(path) as archive:
@@ -207,6 +209,7 @@ def check_archive(path: str | os.PathLike) -> None:
             f"{path} has {size / 1e6:.1f} MB, and {unpacked / 1e9:.1f} GB unpacked: is it damaged, "
             "or made to fill the memory? Store it without compression"
         )
+    check_memory(unpacked, f"{path}, unpacked,", "give it in smaller files")
 
 
 def unreadable(source: str | os.PathLike | bytes, said: Exception | str) -> str:

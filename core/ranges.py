@@ -46,6 +46,7 @@ class Range:
 
 Whole = Annotated[int, Range(0)]
 Count = Annotated[int, Range(1)]
+Layers = Annotated[int, Range(1, 1_000)]  # one after another
 Workers = Annotated[int, Range(0, 512)]
 Processes = Annotated[int | None, Range(1, 512)]  # None: one for each core
 Seed = Whole

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from core.data.images.files import MOST_PIXELS, PixelLimit
-from core.ranges import Count, Decay, NonNegative, Range, Seed, Whole, Workers
+from core.ranges import Count, Decay, Layers, NonNegative, Range, Seed, Whole, Workers
 from core.training.optim import OptimConfig
 from core.training.run_config import RunConfig
 
@@ -34,7 +34,8 @@ class DataConfig:
     void: Annotated[int, Range(-1)] = -1
     # in use in 16-bit grey photographs: 11 or 12 of many satellites
     bits: Annotated[int, Range(8, 16)] = 16
-    size: Annotated[tuple[int, int], Range(16)] = (256, 256)  # height and width of every panel
+    # height and width of every panel
+    size: Annotated[tuple[int, int], Range(16, 8_192)] = (256, 256)
     # training images are so much larger, then cropped; 1: no crop
     enlarge: Annotated[float, Range(1)] = 286 / 256
     flip: bool = True  # mirror half of the training items, all panels of an item alike
@@ -72,13 +73,13 @@ class ModelConfig:
     candidates: Count = 10  # of attention selection
     selection_width: Count = 104  # channels of attention selection
     dropout: Decay = 0.5  # of attention selection and of U-Nets
-    blocks: Count = 9  # crossmlp
-    depth: Count = 7  # crossmlp: layers of a CrossMixer
+    blocks: Layers = 9  # crossmlp
+    depth: Layers = 7  # crossmlp: layers of a CrossMixer
     patch: Annotated[int, Range(2)] = 8  # crossmlp: of maps at a quarter of the size
     as_released: bool = False  # crossmlp: its sharing, see crossmlp.py
     backbone: str = "mixer_s16"  # mixer: any name of core.create_backbone
     weights: str = ""  # mixer: a file, folder, run or named set; empty: random
-    fusion: Count = 2  # mixer: blocks over both views
+    fusion: Layers = 2  # mixer: blocks over both views
     selection: bool = False  # mixer: with attention selection
 
 
@@ -87,7 +88,7 @@ class DiscriminatorConfig:
     """The PatchGAN; 64 and 3 are pix2pix's 70x70 one."""
 
     width: Count = 64
-    halvings: Whole = 3
+    halvings: Annotated[int, Range(0, 16)] = 3
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-from core.ranges import Count, Decay, NonNegative, Positive, Range, Seed, Share, Whole, Workers
+from core.ranges import (
+    Count,
+    Decay,
+    Layers,
+    NonNegative,
+    Positive,
+    Range,
+    Seed,
+    Share,
+    Whole,
+    Workers,
+)
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
@@ -76,11 +87,11 @@ class ModelConfig:
     start: Start = "voxels"  # what is refined: occupied voxels, or the input's own surface
     voxel_length: Positive = 1 / 16  # of the radius of the normalised input
     channels: Count = 32  # at stride 1; of the operator too
-    hourglasses: Count = 2
-    depth: Count = 3  # strides 1 to 2^depth
+    hourglasses: Layers = 2
+    depth: Annotated[int, Range(1, 16)] = 3  # strides 1 to 2^depth
     operator: str = "pointmixer"  # a name of apps/pointcloud/models/operators
     neighbours: Count = 16
-    blocks: Count = 2  # around the operator
+    blocks: Layers = 2  # around the operator
     points: Count = 4  # of each voxel, or of each point of the input
 
     @property

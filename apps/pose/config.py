@@ -97,7 +97,7 @@ class ModelConfig:
     freeze: bool = False  # do not train the backbone
     levels: Wholes = ()  # of the backbone's pyramid, 0 the finest; none: its one map
     fuse: bool = False  # the intra-level fuse module, in each level
-    mixer_depth: Whole = 0  # blocks of the MLP-Mixer behind it; 0: none
+    mixer_depth: Annotated[int, Range(0, 1_000)] = 0  # blocks of the MLP-Mixer behind it; 0: none
     mixer_width: Count = 256  # its hidden width
     mixer_tokens: Literal["grid", "keypoints"] = "grid"  # what it relates: places or keypoints
     stochastic_depth: Decay = 0.0  # not for timm:*

@@ -49,7 +49,7 @@ class EmbeddedConfig:
     train: Count = 200  # of each style
     val: Count = 40  # of each style; of scenes that training does not see
     seed: Seed = 0
-    size: Annotated[int, Range(32)] = 96  # pixels of the longer side
+    size: Annotated[int, Range(32, 4_096)] = 96  # pixels of the longer side
 
 
 @dataclass(frozen=True)

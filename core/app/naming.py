@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from core.errors import DIVERGED, InputError
 from core.models.classifier import Classifier
 from core.training.session import Session
 
@@ -22,9 +23,14 @@ SYNSET = re.compile(r"(n\d{8})(?:[ _-]+(.+))?")  # of WordNet, as ImageNet's fol
 def likeliest(
     session: Session, network: Classifier, pixels: Tensor, top: int
 ) -> list[tuple[int, float]]:
-    """(class, probability) of an image's (3, H, W) `top` likeliest classes, the likeliest first."""
+    """(class, probability) of an image's (3, H, W) `top` likeliest classes, the likeliest first.
+
+    Raises InputError where the network gives logits that are not finite.
+    """
     with session.accelerator.autocast():
         logits = network(pixels[None].to(session.device)).float()  # (1, K)
+    if not logits.isfinite().all():
+        raise InputError(f"the network gives logits that are not finite, {DIVERGED}")
     best = logits.softmax(-1)[0].cpu().topk(min(top, network.num_classes))
     return list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import torch
 from torch import nn
 
+from core.memory import check_memory
+from core.models.room import SMALLER, without_memory
 from core.models.weights.reading import check_weights
 from core.training.optim import OptimConfig, create_optimizer
 
@@ -22,7 +25,18 @@ def check_start(
     """
     if weights:
         check_weights(weights)
-    with torch.device("meta"):
-        network = build()
+    network = without_memory(build, "the network of these settings")
     for config in optimizers:
-        create_optimizer(config, network)
+        _check_training(network, create_optimizer(config, network))
+
+
+def _check_training(network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """InputError where the weights are more than the machine's memory; on one processor also where
+    they are so with their gradients and, of Adam, the two moments."""
+    every = sum(parameter.numel() for parameter in network.parameters())
+    needed, what = 4 * every, f"a network of {every:,} parameters"
+    if not torch.cuda.is_available() and os.environ.get("WORLD_SIZE", "1") == "1":
+        trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
+        needed += (12 if isinstance(optimizer, torch.optim.Adam) else 4) * trained
+        what = f"training {what}"
+    check_memory(needed, what, SMALLER)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,9 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from core.data.concatenated import Concatenated
 from core.errors import InputError
+from core.memory import check_memory
+
+SAMPLE = 1_000  # bytes of a sample at least: its key, its dict, its place in a list
 
 
 class BadSample(Exception):
@@ -64,7 +67,7 @@ class Loaded(NamedTuple):
     data: Any  # None where nothing could be read
     substitutes: list[bool]  # for each sample, whether it stands for a bad one
     bad: list[tuple[str, str]]  # (path, reason) of what was met on the way
-    failure: InputError | None = None  # what ends a stream
+    failure: InputError | None = None  # what ends a stream, or a batch that memory cannot hold
 
 
 class SampleOrder:
@@ -112,6 +115,29 @@ class _Seeded(Dataset):
                 bad.append((error.path, error.reason))
         return Loaded(None, [True], bad)
 
+    def __getitems__(self, keys: list[tuple[int, int]]) -> list[Loaded]:
+        """The samples of a batch; an item with what is wrong where they are more than memory."""
+        first = self[keys[0]]
+        try:
+            check_batch(len(keys), bytes_of(first.data))
+        except InputError as error:
+            return [Loaded(None, first.substitutes, first.bad, error)]
+        return [first, *(self[key] for key in keys[1:])]
+
+
+def check_batch(count: int, sample: int = SAMPLE) -> None:
+    """Raise InputError where the samples of a batch, of so many bytes, are more than memory."""
+    check_memory(count * sample, f"a batch of {count:,} samples", "choose a smaller batch size")
+
+
+def bytes_of(data: Any) -> int:
+    """Of the arrays and tensors of a sample."""
+    if isinstance(data, Mapping):
+        return sum(map(bytes_of, data.values()))
+    if isinstance(data, tuple | list):
+        return sum(map(bytes_of, data))
+    return getattr(data, "nbytes", 0)
+
 
 class _Collate:
     """Collates the samples and carries the bad ones beside them."""
@@ -123,7 +149,8 @@ class _Collate:
         bad = [record for item in items for record in item.bad]
         substitutes = [flag for item in items for flag in item.substitutes]
         if any(item.data is None for item in items):
-            return Loaded(None, substitutes, bad)
+            failure = next((item.failure for item in items if item.failure), None)
+            return Loaded(None, substitutes, bad, failure)
         return Loaded(self.collate([item.data for item in items]), substitutes, bad)
 
 
@@ -164,6 +191,7 @@ class _Loader:
     ):
         if len(dataset) == 0:
             raise InputError(f"the data set is empty: {dataset}")
+        check_batch(batch_size)
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.rank, self.world, self.workers = rank, world, workers
         self.skip_bad, self.collate, self.on_bad = skip_bad, collate, on_bad
@@ -181,6 +209,8 @@ class _Loader:
         )
         for loaded in loader:
             self._account(loaded.bad)
+            if loaded.failure:
+                raise loaded.failure
             if loaded.data is None:
                 path, reason = loaded.bad[-1]
                 raise InputError(f"{self.dataset}: no sample can be read, {path}: {reason}")
@@ -224,6 +254,10 @@ class EvalLoader(_Loader):
     False for padding and for the substitutes of bad samples. All processes get the same number of
     equally large batches, so collective calls inside the loop never hang.
     """
+
+    def __init__(self, dataset: Dataset, batch_size: int, *, world: int = 1, **options: Any):
+        share = -(-len(dataset) // world)  # a larger batch would be padding
+        super().__init__(dataset, min(batch_size, share), world=world, **options)
 
     def __len__(self) -> int:
         return -(-len(self.dataset) // (self.batch_size * self.world))

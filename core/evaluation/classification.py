@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from core.data.images.labelled import ImagesConfig, LabelledImages
 from core.data.sources import open_images
 from core.data.transforms import eval_transform
-from core.errors import InputError
+from core.errors import DIVERGED, InputError
 from core.evaluation.collect import collect
 from core.evaluation.common import BackboneConfig, EvalConfig
 from core.evaluation.real_labels import read_real_labels, real_accuracy
@@ -123,7 +123,7 @@ def top_predictions(
     with session.in_precision(classifier):
         predictions = collect(session, dataset, predict, batch_size, workers, skip_bad)
     if not predictions.pop("finite").all():
-        raise InputError("the classifier gives logits that are not finite: are the weights whole?")
+        raise InputError(f"the classifier gives logits that are not finite, {DIVERGED}")
     return predictions
 
 

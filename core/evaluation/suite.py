@@ -13,14 +13,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import ClassVar, Literal
 
-import yaml
-
-from core.config import build, did_you_mean, named_pairs
+from core.config import build, did_you_mean, named_pairs, read_yaml
 from core.data.images.files import PILLOWS, PixelLimit
 from core.data.images.labelled import LabelledImages
 from core.data.sources import open_images
 from core.data.transforms import eval_transform
-from core.errors import InputError, first_line
+from core.errors import InputError
 from core.evaluation.classification import evaluate_classifier, matched_classes
 from core.evaluation.common import EvalConfig
 from core.evaluation.transfer_suites import SUITES, Suite, Task
@@ -128,10 +126,7 @@ def score(suite: Suite, rows: dict[str, dict]) -> dict:
 def _read_yaml(path: str) -> dict[str, dict]:
     if not path:
         return {}
-    try:
-        values = yaml.safe_load(Path(path).read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as yaml: {first_line(error)}") from error
+    values = read_yaml(path, "check --tasks") or {}
     if not isinstance(values, dict) or not all(isinstance(v, dict) for v in values.values()):
         raise InputError(f"{path}: expected for each data set its data, split and runs")
     return {name: dict(value) for name, value in values.items()}

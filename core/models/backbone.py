@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ from core.models.networks.mixer_config import (
 from core.models.networks.resize import resize_patch
 from core.models.networks.s2mlp import S2MLPS, s2mlp_config
 from core.models.networks.timm_backbone import TimmBackbone
-from core.models.shapes import as_pair, backbone_options, config_from, times
+from core.models.room import check_room
+from core.models.shapes import as_pair, backbone_options, check_depth, config_from, times
 from core.models.timm_weights import (
     is_timm,
     read_timm,
@@ -98,7 +100,9 @@ def create_backbone(
         return TimmBackbone(of_timm, size, pretrained=bool(weights), **options)
     if not weights:
         config = _config(name, size or DEFAULT_SIZE, options)
-        return NETWORKS[kind_of(name)][0](config)
+        network = NETWORKS[kind_of(name)][0]
+        check_room(partial(network, config), f"{name} at {times(config.image_size)}")
+        return network(config)
     stored = open_weights(name, weights, size, **options)
     stored = _of_name(name, stored, size, options)
     return build_backbone(stored, size, **({"resize": resize} if kind_of(name) == "mixer" else {}))
@@ -232,6 +236,7 @@ def _refuse_differences(holds: str, name: str, stored: dict, wanted: dict) -> No
 
 def _free_vit(width: int, blocks: int, patch: int) -> dict:
     """Options of timm's ViT-Ti, of which nothing but the form is left."""
+    check_depth("blocks", blocks)
     return {
         "embed_dim": width,
         "depth": blocks,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from core.models.networks.mixer import Mixer
 from core.models.networks.mixer_config import MixerConfig
 from core.models.networks.s2mlp import S2MLP, S2MLPConfig
 from core.models.networks.timm_backbone import TimmBackbone
+from core.models.room import check_room
 from core.models.shapes import as_pair, config_from, times
 from core.models.weights.permuted import permute_entries
 from core.models.weights.reading import read_stored
@@ -55,7 +57,9 @@ def backbone_from_description(description: dict, kind: type | None = None) -> nn
     if network is TimmBackbone:
         return (kind or network)(description["name"], **values)
     _, config = NETWORKS[description["name"]]
-    return (kind or network)(config_from(config, values))
+    config = config_from(config, values)
+    check_room(partial(network, config), f"a {network.__name__} of {config}")
+    return (kind or network)(config)
 
 
 def network_class(description: dict) -> type[nn.Module]:
@@ -128,6 +132,7 @@ def _build(description: dict[str, Any], kind: type | None) -> nn.Module:
     # A Mixer has no buffers, so that it need not spend time on initial values: all are loaded.
     with torch.device("meta"):
         backbone = backbone_from_description(description)
+    check_room(lambda: backbone, f"a Mixer of {backbone.config}")
     return backbone.to_empty(device=torch.get_default_device())
 
 

@@ -15,6 +15,7 @@ from core.sizes import as_pair as as_pair
 from core.sizes import times as times
 
 Grid = tuple[int, int]  # (h, w) tokens along the height and the width
+DEEPEST = 1_000  # blocks one after another
 TIMMS_OTHERS = {  # timm's words that mean nearly the same
     "img_size": "image_size, (height, width)",
     "embed_dim": "hidden_dim",
@@ -61,6 +62,12 @@ def check_counts(config, *names: str) -> None:
     for name in names:
         if not isinstance(getattr(config, name), int) or getattr(config, name) < 1:
             raise InputError(f"{name} is {getattr(config, name)!r}; give a positive integer")
+
+
+def check_depth(name: str, blocks: int) -> None:
+    """InputError for more blocks than are made in a minute."""
+    if blocks > DEEPEST:
+        raise InputError(f"{name} is {blocks}; choose 1 to {DEEPEST:,}")
 
 
 def check_rates(config, *names: str) -> None:

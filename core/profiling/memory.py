@@ -29,12 +29,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from core.errors import InputError
 from core.files import write_json
 from core.models.classifier import Classifier, create_classifier
 from core.models.networks.mixer import Mixer
+from core.models.room import without_memory
 from core.profiling.activations import peak_bytes
 from core.profiling.cost import parameters
 from core.ranges import Count, Counts, Size, check_ranges
@@ -179,8 +178,9 @@ def _activations(network: Classifier, strategy: str, config: Config) -> Callable
 
 def _network(name: str, config: Config, checkpointing: bool) -> Classifier:
     """Without memory of its own."""
-    with torch.device("meta"):
-        network = create_classifier(name, config.image_size, config.classes)
+    network = without_memory(
+        lambda: create_classifier(name, config.image_size, config.classes), name
+    )
     if not isinstance(network.backbone, Mixer):
         raise InputError(f"memory is known of mixer_ names alone: {name} is none")
     mixer = network.backbone

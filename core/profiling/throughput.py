@@ -10,6 +10,7 @@ precision, whose best rate is the peak that "of peak" refers to. Each network ha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,8 +19,11 @@ from core.config import did_you_mean
 from core.errors import InputError
 from core.files import write_json
 from core.models.backbone import kind_of
+from core.models.classifier import create_classifier
+from core.models.room import check_room
 from core.profiling.rows import Row, add_memory, open_entry, rows_table, save_csv, summary
 from core.profiling.subjects import (
+    CLASSES,
     Compile,
     Mode,
     Precision,
@@ -154,17 +158,21 @@ def _check(config: Config, session: Session) -> None:
         hint = did_you_mean(config.reference, config.models)
         raise InputError(f"--reference {config.reference!r} is not one of the models.{hint}")
     check_ranges(config, "--")
-    if all(unknown := [_unknown(name) for name in config.models]):
+    if all(unknown := [_unknown(name, config, session.device) for name in config.models]):
         # now: the machine's own speed takes a while to measure
         raise InputError(f"no model could be measured; the first: {config.models[0]}: {unknown[0]}")
     if session.world > 1:
         raise InputError("throughput is measured on one process: leave out --num_processes")
 
 
-def _unknown(name: str) -> str:
-    """Why a model's name cannot be built; empty where it may be."""
+def _unknown(name: str, config: Config, device: torch.device) -> str:
+    """Why a model's name cannot be built on the device; empty where it may be."""
     try:
-        kind_of(split_options(name)[0])
+        backbone, options = split_options(name)
+        if kind_of(backbone) != "timm":  # timm's are not made without memory
+            build = partial(create_classifier, backbone, config.image_size, CLASSES, **options)
+            with device:
+                check_room(build, name)
     except InputError as error:
         return str(error)
     return ""

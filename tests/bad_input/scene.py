@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 from core.config import save_config, to_plain
 from core.training.files.checkpoint import link, save_weights, write_checkpoint
@@ -74,9 +75,12 @@ def _spoilt_runs(folder):
         "tag_yaml": ("config.yaml", "!!python/object/apply:os.system ['touch ran']"),
         "range_yaml": ("config.yaml", "run: {clip: -1}"),
         "type_yaml": ("config.yaml", "run: {clip: [1]}"),
+        "twice_yaml": ("config.yaml", "run: {clip: 1}\nrun: {}\n"),
         "bad_json": ("checkpoints/step-00000001/config.json", "{"),
         "list_json": ("checkpoints/step-00000001/config.json", "[]"),
         "number_json": ("checkpoints/step-00000001/config.json", '{"step": 1, "model": 3}'),
+        "step_json": ("checkpoints/step-00000001/config.json", '{"step": "many"}'),
+        "metrics_json": ("checkpoints/step-00000001/config.json", '{"step": 1, "metrics": [1]}'),
         "null_json": ("checkpoints/step-00000001/config.json", "null"),
         "no_json": ("checkpoints/step-00000001/config.json", None),
         "cut_weights": ("checkpoints/step-00000001/model.safetensors", b"\x08\0\0\0\0\0\0\0{}"),
@@ -96,9 +100,20 @@ def _spoilt_runs(folder):
         content = bytearray(weights.read_bytes())
         content[-5] ^= 64
         weights.write_bytes(content)
+        _diverge(folder / app, folder / f"{app}_diverged")
         no_checkpoint = folder / f"{app}_no_checkpoint"
         (no_checkpoint / "checkpoints").mkdir(parents=True)
         shutil.copy(folder / app / "config.yaml", no_checkpoint)
+
+
+def _diverge(run, copy):
+    """A run whose weights are numbers, and what they make of anything is not."""
+    shutil.copytree(run, copy, symlinks=True)
+    (copy / "checkpoints/step-00000001/SHA256SUMS").unlink()
+    weights, rng = copy / "checkpoints/last/model.safetensors", np.random.default_rng(0)
+    state = load_file(weights)
+    large = {n: rng.normal(0, 1e30, v.shape).astype(v.dtype) for n, v in state.items() if v.ndim}
+    save_file(state | large, weights)
 
 
 def embedded(folder):

@@ -78,6 +78,7 @@ NUMBERS_OF = {
         ("model.simcc-split", "-1"),
         ("model.simcc-maps", "0"),
         ("model.mixer-depth", "-1"),
+        ("model.mixer-depth", "99999999"),
         ("model.mixer-width", "0"),
         ("model.stochastic-depth", "1"),
     ],
@@ -96,6 +97,7 @@ NUMBERS_OF = {
         ("embedded.train", "0"),
         ("embedded.val", "0"),
         ("embedded.size", "0"),
+        ("embedded.size", "1000000"),
         ("embedded.seed", "-1"),
         ("loss.tau", "-1"),
         ("loss.gamma", "-1"),
@@ -126,9 +128,12 @@ NUMBERS_OF = {
         ("model.voxel-length", "0"),
         ("model.channels", "0"),
         ("model.hourglasses", "-1"),
+        ("model.hourglasses", "99999999"),
         ("model.depth", "-1"),
+        ("model.depth", "99"),
         ("model.neighbours", "0"),
         ("model.blocks", "-1"),
+        ("model.blocks", "99999999"),
         ("model.points", "0"),
         ("loss.occupancy", "-1"),
         ("loss.chamfer", "nan"),
@@ -151,11 +156,15 @@ NUMBERS_OF = {
         ("model.selection-width", "0"),
         ("model.dropout", "1.5"),
         ("model.blocks", "-1"),
+        ("model.blocks", "99999999"),
         ("model.depth", "-1"),
+        ("model.depth", "99999999"),
         ("model.patch", "0"),
         ("model.fusion", "-1"),
+        ("model.fusion", "99999999"),
         ("discriminator.width", "0"),
         ("discriminator.halvings", "-1"),
+        ("discriminator.halvings", "99"),
         ("loss.image", "-1"),
         ("loss.adversarial", "-1"),
         ("loss.total-variation", "nan"),
@@ -164,7 +173,7 @@ NUMBERS_OF = {
 }
 PAIRS_OF = {
     "pose": [("augment.scale", "-1 1"), ("augment.scale", "11 12"), ("model.image-size", "0 48")],
-    "view": [("data.size", "0 32"), ("data.size", "-32 32")],
+    "view": [("data.size", "0 32"), ("data.size", "-32 32"), ("data.size", "100000 32")],
 }
 
 # what every training refuses, and how
@@ -182,6 +191,7 @@ TRAININGS = [
     ("debug --optim.name timm:nothing", "nothing"),
 ]
 
+MEMORY = "GiB of memory at least, and there are .*: choose a smaller"
 DATA = {
     "pretrain": [
         ("--train.root gone", "gone"),
@@ -197,7 +207,14 @@ DATA = {
         ("--val.root gone", "gone"),
         ("--model.backbone mixer_x16", "mixer_x16"),
         ("--model.backbone timm:nothing_at_all", "nothing_at_all"),
+        ("--run.batch-size 1000000000", "a batch of 1,000,000,000 samples takes"),
         ("--model.backbone mixer_c0_l2_p8", "hidden_dim is 0"),
+        ("--model.backbone mixer_c999999999_l2_p8", MEMORY),
+        ("--model.backbone mixer_c99999_l2_p8", MEMORY),
+        ("--model.backbone mixer_c16_l999999999_p8", "num_blocks is 999999999; choose"),
+        ("--model.backbone vit_c16_l999999999_p8", "blocks is 999999999; choose"),
+        ("--model.image-size 100000", f"image_size 100000x100000: .*{MEMORY}"),
+        ("--model.backbone convmlp_s --model.image-size 100000", MEMORY),
         ("--model.image-size 33", "33"),
         ("--model.image-size 1 2 3", "image"),
         ("--model.weights gone", "gone"),
@@ -228,6 +245,8 @@ DATA = {
         ("--model.levels 9", "levels"),
         ("--model.levels -1", "levels"),
         ("--model.image-size 64 50", "50"),
+        ("--model.image-size 100000 100000", MEMORY),
+        ("--model.mixer-depth 1 --model.mixer-width 9999999", MEMORY),
     ],
     "style": [
         ("--data.root gone", "gone"),
@@ -264,6 +283,7 @@ DATA = {
         ("--mixer-weights gone", "gone"),
         ("--model.operator core_mixer --mixer-weights bad.npz", "bad.npz"),
         ("--scan.smallest 3", "scan"),
+        ("--model.channels 10000000", MEMORY),
     ],
     "view": [
         ("--data.root gone", "gone"),
@@ -282,6 +302,8 @@ DATA = {
         ("--data.root nothing --data.layout folders --data.palette cvusa", "nothing"),
         ("--model.generator mixer --model.backbone mixer_x16", "mixer_x16"),
         ("--model.generator mixer --model.weights gone", "gone"),
+        ("--model.width 9999999", MEMORY),
+        ("--discriminator.width 9999999", MEMORY),
     ],
 }
 POSE_YAMLS = ("list", "names", "few", "sigma", "pair", "field", "bone")
@@ -301,9 +323,12 @@ RUNS = [
     ("{run}_tag_yaml", "config.yaml"),
     ("{run}_range_yaml", "clip"),
     ("{run}_type_yaml", "clip"),
+    ("{run}_twice_yaml", "run comes twice, in lines 1 and 2"),
     ("{run}_bad_json", "config.json"),
     ("{run}_list_json", "config.json"),
     ("{run}_null_json", "config.json"),
+    ("{run}_step_json", "its step is 'many'"),
+    ("{run}_metrics_json", r"its metrics are \[1\]"),
     ("{run}_number_json", "number_json"),
     ("{run}_no_json", "no whole checkpoint"),
     ("{run}_cut_weights", "model.safetensors"),
@@ -322,6 +347,7 @@ EVALUATIONS = [
 ]
 EVALUATIONS_OF = {
     "pose": [
+        ("pose_diverged", "the network gives scores that are not finite"),
         ("pose --onnx gone.onnx", "gone.onnx"),
         ("pose --onnx bad.onnx", "bad.onnx"),
         ("pose --onnx bad.onnx --flip-test", "flip"),
@@ -337,6 +363,7 @@ EVALUATIONS_OF = {
         ("style --data.csv paintings/header.csv", "header.csv"),
     ],
     "cloud": [
+        ("cloud_diverged --no-baselines", "the network keeps no voxel"),
         ("cloud --suite nothing", "'nothing'"),
         ("cloud --root gone", "suite"),
         ("cloud --suite modelnet10 --root gone", "gone"),
@@ -417,8 +444,12 @@ PREDICTIONS_OF = {
         ("pose --boxes list.json", "inputs"),
         ("nowhere good.png", "nowhere"),
     ],
-    "style": [("style good.png --output a_file", "a_file")],
+    "style": [
+        ("style good.png --output a_file", "a_file"),
+        ("style_diverged good.png --output out", "good.png: .*gives logits .* not finite"),
+    ],
     "cloud": [
+        ("cloud_diverged good.xyz --output out", "good.xyz: the network keeps no voxel"),
         ("cloud good.xyz --output out --points -1", "points"),
         ("cloud good.xyz --output out --points 99999999999", "points"),
         ("cloud good.xyz --output out --resolution -1", "resolution"),
@@ -468,6 +499,10 @@ CORE_EVAL = [
     ("classification --model.weights gone --data.root paintings", "gone"),
     ("classification --protocol nothing --model.weights style --data.root paintings", "nothing"),
     ("classification --model.weights style --data.root one_class", "class"),
+    (
+        "classification --model.weights style_diverged --data.root paintings",
+        "logits that are not finite",
+    ),
     ("classification --model.weights style --data.root paintings --real-labels gone", "gone"),
     (
         "classification --model.weights style --data.root paintings --data.max-pixels 10",
@@ -491,9 +526,13 @@ CORE_EVAL = [
     ("mixing --units -1", "--units"),
     ("throughput --models nope", "nope"),
     ("throughput --batch-size -1", "--batch-size"),
+    ("throughput --models mixer_c999999_l2_p8", MEMORY),
+    ("throughput --models mixer_c16_l999999999_p8", "num_blocks is 999999999"),
     ("throughput --repeats 0", "--repeats"),
     ("throughput --models mixer_s16 --reference nope", "nope"),
     ("memory --models nope", "nope"),
+    ("memory --models mixer_c999999999_l2_p8", MEMORY),
+    ("memory --models mixer_c16_l999999999_p8", "num_blocks is 999999999"),
     ("memory --gpus 0", "--gpus"),
     ("memory --classes -1", "--classes"),
     ("export --formats nothing", "formats"),
@@ -511,6 +550,7 @@ OTHERS = [
         "60 x 40 .* 100: raise --max-pixels",
     ),
     ("core.predict", "good.png --output out --max-pixels -1", "max-pixels"),
+    ("core.predict", "style good.png --output out --image-size 100000", MEMORY),
     ("apps.style.probe", "debug --run.steps 3", "run.steps"),
     ("apps.style.probe", "debug --run.resume", "run.resume"),
     ("apps.style.probe", "debug --data.csv gone.csv", "gone.csv"),

@@ -24,6 +24,7 @@ from apps.crossview.config import DataConfig
 from apps.crossview.data.maps import MOST_UNKNOWN, NO_MAP, Palette, open_palette
 from apps.crossview.data.panels import panel_boxes
 from apps.crossview.data.pictures import (
+    alike,
     check_bits,
     class_ids,
     read_map,
@@ -37,6 +38,7 @@ from core.data.loading import BadSample
 from core.data.samples import evenly_spaced, some_samples, tuning_split
 from core.errors import InputError, first_line
 from core.ranges import check_ranges
+from core.sizes import times
 
 LOOKED_AT = 4  # records that are read at once, evenly over the set
 BLACK = 4  # levels that a panel without a map has on average, at most
@@ -139,6 +141,8 @@ class Pairs(Dataset):
         """Photographs as RGB, maps as ids in an 8-bit image. Raises BadSample for a bad file."""
         panels = self._panels(record)
         file_of = {name: record.files.get("panels") or record.files[name] for name in panels}
+        for name in self.maps:
+            _check_shape(panels, name, file_of[name])
         maps = {name: self._ids(panels[name], name, file_of[name]) for name in self.maps}
         return {n: i for n, i in panels.items() if not n.endswith("_map")} | maps
 
@@ -174,6 +178,17 @@ class Pairs(Dataset):
         top, left = random.randint(0, tall - height), random.randint(0, wide - width)
         mirrored = self.config.flip and random.random() < 0.5
         return (left, top, left + width, top + height), mirrored, (wide, tall)
+
+
+def _check_shape(panels: dict[str, Image.Image], name: str, path: Path) -> None:
+    """BadSample for a map that is wider or taller than its photograph: of another, or cut."""
+    size, photograph = panels[name].size, panels[name.removesuffix("_map")].size
+    if not alike(size, photograph):
+        raise BadSample(
+            str(path),
+            f"{name} of {times(size)} pixels beside a photograph of {times(photograph)}: "
+            "another's map, or cut?",
+        )
 
 
 def _or_bad(path: Path, action: Callable[..., Any], *values: Any) -> Any:

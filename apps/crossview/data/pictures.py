@@ -89,9 +89,14 @@ def _numbers(ids: np.ndarray, classes: int, void: int) -> np.ndarray:
     return np.where(nobodys, classes - 1, ids)
 
 
+def alike(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether the sides (width, height) of two pictures have one proportion, up to a tenth."""
+    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) < 0.1
+
+
 def squeezed(size: tuple[int, int], name: str, height: int, width: int) -> str:
     """What is said of a picture (width, height) whose sides are not as those it is brought to."""
-    wide, tall = size
-    if abs(wide * height / (tall * width) - 1) < 0.1:
+    if alike(size, (width, height)):
         return ""
+    wide, tall = size
     return f"{name}: {wide}x{tall} pixels are stretched to {width}x{height}"

@@ -27,7 +27,7 @@ from apps.crossview.models.selection import Selection
 from apps.crossview.models.translators import Fork, Sequel, Translator
 from apps.crossview.models.unet import UNet
 from core.config import build
-from core.errors import InputError
+from core.errors import DIVERGED, InputError
 from core.ranges import check_ranges
 
 MAP_WIDTH = 4  # of the U-Net that draws the last map, as released
@@ -97,10 +97,13 @@ class Generator(nn.Module):
 def draw_views(network: Generator, source: Tensor, ids: Tensor) -> dict[str, Tensor]:
     """`network` on sources (B, 3, H, W) and the target's classes (B, H, W): what it gives.
 
-    And "ids" (B, H, W), the classes of the last map that it draws, where it draws one.
+    And "ids" (B, H, W), the classes of the last map that it draws, where it draws one. Raises
+    InputError for images that are not finite.
     """
     palette, maps = network.palette, network.config.maps
     output = network(source, map_input(ids, palette, maps))
+    if not output["image"].isfinite().all():
+        raise InputError(f"the network draws images that are not finite, {DIVERGED}")
     last_map = output.get("map_final", output.get("map"))
     return output if last_map is None else output | {"ids": map_ids(last_map, palette, maps)}
 

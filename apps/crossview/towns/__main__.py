@@ -25,7 +25,7 @@ class WriteConfig:
     root: str = "data/crossview-towns"
     train: Count = 2000
     val: Count = 200
-    size: Annotated[int, Range(16)] = 64  # pixels of a panel's height
+    size: Annotated[int, Range(16, 4_096)] = 64  # pixels of a panel's height
     seed: Seed = 0
     panorama: bool = False  # streets 360 degrees wide, four times as wide as high
 
@@ -37,7 +37,7 @@ class SheetConfig:
     out: str = "towns.png"
     rows: Count = 6
     columns: Count = 2
-    size: Annotated[int, Range(16)] = 128  # pixels of a panel's height
+    size: Annotated[int, Range(16, 4_096)] = 128  # pixels of a panel's height
     seed: Seed = 0
     panorama: bool = False
 

@@ -22,6 +22,7 @@ from apps.pointcloud.data.formats.text import read_text
 from apps.pointcloud.data.plywriter import write_ply
 from apps.pointcloud.geometry.cloud import Cloud, finite_cloud
 from apps.pointcloud.geometry.meshes import sample_mesh
+from core.data.images.folders import images_below
 from core.data.randomness import stream
 from core.errors import InputError
 
@@ -50,6 +51,10 @@ def read_cloud(
         report(
             f"{path}: a mesh of {len(faces)} triangles: {mesh_points} points of its surface taken"
         )
+        whole = np.isfinite(cloud.points).all(1)[faces].all(1)
+        if left_out := int((~whole).sum()):
+            words = "triangles have a corner that is NaN or infinite, left out"
+            report(f"{path}: {left_out} of {len(faces)} {words}")
         rng = stream(0)
         points, normals = sample_mesh(cloud.points, faces, mesh_points, rng, str(path))
         cloud = Cloud(points, normals, origin=cloud.origin)
@@ -83,11 +88,11 @@ def write_cloud(path: str | os.PathLike, cloud: Cloud, sources=(), comment: str 
 
 
 def find_clouds(paths) -> list[Path]:
-    """The files of `paths`, of folders all that can be read, sorted, below them too."""
+    """The files of `paths`, of folders all that can be read and is not hidden, sorted."""
     files = []
     for path in map(Path, paths):
         if path.is_dir():
-            inner = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES]
+            inner = sorted(map(Path, images_below(path, suffixes=SUFFIXES)))
             if not inner:
                 raise InputError(f"{path} holds no cloud or mesh ({', '.join(SUFFIXES)})")
             files += inner

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from apps.pointcloud.data.cloud_set import SPLITS, CloudSet, take_split
-from apps.pointcloud.data.formats.arrays import POINTS_KEYS
+from apps.pointcloud.data.formats.arrays import POINTS_KEYS, npz_arrays
 from apps.pointcloud.data.shapenet import mesh_clouds
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
 from core.errors import InputError
@@ -56,14 +56,12 @@ def open_resampled(root: Path, split: str) -> CloudSet:
 
 def open_npz(path: Path, split: str) -> CloudSet:
     """The clouds of a packed file; without a split in it, it is drawn by name, "all" takes all."""
-    try:
-        with np.load(path) as file:
-            arrays = {key: file[key] for key in file.files}
-    except Exception as error:  # zipfile and numpy raise many kinds
-        raise InputError(f"{path}: cannot be read as npz ({error})") from error
+    arrays = npz_arrays(path)
     key = next((k for k in POINTS_KEYS if k in arrays), None)
     if key is None or arrays[key].ndim != 3 or arrays[key].shape[2] != 3:
         raise InputError(f"{path}: no points (S, D, 3) in it, but {list(arrays)}")
+    if arrays[key].dtype.kind not in "fiu":
+        raise InputError(f"{path}: {key} are {arrays[key].dtype}; numbers are needed")
     points, normals = arrays[key], arrays.get("normals")
     scale = np.float32(32767 if key == "points_i16" else 1)
     names = tuple(_names(arrays, len(points)))

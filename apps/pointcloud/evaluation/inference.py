@@ -25,6 +25,7 @@ from apps.pointcloud.geometry.segments import pack, unpack
 from apps.pointcloud.geometry.spacing import local_spacing, spacing_of
 from apps.pointcloud.geometry.tiles import Normalization, Tiling, tile
 from apps.pointcloud.models.base import Network
+from core.errors import DIVERGED, InputError
 from core.training.session import Session
 
 Method = Callable[[np.ndarray, int], np.ndarray]  # (N, 3), count -> (count, 3), in the item's unit
@@ -38,11 +39,14 @@ FEWEST = 8  # points of a tile; what is as lonely as fewer is noise
 def reconstruct(session: Session, network: nn.Module, clouds: list[Tensor]) -> list[Tensor]:
     """All points that the network makes of each cloud (N_b, 3), in its unit: (P_b, 3) on the CPU.
 
-    Several clouds at a time give what each alone gives.
+    Several clouds at a time give what each alone gives. Raises InputError for points that are not
+    finite.
     """
     points, batch = session.to_device(pack(clouds))
     with session.accelerator.autocast():
         output = network(points, batch)
+    if not output["points"].isfinite().all():
+        raise InputError(f"the network makes points that are not finite, {DIVERGED}")
     return [cloud.cpu() for cloud in unpack(output["points"], output["batch"], len(clouds))]
 
 

@@ -42,10 +42,11 @@ def sample_mesh(
     A pure function of the arguments and of the generator's state. Triangles with a corner that is
     not finite are left out. Raises InputError where nothing with an area is left.
     """
-    faces = faces[np.isfinite(vertices).all(1)[faces].all(1)]
-    corners, areas, normals = triangles(vertices, faces)
+    finite = faces[np.isfinite(vertices).all(1)[faces].all(1)]
+    corners, areas, normals = triangles(vertices, finite)
     if not len(areas):
-        raise InputError(f"{where}: none of its {len(faces)} triangles has an area")
+        what = "an area" if len(finite) else "finite corners"
+        raise InputError(f"{where}: none of its {len(faces)} triangles has {what}")
     chosen = pick_triangles(np.cumsum(areas), count, rng)
     points = points_within(corners[chosen], rng)
     return points.astype(np.float32), normals[chosen].astype(np.float32)

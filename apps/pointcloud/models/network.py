@@ -35,7 +35,7 @@ from apps.pointcloud.models.sparse.sites import Sites
 from apps.pointcloud.models.sparse.voxelize import CHANNELS, centres, occupied, voxelize
 from apps.pointcloud.models.surface import SurfaceNet
 from core.config import build
-from core.errors import InputError
+from core.errors import DIVERGED, InputError
 
 REACH = 1.0  # voxel lengths: half of one reaches the voxel's own border
 
@@ -66,7 +66,8 @@ class ReconNet(Network):
 
         target (N', 3), target_batch (N',): the true points, in training, where truly occupied
         voxels are not pruned. levels: what each level of each hourglass says (`sparse.hourglass`),
-        in the order in which they speak. Each cloud that has points gets some.
+        in the order in which they speak. Each cloud that has points gets some. Raises
+        InputError where nothing is left, as of numbers that are not finite.
         """
         length, truth, levels = self.config.voxel_length, None, []
         if target is not None:
@@ -75,6 +76,8 @@ class ReconNet(Network):
         for hourglass in self.hourglasses:
             voxels, own_levels = hourglass(voxels, truth)
             levels += own_levels
+        if not len(voxels.batch):  # the likeliest one is none of NaN
+            raise InputError(f"the network keeps no voxel of {len(points)} points, {DIVERGED}")
         refined = self.refine(voxels.features, voxels.sites)  # (V, M, 3)
         batch = voxels.batch.repeat_interleave(self.config.points)
         return {"points": refined.flatten(0, 1), "batch": batch, "levels": levels}

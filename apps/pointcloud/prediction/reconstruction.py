@@ -87,7 +87,8 @@ class Reconstructor:
     def run(self, name: str, scan: Scan) -> dict[str, Any]:
         """Reconstruct one cloud and write what becomes of it; returns its record.
 
-        Raises InputError for a cloud of one point, and for more points than can be looked at.
+        Raises InputError for a cloud of one point, for more points than can be looked at, and where
+        none comes out.
         """
         cloud, self.stopwatch = scan.cloud, scan.stopwatch
         if self.wishes.resolution:
@@ -150,10 +151,13 @@ class Reconstructor:
                 self.tiles = of
                 progress.update(task, completed=done, total=of)
 
-            pieces = self.method(cloud.points, more, report)
+            pieces, made = self.method(cloud.points, more, report), 0
             while (piece := self.stopwatch.run("method", next, pieces, None)) is not None:
+                made += len(piece[0])
                 coverage.add(*piece)
                 yield self.stopwatch.run("colours", coloured, *piece, cloud)
+        if not made:  # before the file is there
+            raise InputError(f"{name}: no point comes out of {len(cloud):,}: is it all noise?")
 
     def _write_all(self, path: Path, pieces: Iterator[Cloud], cloud: Cloud) -> tuple[int, Cloud]:
         """Number of the points, all written as they come, and some of them to show."""

@@ -18,7 +18,7 @@ from apps.pose.evaluation.metrics import coco_results
 from apps.pose.models.decoding import create_decoder, to_image
 from apps.pose.models.flip_test import flip_average
 from apps.pose.models.network import PoseNet
-from core.errors import InputError
+from core.errors import DIVERGED, InputError
 from core.evaluation.collect import collect
 from core.evaluation.exporting.exporters import open_onnx
 from core.sizes import times
@@ -46,7 +46,8 @@ def predictor(
 ) -> Predictor:
     """batch with image, center, scale -> keypoints (B, K, 2) in image pixels, scores (B, K).
 
-    Both float32, on the batch's device. The flip test is for keypoints that `can_mirror`.
+    Both float32, on the batch's device. The flip test is for keypoints that `can_mirror`. Raises
+    InputError for scores that are not finite.
     """
     flip_test = flip_test and keypoints.can_mirror
     decode = create_decoder(model)
@@ -59,6 +60,8 @@ def predictor(
             of_flipped = network(images.flip(3))
             outputs = flip_average(outputs, of_flipped, model, keypoints.swap)
         points, scores = decode.to(images.device)(outputs)
+        if not scores.isfinite().all():
+            raise InputError(f"the network gives scores that are not finite, {DIVERGED}")
         return to_image(points, batch["center"], batch["scale"], model.image_size), scores
 
     return predict

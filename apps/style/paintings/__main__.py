@@ -23,7 +23,7 @@ class WriteConfig:
     train: Count = 250  # paintings of each style
     val: Count = 50
     seed: Seed = 0
-    size: Annotated[int, Range(SMALLEST)] = 96  # pixels of the longer side
+    size: Annotated[int, Range(SMALLEST, 4_096)] = 96  # pixels of the longer side
     workers: Processes = None  # one for each core, at most 16
 
 
@@ -34,7 +34,7 @@ class SheetConfig:
     out: str = "paintings.png"
     seed: Seed = 0
     columns: Count = 7
-    size: Annotated[int, Range(SMALLEST)] = 96  # pixels of a painting's longer side
+    size: Annotated[int, Range(SMALLEST, 4_096)] = 96  # pixels of a painting's longer side
 
 
 def write(config: WriteConfig) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from torch.utils.data import Dataset
 
 from core.data.batched.draws import EpochDraws
 from core.data.batched.transform import BatchTransform
-from core.data.loading import BadSample, SampleOrder, refuse_bad
+from core.data.loading import BadSample, SampleOrder, check_batch, refuse_bad
 from core.data.samples import with_transform
 from core.errors import InputError
 
@@ -153,6 +154,7 @@ class HeldLoader:
 
     def batches(self, start: int = 0) -> Iterator[dict[str, Tensor]]:
         """Endless micro-batches from the one of number ``start`` on."""
+        check_batch(self.batch_size, 4 * 3 * math.prod(self.size_of(start)))  # float32
         length = len(self.dataset)
         order = SampleOrder(length, self.batch_size, self.seed, self.rank, self.world, start)
         draws = EpochDraws(self.seed, length, self.dataset.transform.columns)

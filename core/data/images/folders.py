@@ -110,7 +110,10 @@ def is_foreign(name: str) -> bool:
 def images_below(
     folder: Path, passed: Counter[str] | None = None, suffixes: tuple[str, ...] = SUFFIXES
 ) -> list[str]:
-    """The images of a folder and of those in it; ``passed`` counts what lies there and is none."""
+    """The images of a folder and of those in it; ``passed`` counts what lies there and is none.
+
+    Raises InputError for a folder that may not be looked into.
+    """
     passed, paths = Counter() if passed is None else passed, []
     for place, names in sorted(_walk(folder)):  # ImageFolder's order
         for name in sorted(names):
@@ -129,13 +132,20 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
     Or to one above the folder itself, where the other classes are: that is not walked into.
     """
     seen = {_identity(above) for above in folder.resolve().parents}
-    for place, inner, names in os.walk(folder, followlinks=True):
+    for place, inner, names in os.walk(folder, onerror=_refuse, followlinks=True):
         if _identity(place) in seen:
             inner.clear()
             continue
         seen.add(_identity(place))
         inner[:] = sorted(name for name in inner if not is_foreign(name))
         yield place, names
+
+
+def _refuse(error: OSError) -> None:
+    """os.walk would pass over what it cannot list without a word."""
+    raise InputError(
+        f"{error.filename}: {error.strerror}: allow its reading, or move it out of there"
+    ) from error
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:

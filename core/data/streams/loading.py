@@ -10,7 +10,15 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from core.data.loading import BadSample, Loaded, _Loader, ignore_stop_signals, seed_cpu
+from core.data.loading import (
+    BadSample,
+    Loaded,
+    _Loader,
+    bytes_of,
+    check_batch,
+    ignore_stop_signals,
+    seed_cpu,
+)
 from core.data.streams.labelled import LabelledStream
 from core.data.streams.order import Block, Layout, Order
 from core.data.streams.tar_shard import Sample
@@ -92,7 +100,9 @@ class _Lanes(IterableDataset):
         try:
             samples = self._samples(order.blocks(lane, given), bad)
             while True:
-                batch = [next(samples) for _ in range(self.layouts[-1].micro_batch)]
+                count, first = self.layouts[-1].micro_batch, next(samples)
+                check_batch(count, bytes_of(first))
+                batch = [first, *(next(samples) for _ in range(count - 1))]
                 yield Loaded(self.collate(batch), [], bad.copy())
                 bad.clear()
         except InputError as error:

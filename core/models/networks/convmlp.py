@@ -23,10 +23,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from core.errors import InputError
+from core.memory import check_image
 from core.models.networks.mlp import ChannelMlp, drop_path, drop_rates
 from core.models.shapes import (
     as_pair,
     check_counts,
+    check_depth,
     check_images,
     check_rates,
     config_from,
@@ -62,9 +64,12 @@ class ConvMLPConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "image_size", as_pair("image_size", self.image_size))
+        check_image("image_size", self.image_size)
         for name in ("num_blocks", "dims"):
             object.__setattr__(self, name, _triple(name, getattr(self, name)))
         check_counts(self, "tokenizer_dim", "num_conv_blocks", "mlp_ratio", "in_channels")
+        check_depth("num_conv_blocks", self.num_conv_blocks)
+        check_depth("num_blocks", max(self.num_blocks))
         check_rates(self, "stochastic_depth")
         if self.tokenizer_dim % 2:
             raise InputError(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from core.errors import InputError
 from core.models.networks.mixer_config import MixerConfig, spec_config
 from core.models.networks.mlp import ChannelMlp, TokenMlp, drop_path, drop_rates
 from core.models.networks.resize import Maps, grid_maps, is_known, resize_token_mlp
+from core.models.room import check_room
 from core.models.shapes import (
     Grid,
     check_images,
@@ -30,6 +32,7 @@ from core.models.shapes import (
     checked_depths,
     checked_sides,
     depths_in_order,
+    times,
     tokens_to_map,
 )
 
@@ -191,6 +194,7 @@ class Mixer(nn.Module):
         config = replace(self.config, image_size=image_size)
         if config.grid == self.grid:
             return
+        check_room(partial(Mixer, config), f"this Mixer at {times(config.image_size)}")
         if resize == "auto" and config.any_size:
             resize = "pi"  # what it was trained with
         old = [block.mlp_tokens.own_weights() for block in self.blocks]

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.errors import InputError
+from core.memory import check_image
 from core.models.shapes import (
     Grid,
     as_pair,
     check_counts,
+    check_depth,
     check_patches,
     check_rates,
     config_from,
@@ -47,9 +49,11 @@ class MixerConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "image_size", as_pair("image_size", self.image_size))
+        check_image("image_size", self.image_size)
         object.__setattr__(self, "patch_size", as_pair("patch_size", self.patch_size))
         check_counts(self, "hidden_dim", "num_blocks", "tokens_mlp_dim", "channels_mlp_dim")
         check_counts(self, "in_channels")
+        check_depth("num_blocks", self.num_blocks)
         check_rates(self, "dropout", "stochastic_depth")
         check_patches(self.image_size, self.patch_size)
         if self.gelu not in ("tanh", "exact"):

@@ -25,11 +25,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from core.errors import InputError
+from core.memory import check_image
 from core.models.networks.mlp import ChannelMlp, drop_path, drop_rates
 from core.models.shapes import (
     Grid,
     as_pair,
     check_counts,
+    check_depth,
     check_images,
     check_patches,
     check_rates,
@@ -62,8 +64,10 @@ class S2MLPConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "image_size", as_pair("image_size", self.image_size))
+        check_image("image_size", self.image_size)
         object.__setattr__(self, "patch_size", as_pair("patch_size", self.patch_size))
         check_counts(self, "hidden_dim", "num_blocks", "mlp_ratio", "in_channels")
+        check_depth("num_blocks", self.num_blocks)
         check_rates(self, "dropout", "stochastic_depth")
         if self.hidden_dim % 4:
             raise InputError(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import InputError, first_line
+from core.memory import check_image
 from core.models.shapes import as_pair, check_images, even_depths, tokens_to_map
 
 
@@ -37,6 +38,7 @@ class TimmBackbone(nn.Module):
 
     def _measure(self, image_size: tuple[int, int]) -> None:
         """Set image_size, grid and num_features by what the model makes of an empty image."""
+        check_image("image_size", image_size)
         was_training, device = self.training, next(self.model.parameters()).device
         empty = torch.zeros(1, self.in_channels, *image_size, device=device)
         try:

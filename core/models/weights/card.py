@@ -111,7 +111,7 @@ def shapes(backbone: nn.Module) -> dict[str, str]:
 
 def training(backbone: nn.Module, checkpoint: Path, record: Path) -> list[str]:
     """The chapters that a run's folder fills; record: its config.yaml."""
-    import yaml  # here, so that weights open where it is not installed
+    from core.config import read_yaml  # here, so that weights open where yaml is not installed
 
     same = _unchanged(backbone, checkpoint)
     average = checkpoint / weights_file("model", ema=True)
@@ -122,7 +122,7 @@ def training(backbone: nn.Module, checkpoint: Path, record: Path) -> list[str]:
             f"The weights began as those of checkpoint `{checkpoint.name}`{averaged} of the run "
             "below and **were changed since**: its metrics are not theirs."
         )
-    config = yaml.safe_load(record.read_text())
+    config = read_yaml(record)
     starts = [_start(row) for row in json_lines(record.with_name("about.jsonl"))]
     parts = ["## Training", words, *starts]
     if "data" in config:

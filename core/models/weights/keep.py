@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from core.checkpoints import find_checkpoint
-from core.config import entry_point
+from core.config import entry_point, read_yaml
 from core.models.backbone import create_backbone
 from core.models.shapes import as_pair
 from core.models.weights import names
@@ -93,10 +93,8 @@ def _info(network: nn.Module, stored: StoredModel) -> dict[str, Any]:
 
 def _image_sizes(checkpoint: Path, network: nn.Module) -> tuple[tuple[int, int], ...]:
     """Those that the run's settings name; else the one of the network."""
-    import yaml
-
     record = record_of(checkpoint)
-    settings = yaml.safe_load(record.read_text()) if record.is_file() else {}
+    settings = read_yaml(record) if record.is_file() else {}
     sizes = (settings.get("model") or {}).get("sizes") or ()
     return tuple(as_pair("model.sizes", size) for size in sizes) or (network.image_size,)
 

@@ -208,3 +208,15 @@ def test_the_map_of_an_image(tmp_path):
 def test_bits_that_no_picture_has(tmp_path, bits):
     with pytest.raises(InputError, match=f"data.bits is {bits}; choose 8 to 16"):
         Pairs(DataConfig(root=str(tmp_path), bits=bits), "train")
+
+
+def test_a_map_of_another_shape_than_its_photograph_is_bad(tmp_path):
+    given = write_folders(tmp_path)
+    for name in names_of(given):
+        path = tmp_path / "ground_map" / f"{name}.png"
+        save(path, ids().repeat(2, 0).repeat(2, 1))  # twice as fine: of the same place
+    assert len(Pairs(given, "train")) == 2
+    save(tmp_path / "ground_map/1.png", ids().repeat(4, 1))
+    pairs = [Pairs(given, side) for side in ("train", "val")]
+    with pytest.raises(BadSample, match=rf"1\.png: .* {4 * SIDE}x{SIDE} pixels beside a photo"):
+        [side[i] for side in pairs for i in range(len(side))]

@@ -156,6 +156,7 @@ def test_damaged_headers(tmp_path):
         (b"hello\n", "not a PLY file"),
         (good.replace(b"end_header", b""), "header is damaged"),
         (good.replace(b"ascii", b"morse"), "header is damaged"),
+        (good.replace(b"vertex 1", b"vertex -5"), "'element vertex -5' is no name and count"),
         (good.replace(b"float", b"half"), "a property that PLY does not have: property half x"),
         (good + b"1\n", "no x, y, z but x"),
         (header("ascii"), "no element 'vertex'"),
@@ -365,6 +366,17 @@ def test_a_mesh_without_area(tmp_path):
         read_cloud(tmp_path / "a.off", quiet)
 
 
+def test_corners_that_are_not_finite_are_told_of(tmp_path):
+    lines, corners = [], "0 0 {}\n1 0 0\n0 1 0\n0 0 1\n"
+    (tmp_path / "a.off").write_text(f"OFF\n4 2 0\n{corners.format('nan')}3 0 1 2\n3 1 2 3\n")
+    assert len(read_cloud(tmp_path / "a.off", lines.append, 50)) == 50
+    assert "1 of 2 triangles have a corner that is NaN or infinite, left out" in lines[1]
+    facet = "facet normal 0 0 1\nouter loop\nvertex 0 0 inf\nvertex 1 0 0\nvertex 0 1 0\n"
+    (tmp_path / "b.stl").write_text(f"solid a\n{facet}endloop\nendfacet\nendsolid\n")
+    with pytest.raises(InputError, match=r"b\.stl: none of its 1 triangles has finite corners"):
+        read_cloud(tmp_path / "b.stl", quiet)
+
+
 def test_points_that_are_not_finite_are_left_out_and_told_of(tmp_path):
     points, colours = POINTS.copy(), COLOURS.copy()
     points[3, 1], points[7, 0], colours[0, 0] = np.nan, np.inf, np.nan
@@ -415,7 +427,7 @@ def test_inputs_are_never_overwritten(tmp_path):
 
 
 def test_folders_are_searched(tmp_path):
-    for name in ("b/a.ply", "a.XYZ", "c.jpg"):
+    for name in ("b/a.ply", "a.XYZ", "c.jpg", "._a.XYZ"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     found = find_clouds([tmp_path, tmp_path / "c.jpg"])

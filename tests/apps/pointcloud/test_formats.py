@@ -1,6 +1,7 @@
 """Files as other programs write them: each kind of layout, each with the values that it holds."""
 
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from apps.pointcloud.config import CorruptionConfig
 from apps.pointcloud.data.dataset import Reconstruction, collate, open_clouds
 from apps.pointcloud.data.files import SUFFIXES, read_cloud, read_mesh, write_cloud
 from apps.pointcloud.data.formats.ply import read_ply
+from apps.pointcloud.data.modelnet import open_npz
 from apps.pointcloud.data.open3d_compat import has_open3d, open3d
 from apps.pointcloud.data.plywriter import ply_stream
 from apps.pointcloud.geometry.cloud import Cloud, distinct_cloud, make_cloud
@@ -185,6 +187,51 @@ def test_las_and_its_colours(tmp_path):
         read(tmp_path / "b.las")
     write_las(tmp_path / "c.las", POINTS.astype(float))
     assert read(tmp_path / "c.las").colours is None
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "value", "said"),
+    [
+        (24, "B", 2, r"version 2\.2, and 1\.0 to 1\.4 are known"),
+        (25, "B", 5, r"version 1\.5, "),
+        (96, "<I", 0, "points from byte 0 on, within the header of 227"),
+        (104, "B", 99, "points of format 99, and 0 to 10 are known"),
+        (104, "B", 3, "points of 26 bytes, and format 3 has 34"),
+        (105, "<H", 0, "points of 0 bytes, and format 2 has 26"),
+    ],
+)
+def test_a_header_that_no_las_has(tmp_path, place, kind, value, said):
+    write_las(tmp_path / "a.las", POINTS.astype(float))
+    content = bytearray((tmp_path / "a.las").read_bytes())
+    struct.pack_into(kind, content, place, value)
+    (tmp_path / "a.las").write_bytes(content)
+    with pytest.raises(InputError, match=rf"a\.las: its header is damaged.*: {said}"):
+        read(tmp_path / "a.las")
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.npy"])
+def test_truths_are_no_points(tmp_path, name):
+    truths = POINTS > 0
+    if name == "a.npz":
+        np.savez(tmp_path / name, points=truths)
+    else:
+        np.save(tmp_path / name, truths)
+    with pytest.raises(InputError, match=rf"{name}.*\(200, 3\) bool"):
+        read(tmp_path / name)
+
+
+def test_an_npz_that_would_fill_the_memory_is_not_read(tmp_path):
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("points.npy", b"")
+    content = bytearray(path.read_bytes())
+    place = content.index(b"PK\x01\x02") + 24  # of the size unpacked, in the zip's directory
+    struct.pack_into("<I", content, place, 3_600_000_000)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"3\.6 GB unpacked"):
+        read(path)
+    with pytest.raises(InputError, match=r"3\.6 GB unpacked"):
+        open_npz(path, "train")
 
 
 @pytest.mark.parametrize("shift", [0, 50])  # 50: no coordinate is below 0

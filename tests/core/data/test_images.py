@@ -1,6 +1,7 @@
 """Labelled images from folders, Hub sets and packed files; the evaluation transforms."""
 
 import io
+import os
 import pickle
 
 import numpy as np
@@ -413,3 +414,18 @@ def test_inputs_that_are_all_read_are_not_spoken_of(tmp_path, capsys):
     with pytest.raises(InputError, match="no image in"):
         find_images([str(tmp_path)])
     assert "1 .heic" in capsys.readouterr().err
+
+
+def test_a_folder_that_may_not_be_listed_is_named(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.png").touch()
+    scandir = os.scandir
+
+    def guarded(path):  # a superuser may list every folder
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(InputError, match="closed: Permission denied: allow"):
+        find_images([str(tmp_path)])

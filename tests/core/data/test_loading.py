@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -128,7 +129,8 @@ def test_evaluation_sees_every_sample_exactly_once(count, world):
     shares = [list(loader) for loader in loaders]
     assert len({len(share) for share in shares}) == 1, "else collective calls would hang"
     batches = [batch for share in shares for batch in share]
-    assert all(len(batch["mask"]) == 4 for batch in batches)
+    share = -(-count // world)  # of a process: a larger batch would be padding alone
+    assert all(len(batch["mask"]) == min(4, share) for batch in batches)
     seen = [int(v) for b in batches for v in b["value"][b["mask"]]]
     assert sorted(seen) == list(range(count))
     assert all(torch.equal(b["index"][b["mask"]], b["value"][b["mask"]]) for b in batches)
@@ -138,6 +140,20 @@ def test_bad_samples_are_masked_in_evaluation():
     loader = EvalLoader(Numbers(6, bad={2}), 4, skip_bad=1)
     assert sorted(int(v) for b in loader for v in b["value"][b["mask"]]) == [0, 1, 3, 4, 5]
     assert loader.bad == {"2.jpg": "truncated"}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_batch_that_memory_cannot_hold(monkeypatch, workers):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=2**30))
+    with pytest.raises(InputError, match=r"^a batch of 1,000,000,000 samples takes 931\.3 GiB"):
+        TrainLoader(Numbers(24), 1_000_000_000)
+    images = [{"image": torch.empty(3, 1000, 1000)}] * 24  # 12 MB each, in one memory
+    with pytest.raises(
+        InputError, match=r"^a batch of 200 samples takes 2\.2 GiB .* smaller batch"
+    ):
+        take(TrainLoader(images, 200, workers=workers), 1)
+    (batch,) = EvalLoader(Numbers(24), 1_000_000_000)
+    assert batch["mask"].sum() == len(batch["mask"]) == 24
 
 
 def test_seeding_the_cpu_is_seeding_everything_there():

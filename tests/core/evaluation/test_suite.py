@@ -139,7 +139,7 @@ def test_a_set_is_read_as_it_is_said(tmp_path, small_suite, monkeypatch, antiali
         ({"data": ("cats",)}, "--data cats: expected NAME=PATH"),
         ({"data": ("cats=/nowhere",)}, "/nowhere is no folder"),
         ({"runs": ("cats=/nowhere",)}, "/nowhere does not exist"),
-        ({"tasks": "/nowhere.yaml"}, r"/nowhere\.yaml cannot be read"),
+        ({"tasks": "/nowhere.yaml"}, r"/nowhere\.yaml: No such file or directory: check --tasks"),
     ],
 )
 def test_what_a_suite_refuses(small_suite, changes, words):

@@ -5,6 +5,7 @@ A kill is a child process that ends, without any clean-up, at one chosen operati
 
 import json
 import os
+import re
 import shutil
 import stat
 import sys
@@ -288,6 +289,7 @@ def test_the_info_of_a_checkpoint_lists_its_files(tmp_path):
     [
         (lambda weight: weight.int(), "is int32, and holds no fractions"),
         (lambda weight: weight * float("nan"), "is not finite, as of a run that diverged"),
+        (lambda weight: weight / 0, "is not finite, as of a run that diverged"),
     ],
 )
 def test_weights_of_no_use_are_refused_by_name(tmp_path, change, said):
@@ -304,3 +306,22 @@ def test_a_best_that_points_at_itself_is_one_line(tmp_path):
         (tmp_path / "checkpoints" / name).symlink_to(target)
     with pytest.raises(InputError, match="which is no checkpoint"):
         find_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"step": "many"}, "its step is 'many'"),
+        ({"step": True}, "its step is True"),
+        ({"step": -1}, "its step is -1"),
+        ({"metrics": [1]}, r"its metrics are \[1\]"),
+    ],
+)
+def test_an_info_that_no_training_writes_is_passed_over(tmp_path, change, said):
+    for step in (10, 15):
+        save(tmp_path, step)
+    info = tmp_path / "checkpoints/step-00000015/config.json"
+    info.write_text(json.dumps(json.loads(info.read_text()) | change))
+    assert re.search(said, damage(info.parent))
+    assert step_of(newest_whole(tmp_path, "score", True)) == 10
+    link_and_prune(tmp_path, "score", True, 1)  # what the run does when it has gone on

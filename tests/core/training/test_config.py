@@ -4,9 +4,10 @@ from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Literal
 
 import pytest
+import torch
 
 from core import InputError
-from core.config import build, cli, entry_point, flatten, load_config, needs, save_config
+from core.config import build, cli, entry_point, flatten, load_config, needs, read_yaml, save_config
 from core.training.run_config import RunConfig
 
 
@@ -68,6 +69,8 @@ def test_yaml_round_trip(tmp_path):
         ("active: 1", "active is 1, expected bool"),
         ("inner: 3", "expected fields of Inner, got 3"),
         ("{", "is not yaml"),
+        ("inner: {lr: 1, lr: 2}", "lr comes twice, in lines 1 and 1: keep one"),
+        ("size: [1, 2]\ninner: {}\nsize: [3, 4]", "size comes twice, in lines 1 and 3"),
     ],
 )
 def test_wrong_yaml_is_named(tmp_path, text, message):
@@ -79,6 +82,12 @@ def test_wrong_yaml_is_named(tmp_path, text, message):
 def test_a_number_that_yaml_reads_as_a_string(tmp_path):
     (tmp_path / "config.yaml").write_text("inner: {lr: 1e-3}")
     assert load_config(Outer, tmp_path / "config.yaml").inner.lr == 1e-3
+
+
+def test_a_mapping_that_takes_over_another_may_change_it(tmp_path):
+    text = "a: &one {lr: 1, kind: a}\nb: &two {<<: *one, lr: 2}\nc: {<<: *two, kind: b}"
+    (tmp_path / "merged.yaml").write_text(text)
+    assert read_yaml(tmp_path / "merged.yaml")["c"] == {"lr": 2, "kind": "b"}
 
 
 def test_missing_file(tmp_path):
@@ -106,7 +115,16 @@ def test_a_name_of_two_lines_is_told_on_one(capsys):
     assert capsys.readouterr().err == "error: a\\nb.png cannot be read\n"
 
 
-@pytest.mark.parametrize("error", [InputError("no such thing"), OSError(28, "No space left")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("no such thing"),
+        OSError(28, "No space left"),
+        MemoryError("Unable to allocate 9 TiB\nfor an array"),
+        torch.OutOfMemoryError("CUDA out of memory.\nTried hard"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
 def test_entry_points_end_with_one_line(error, capsys):
     @entry_point
     def main():
@@ -118,6 +136,15 @@ def test_entry_points_end_with_one_line(error, capsys):
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+def test_other_errors_keep_their_traceback():
+    @entry_point
+    def main():
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        main()
 
 
 @dataclass(frozen=True)

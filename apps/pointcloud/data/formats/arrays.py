@@ -9,6 +9,7 @@ import numpy as np
 from apps.pointcloud.data.formats.columns import are_colours, as_colours, cloud_of_rows
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud, placed_cloud
 from core.errors import InputError
+from core.files import check_archive
 
 POINTS_KEYS = ("points", "xyz", "pos", "points_i16")  # of an npz
 COLOUR_KEYS = ("colors", "colours", "rgb")
@@ -21,12 +22,7 @@ CLEARLY = 0.8  # of the best separation: of few rows chance makes up for the res
 
 def read_npz(path: Path) -> Cloud:
     """The cloud of an npz: `points` (N, 3), normals, colors; or its only array, as rows."""
-    try:
-        with np.load(path) as file:
-            arrays = {key: file[key] for key in file.files}
-    except Exception as error:  # zipfile and numpy raise many kinds
-        raise InputError(f"{path}: cannot be read as npz ({error})") from error
-    arrays = {key: rows for key, rows in arrays.items() if rows.ndim >= 2}
+    arrays = {key: rows for key, rows in npz_arrays(path).items() if rows.ndim >= 2}
     key = next((key for key in POINTS_KEYS if key in arrays), None)
     if key is None and len(arrays) == 1 and next(iter(arrays.values())).shape[-1] < 16:
         return cloud_of_rows(next(iter(arrays.values())), path)
@@ -34,12 +30,25 @@ def read_npz(path: Path) -> Cloud:
         raise InputError(f"{path}: none of {', '.join(POINTS_KEYS)} in it, but {list(arrays)}")
     if arrays[key].ndim == 3:
         raise InputError(f"{path}: {len(arrays[key])} clouds, a data set: give it as --data.root")
-    if arrays[key].shape[1] != 3 or arrays[key].dtype.kind not in "fiub":
-        raise InputError(f"{path}: {key} are {arrays[key].shape}, (N, 3) numbers are needed")
+    if arrays[key].shape[1] != 3 or arrays[key].dtype.kind not in "fiu":
+        kind = f"{arrays[key].shape} {arrays[key].dtype}"
+        raise InputError(f"{path}: {key} are {kind}; (N, 3) numbers are needed")
     colours = next((arrays[k] for k in COLOUR_KEYS if k in arrays), None)
     colours = None if colours is None else as_colours(colours[:, :3])
     points = arrays[key] / 32767 if key == "points_i16" else arrays[key]
     return placed_cloud(points, arrays.get("normals"), colours, str(path))
+
+
+def npz_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an npz. Raises InputError where it is none, or would fill the memory."""
+    try:
+        check_archive(path)
+        with np.load(path) as file:
+            return {key: file[key] for key in file.files}
+    except InputError:
+        raise
+    except Exception as error:  # zipfile and numpy raise many kinds
+        raise InputError(f"{path}: cannot be read as npz ({error})") from error
 
 
 def read_npy(path: Path) -> Cloud:

@@ -60,7 +60,7 @@ def cloud_of_rows(rows: np.ndarray, where: str | Path) -> Cloud:
         rows = rows[0]  # a batch of one cloud
     if rows.ndim == 2 and rows.shape[0] == 3 and rows.shape[1] > 16:
         rows = rows.T  # (3, N), as networks take them
-    if rows.ndim != 2 or rows.shape[1] < 3 or rows.dtype.kind not in "fiub":
+    if rows.ndim != 2 or rows.shape[1] < 3 or rows.dtype.kind not in "fiu":
         raise InputError(f"{where}: {rows.shape} {rows.dtype}; rows x y z ... are needed")
     rest, normals, colours = rows[:, 3:], None, None
     if rest.shape[1] >= 3 and _are_normals(rest[:, :3]):

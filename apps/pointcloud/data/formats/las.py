@@ -14,37 +14,55 @@ from apps.pointcloud.data.formats.columns import as_colours
 from apps.pointcloud.geometry.cloud import Cloud, placed_cloud
 from core.errors import InputError
 
-SMALLEST = 227  # bytes of the header of 1.0 to 1.2
+HEADER = {0: 227, 1: 227, 2: 227, 3: 235, 4: 375}  # bytes, by the minor version of 1
+RECORD = (20, 28, 26, 34, 57, 63, 30, 36, 38, 59, 67)  # bytes of a point at least, by its format
 COLOUR_AT = {2: 20, 3: 28, 5: 28, 7: 30, 8: 30, 10: 30}  # bytes into a record, by its format
 COMPRESSED = 0x80  # of the format: LAZ
 
 
 def read_las(path: Path) -> Cloud:
-    """Points in the file's unit and colours. Raises InputError for LAZ without laspy."""
+    """Points in the file's unit and colours.
+
+    Raises InputError for LAZ without laspy, and for a header that no version of LAS has.
+    """
     data = np.memmap(path, np.uint8, "r")
-    if bytes(data[:4]) != b"LASF" or len(data) < SMALLEST:
+    if bytes(data[:4]) != b"LASF" or len(data) < HEADER[0]:
         raise InputError(f"{path}: not a LAS file, which begins with LASF, or cut short")
     kind = int(data[104])
     if kind & COMPRESSED:
         return _by_laspy(path)
     start, (length,) = _number(data, "<I", 96), struct.unpack("<H", bytes(data[105:107]))
     count = _number(data, "<I", 107)
+    if reason := _damage(tuple(data[24:26].tolist()), start, kind, length):
+        raise InputError(f"{path}: its header is damaged, or of no LAS that is known: {reason}")
     if data[25] >= 4 and len(data) >= 255:  # 1.4 counts in 64 bits too
         count = count or _number(data, "<Q", 247)
-    there = max(len(data) - start, 0) // max(length, 1)
-    if length < 20:
-        raise InputError(f"{path}: its header is damaged: points of {length} bytes")
+    there = max(len(data) - start, 0) // length
     if there < count:
         raise InputError(f"{path}: is truncated: {there} of {count} points are there")
     records = data[start : start + count * length].reshape(count, length)
     scale, offset = np.frombuffer(bytes(data[131:179]), "<f8").reshape(2, 3)
     points = _integers(records[:, :12], "<i4") * scale + offset
-    place = COLOUR_AT.get(kind & 63)
-    if place is None or place + 6 > length:
+    place = COLOUR_AT.get(kind)
+    if place is None:
         return placed_cloud(points, where=str(path))
     colours = _integers(records[:, place : place + 6], "<u2")
     # writers without colours leave all of them at 0
     return placed_cloud(points, None, as_colours(colours) if colours.any() else None)
+
+
+def _damage(version: tuple[int, int], start: int, kind: int, length: int) -> str:
+    """What is wrong with a version, the place of the points, their format and their bytes."""
+    major, minor = version
+    if major != 1 or minor not in HEADER:
+        return f"version {major}.{minor}, and 1.0 to 1.{max(HEADER)} are known"
+    if start < HEADER[minor]:
+        return f"points from byte {start} on, within the header of {HEADER[minor]}"
+    if kind >= len(RECORD):
+        return f"points of format {kind}, and 0 to {len(RECORD) - 1} are known"
+    if length < RECORD[kind]:
+        return f"points of {length} bytes, and format {kind} has {RECORD[kind]}"
+    return ""
 
 
 def _number(data: np.ndarray, kind: str, place: int) -> int:

@@ -49,7 +49,9 @@ def _read_header(file: BinaryIO, path) -> tuple[str, list[Element]]:
         words = file.readline(10_000).decode("ascii", "replace").split()
         if words[:1] == ["format"] and len(words) > 1:
             order = ORDERS.get(words[1])
-        elif words[:1] == ["element"] and len(words) == 3 and words[2].isdigit():
+        elif words[:1] == ["element"]:
+            if len(words) != 3 or not words[2].isdigit():
+                raise InputError(f"{path}: '{' '.join(words)}' is no name and count: it is damaged")
             elements.append(Element(words[1], int(words[2]), ()))
         elif words[:1] == ["property"] and elements:
             last = elements[-1]

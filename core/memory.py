@@ -1,0 +1,40 @@
+"""What cannot fit into this machine's memory is said before it fills it, and the process is killed.
+
+Reckoned from below, and held against all of the machine's memory, not what is free of it: what is
+refused here could not have been done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.errors import InputError
+from core.sizes import times
+
+ALWAYS = 2**28  # bytes that every machine has
+COPIES = 8  # of an image in float32, while it is read, made a tensor and goes through a network
+
+
+def check_memory(needed: float, what: str, way_out: str, room: int | None = None) -> None:
+    """Raise InputError where so many bytes are more than the machine has, or a device's ``room``.
+
+    what: begins the message, the setting and its value; way_out: ends it.
+    """
+    if needed <= ALWAYS:
+        return
+    if room is None:
+        import psutil  # here, so that weights open where it is not installed
+
+        room = psutil.virtual_memory().total
+    if needed > room:
+        raise InputError(
+            f"{what} takes {needed / 2**30:,.1f} GiB of memory at least, and there are "
+            f"{room / 2**30:,.1f}: {way_out}"
+        )
+
+
+def check_image(name: str, size: Sequence[int]) -> None:
+    """Raise InputError where an image of this (height, width) is more than can be worked on."""
+    height, width = size
+    what = f"{name} {times(size)}: one such image"
+    check_memory(COPIES * 3 * 4 * height * width, what, "choose a smaller size")
