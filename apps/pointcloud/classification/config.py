@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from apps.pointcloud.config import EmbeddedConfig, EvalConfig, Turn
-from core.ranges import Count, NonNegative, Range, Share, Whole, Workers
+from core.ranges import Count, Layers, NonNegative, Range, Share, Whole, Workers
 from core.training.optim import OptimConfig
 from core.training.run import RunConfig
 
-Widths = tuple[Count, ...]
+Widths, Depths = tuple[Count, ...], tuple[Layers, ...]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ModelConfig:
 
     operator: str = "pointmixer"  # a name of apps/pointcloud/models/operators
     channels: Widths = (32, 64, 128)  # pointmixer needs multiples of 16
-    blocks: Widths = (1, 1, 1)  # around the operator
+    blocks: Depths = (1, 1, 1)  # around the operator
     neighbours: Count = 16
     stride: Count = 4  # points of a level for one of the next
     dropout: Share = 0.3  # before the last layer
