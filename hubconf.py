@@ -23,6 +23,15 @@ def photos(image_size=64, **options):
     return _create_backbone("mixer_c256_l8_p8", image_size, "photos", **options)
 
 
+def fractals(image_size=64, **options):
+    """The same network with the kept weights `fractals`, of formulas alone: no picture was taken.
+
+    4.4 M parameters, for 48 to 192 pixels; nothing is downloaded, and no terms hold but this
+    library's (core/models/weights/kept/fractals).
+    """
+    return _create_backbone("mixer_c256_l8_p8", image_size, "fractals", **options)
+
+
 def _named(name, which):
     def mixer(image_size=None, weights=None, **options):
         return _create_backbone(name, image_size, weights, **options)

@@ -42,14 +42,22 @@ from core.models.classifier import Classifier
 from core.models.timm_weights import is_timm
 from core.models.weights.download import NAMES, OFFICIAL
 from core.models.weights.hub import PREFIX
-from core.models.weights.names import FOLDER, is_kept
+from core.models.weights.names import FOLDER, is_kept, kept_parameters
 from core.pretraining.config import PretrainConfig
 from core.pretraining.validation import open_sides, open_trained
 from core.ranges import Count, argument
 from core.tables import Table, scaled
 from core.training.session import Session, build_accelerator
 
-KEPT = KeptNetworks(FOLDER, "photos")
+
+class Naming(KeptNetworks):
+    """Those kept weights that know classes: others are a backbone alone."""
+
+    def names(self) -> list[str]:
+        return [name for name in super().names() if kept_parameters(name)[1]]
+
+
+KEPT = Naming(FOLDER, "photos")
 # what ends so is a file of weights, and no picture
 FILES = (".npz", ".safetensors", ".pth", ".pth.tar", ".ckpt", ".pt", ".bin")
 PROTOCOL = "squash"  # of weights that do not say theirs; core/eval.py's usual one, too

@@ -26,14 +26,15 @@ def test_torch_hub_lists_the_backbones_alone():
     hubconf = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(hubconf)
     entries = {n for n, value in vars(hubconf).items() if callable(value) and n[0] != "_"}
-    assert entries == {"backbone", "photos", *MIXERS}  # as torch.hub.list finds them
+    assert entries == {"backbone", "photos", "fractals", *MIXERS}  # as torch.hub.list finds them
 
 
-def test_torch_hub_opens_kept_weights():
+@pytest.mark.parametrize("name", ["photos", "fractals"])
+def test_torch_hub_opens_kept_weights(name):
     images = torch.rand(1, 3, 48, 48)
-    ours = core.create_backbone("mixer_c256_l8_p8", 48, weights="photos").eval()
+    ours = core.create_backbone("mixer_c256_l8_p8", 48, weights=name).eval()
     with torch.inference_mode():
-        torch.testing.assert_close(hub("photos", 48).eval()(images), ours(images))
+        torch.testing.assert_close(hub(name, 48).eval()(images), ours(images))
 
 
 def test_torch_hub_passes_options_on():

@@ -95,6 +95,7 @@ def test_photos_is_taken_where_nothing_is_named(pictures, tmp_path, say):
         (["photos"], "photos is no run, and has no data of its own: name pictures"),
         (["imagenet1k", "own"], "add --network, one of mixer_b16, mixer_l16"),
         (["nowhere", "own"], "nowhere does not exist: give a run, a kept network (photos)"),
+        (["fractals", "own"], "fractals does not exist"),  # which know no classes
         (["none.npz", "own"], "none.npz does not exist"),
         (["own/none.jpg"], "own/none.jpg does not exist"),
     ],
