@@ -315,7 +315,7 @@ def test_maps_that_are_none():
     ("changes", "words"),
     [
         ({"root": "nowhere"}, "is no folder"),
-        ({"size": (8, 64)}, r"data.size is \(8, 64\); choose 16 or more"),
+        ({"size": (8, 64)}, r"data.size is \(8, 64\); choose 16 to 8,192"),
         ({"enlarge": 0.5}, "data.enlarge is 0.5"),
         ({"layout": "cvusa"}, "has none of the lists"),
         ({"layout": "folders"}, "has no folder aerial"),
