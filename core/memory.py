@@ -1,7 +1,8 @@
 """What cannot fit into this machine's memory is said before it fills it, and the process is killed.
 
 Reckoned from below, and held against all of the machine's memory, not what is free of it: what is
-refused here could not have been done.
+refused here could not have been done, but for what a machine swaps to its disk, which nobody waits
+for.
 """
 
 from __future__ import annotations

@@ -116,8 +116,10 @@ def compare(config: CompareConfig | StartsConfig) -> Figures:
         # a run that is finished is opened and left as it is
         return train(one_run(config, operator, seed), keep_processes=True)
 
-    measure, table = partial(measure_suites, suites), (("",), config.operators, config.seeds)
-    figures, session = train_all(*table, train_one, measure, watched=CHAMFER.name)
+    measure = partial(measure_suites, suites)
+    figures, session = train_all(
+        ("",), config.operators, config.seeds, train_one, measure, watched=CHAMFER.name
+    )
     if session.is_main:
         notes = f1_tables(suites, config.seeds, figures)
         report(config.out, config, [CHAMFER], config.seeds, figures, notes)

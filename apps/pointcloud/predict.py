@@ -95,6 +95,8 @@ def _words() -> argparse.Namespace:
     words.run = None
     if words.method == "network" or (words.inputs and _is_run(words.inputs[0])):
         words.run, words.inputs = run_and_inputs(words.inputs, ReconNet.KEPT)
+    if words.run is None and not words.inputs:
+        raise InputError(f"--method {words.method} without a RUN: give clouds, meshes or folders")
     return words
 
 

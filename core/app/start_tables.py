@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.app.comparing import Figures, Metric, scores_of, sign_flip_test
 from core.checkpoints import find_checkpoint
+from core.models.weights.card import record_of
 from core.models.weights.names import is_kept
 from core.models.weights.permuted import without_permutation
 from core.tables import Table
@@ -119,5 +120,5 @@ def hours_of(weights: str) -> float | None:
         return 0.0
     if is_kept(named) or not Path(named).is_dir():
         return None
-    run = find_checkpoint(named).parents[1]
-    return training_seconds(run) / 3600 if (run / "config.yaml").is_file() else None
+    run = record_of(find_checkpoint(named).resolve()).parent
+    return training_seconds(run) / 3600 if (run / "metrics.jsonl").is_file() else None

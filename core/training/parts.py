@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from core.checkpoints import weights_file
@@ -111,13 +112,18 @@ class Parts:
             move_average(self.averages[name], self.plain[name], self.config.ema, step)
 
     def not_finite(self) -> str:
-        """The name of trained weights that are infinite or no number; empty: there are none."""
+        """The name of trained weights that are infinite or no number; empty: there are none.
+
+        All processes call it, and say so together: of sharded weights each sees its own part.
+        """
         trained = (
             (f"{name}.{inner}", getattr(weights, "to_local", lambda own=weights: own)())
             for name in sorted(set().union(*self.owned.values()))
             for inner, weights in self.plain[name].named_parameters()
         )
-        return next((name for name, weights in trained if not weights.isfinite().all()), "")
+        mine = next((name for name, weights in trained if not weights.isfinite().all()), "")
+        found = self.session.sum(torch.tensor(float(bool(mine))))
+        return mine or "a weight of another process" * bool(found)
 
     def gather(self, run: Path) -> state.WholeState:
         """All that a checkpoint keeps of them. All processes call it."""

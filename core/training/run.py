@@ -314,7 +314,8 @@ class Run:
                 self.files.prune()  # a kill may have come between, and this run be done
                 return
             self._flush()
-            if name := self.parts.not_finite():  # the step's own loss was, and the next will not be
+            # the loss of this step was finite, that of the next will not be
+            if name := self.parts.not_finite():
                 raise InputError(self._diverged(f"{name} is not finite after step {self.done}"))
             whole = self.parts.gather(self.folder)
             whole.order = describe_order(self._loader)

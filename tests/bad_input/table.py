@@ -457,6 +457,7 @@ PREDICTIONS_OF = {
         ("cloud good.xyz --output out --method nothing", "method"),
         ("cloud good.xyz --output a_file", "a_file"),
         ("gone.xyz --method mls --output out", "gone.xyz"),
+        ("--method mls", "mls without a RUN: give clouds, meshes or folders"),
     ],
     "view": [
         ("view good.png --output out --map gone.png", "gone.png"),

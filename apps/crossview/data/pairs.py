@@ -32,7 +32,7 @@ from apps.crossview.data.pictures import (
     squeezed,
 )
 from apps.crossview.data.records import Record, find_records, listed_records, panels_of
-from apps.crossview.data.splits import by_panorama
+from apps.crossview.data.splits import by_panorama, panorama_of
 from core.data.images.files import PixelLimit
 from core.data.loading import BadSample
 from core.data.samples import evenly_spaced, some_samples, tuning_split
@@ -209,9 +209,7 @@ def _check(config: DataConfig) -> None:
 
 def _records(config: DataConfig, split: str) -> list[Record]:
     if config.tune_share:
-        records = _records(replace(config, tune_share=0.0), "train")
-        places = tuning_split([0] * len(records), config.tune_share)[split != "train"]
-        return [records[place] for place in places]
+        return _tuned(config, _records(replace(config, tune_share=0.0), "train"), split)
     if config.split == "official":
         return _official(config, split)
     sides = [_official(config, side) for side in ("train", "val")]
@@ -221,6 +219,18 @@ def _records(config: DataConfig, split: str) -> list[Record]:
     if not names:
         raise InputError(f"{config.root}: too few panoramas for a {split} side")
     return [records[name] for name in names]
+
+
+def _tuned(config: DataConfig, records: list[Record], split: str) -> list[Record]:
+    """Of the training records those that train, or those that settings are chosen by.
+
+    Crops of one panorama stay together where the split is by panorama.
+    """
+    group_of = panorama_of if config.split == "panorama" else str
+    groups = sorted({group_of(record.name) for record in records})
+    places = tuning_split([0] * len(groups), config.tune_share)[split != "train"]
+    chosen = {groups[place] for place in places}
+    return [record for record in records if group_of(record.name) in chosen]
 
 
 def _official(config: DataConfig, split: str) -> list[Record]:

@@ -37,9 +37,9 @@ class CloudClassifier(nn.Module):
                 "of each for every level"
             )
         self.config, self.classes = config, list(classes)
-        before, width = (3, *config.channels), config.channels[-1]
+        width = config.channels[-1]
         self.stem = linear_norm_relu(3, config.channels[0])
-        self.downs = nn.ModuleList(map(Thinning, before[1:-1], before[2:]))
+        self.downs = nn.ModuleList(map(Thinning, config.channels, config.channels[1:]))
         self.levels = nn.ModuleList(
             Blocks(config.operator, channels, config.neighbours, count)
             for channels, count in zip(config.channels, config.blocks, strict=True)

@@ -31,6 +31,8 @@ FORMATS = (
 TORCH_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pth.tar", ".ckpt")
 # what trainers put before the names of a network that they hold: DDP, torch.compile, Lightning, ...
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.")
+# as timm says it of the classes in a file, and as torch does of the first one
+GLOBALS = re.compile(r"Unsupported globals?: (?:GLOBAL )?(.+?)(?: was not|\.\s)")
 HEADS = ("head.", "fc.", "classifier.")  # what may stand beside it
 LOSSES = ("criterion.", "loss.")  # what may too, and is no part of a network
 
@@ -151,15 +153,16 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 def _why(path: str | Path, error: Exception) -> str:
     """Why torch or timm did not open a file of weights, without torch's advice to run its code."""
-    said = str(error)
+    said = f"{error} {error.__cause__}"
     if isinstance(error, AttributeError):  # timm asks what was stored for its items
         return "what was saved is no state dict: names and tensors"
-    if "weights_only" in said and (found := re.search(r"Unsupported globals: ([^\s]+)\.\s", said)):
+    if found := GLOBALS.search(said):
         return (
             f"it holds Python objects beside tensors, {found[1]}, which are never run: "
             "where it was made, save model.state_dict()"
         )
-    if "weights_only" in said or "central directory" in said:
+    strange = isinstance(error, LookupError)  # of a pickle's words, where none are
+    if strange or "weights_only" in said or "central directory" in said:
         return unreadable(path, "nothing that torch saved, or damaged: copy it again")
     return unreadable(path, error)
 

@@ -341,6 +341,12 @@ def test_files_are_dealt_by_panorama(tmp_path):
     panoramas = [{panorama_of(r.name) for r in side.records} for side in sides]
     assert not panoramas[0] & panoramas[1]
     assert [len(side) for side in sides] == [12, 6]
+    tuned = config(tmp_path, split="panorama", tune_share=0.3)
+    train, tuning = (
+        {panorama_of(r.name) for r in Pairs(tuned, side).records} for side in ("train", "val")
+    )
+    assert not train & tuning
+    assert train | tuning == panoramas[0]
 
 
 def test_lists_say_who_is_where(tmp_path):

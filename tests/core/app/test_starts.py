@@ -207,3 +207,9 @@ def test_the_time_of_a_pretraining_is_that_of_its_steps(tmp_path):
     (tmp_path / "checkpoints/last").symlink_to(checkpoint.name)
     assert hours_of(f"permuted:{checkpoint}") == pytest.approx(44 / 3600)
     assert (hours_of(""), hours_of("photos"), hours_of("imagenet1k")) == (0.0, None, None)
+
+
+def test_weights_without_the_record_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_backbone(create_backbone("mixer_c16_l1_p8", 16), tmp_path / "a")
+    assert (hours_of("a"), hours_of(str(tmp_path / "a"))) == (None, None)

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -124,11 +125,18 @@ def test_what_lies_there_in_place_of_weights_is_said(tmp_path, kind, content):
         (None, "no state dict"),
         (torch.ones(3), "no state dict"),
         (torch.nn.Linear(2, 2), "Linear, which are never run: where it was made, save"),
+        ({"best": Decimal(1), "at": Path("a")}, "decimal.Decimal"),
     ],
 )
-def test_what_was_saved_in_place_of_a_state_dict_is_said(tmp_path, saved, words):
-    torch.save(saved, tmp_path / "given.pth")
+@pytest.mark.parametrize("zipped", [True, False])  # not: as torch did before 1.6
+def test_what_was_saved_in_place_of_a_state_dict_is_said(tmp_path, saved, words, zipped):
+    torch.save(saved, tmp_path / "given.pth", _use_new_zipfile_serialization=zipped)
     refused(lambda: load_backbone(tmp_path / "given.pth"), "given.pth cannot be read", words)
+
+
+def test_text_in_place_of_weights(tmp_path):
+    (tmp_path / "given.pth").write_text("hello")
+    refused(lambda: load_backbone(tmp_path / "given.pth"), "nothing that torch saved")
 
 
 class Payload:

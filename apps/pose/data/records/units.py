@@ -39,7 +39,8 @@ def check_units(
     images = np.array([sizes[person["image_id"]] for person in people], dtype=np.float64)  # (N, 2)
     if _are_corners(boxes, points, images):
         raise InputError(
-            f"{path}: all boxes look like two corners, x1, y1, x2, y2: write x, y, width, height"
+            f"{path}: all boxes look like two corners, x1, y1, x2, y2: write x, y, width, height; "
+            "where they are that, end them at the image's border"
         )
 
 
