@@ -15,6 +15,7 @@ class Group:
 
 
 GROUPS = {
+    "gelu": Group("gelu", "rows", 4),
     "mixer": Group("mixer", "eager", 30),
     "mixer_compiled": Group("mixer", "compiled", 20),
     "hidden": Group("hidden", "rows", 6),

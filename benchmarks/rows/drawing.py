@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.fractals import SETTINGS, draw, plain
-from benchmarks.rows.pairs import Row, Settings, costs, faster, in_turn, process
+from benchmarks.rows.pairs import Row, Settings, costs, faster, in_turn, process, processes_in_turn
 from core.data.fractals.classes import class_system
 from core.profiling.timing import Work
 
@@ -47,6 +47,6 @@ def rows(settings: Settings) -> Iterator[Row]:
                 process(name, ["-c", program], checkout=checkout)
                 for name, checkout in (("ours", ""), ("before", settings.before))
             )
-            in_turn(settings, [ours, before])
+            processes_in_turn(settings, [ours, before])
             what = f"4,000 whole images, {points:,} points, {size} px"
             yield costs(Row(what, "before", 1.0), ours, before)

@@ -68,6 +68,30 @@ def in_turn(settings: Settings, works: Sequence[Work]) -> Sequence[Work]:
     return works
 
 
+def processes_in_turn(settings: Settings, works: Sequence[Work]) -> Sequence[Work]:
+    """The same of commands: one unmeasured start of each, then a start a round."""
+    for number in range(1 + (1 if settings.smallest else settings.rounds)):
+        for work in works:
+            if work.error:
+                continue
+            begun = time.perf_counter()
+            try:
+                work.call()
+            except RuntimeError as error:
+                work.error, work.rates = str(error), []
+                continue
+            if number:
+                work.rates.append(work.amount / (time.perf_counter() - begun))
+    return works
+
+
+def alone(row: Row, work: Work, unit: str = "1/s") -> Row:
+    """The row of what there is nothing beside: no ratio, its rate."""
+    row.unit, row.error = unit, work.error
+    row.sides = {work.name: quartiles(work.rates)} if work.rates else {}
+    return row
+
+
 def faster(row: Row, ours: Work, theirs: Work, unit: str = "1/s") -> Row:
     """The row with ours over theirs, by rates."""
     return _ratio(row, ours, theirs, unit, lambda a, b: a / b)

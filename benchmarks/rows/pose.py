@@ -13,14 +13,14 @@ from pathlib import Path
 
 from apps.pose.people import make_people
 from benchmarks.pose_video import make_video
-from benchmarks.rows.pairs import Row, Settings, faster, in_turn, process, run
+from benchmarks.rows.pairs import Row, Settings, faster, process, processes_in_turn, run
 
 ONE_STEP = ("--run.steps", 1, "--embedded.train", 32, "--embedded.val", 4, "--data.workers", 0)
 
 
 def rows(settings: Settings) -> Iterator[Row]:
     """Images, then a video."""
-    images, number = (2, 5) if settings.smallest else (400, 500)
+    images, number = (2, 5) if settings.smallest else (300, 750)
     with tempfile.TemporaryDirectory() as name:
         folder, preset = Path(name), "debug" if settings.smallest else "demo"
         words = ("apps/pose/train.py", preset, *ONE_STEP, "--run.folder", folder / "run")
@@ -40,7 +40,7 @@ def beside_the_loop(
     command = ["apps/pose/predict.py", trained, *inputs, "--boxes", boxes, "--output", out]
     loop = ["-m", "benchmarks.rows.plain_pose", trained, boxes, folder / "plain", *inputs]
     works = [process("predict.py", command, people), process("plain loop", loop, people)]
-    in_turn(settings, works)
+    processes_in_turn(settings, works)
     return faster(Row(f"pose, predict.py on {what}", "a plain loop", 2.0), *works, "people/s")
 
 

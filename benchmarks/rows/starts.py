@@ -1,6 +1,7 @@
 """From the start of a process to what was asked for: an import, a forward pass, a first step.
 
-The kept network stands beside timm's of the same sizes with random weights, which reads nothing.
+The kept network stands beside timm's of the same sizes with random weights, which reads nothing
+(create_model has no name for these sizes: the class itself, which spares timm the look-up).
 `import torch` alone says how much of both is PyTorch's own. A run's first step is that of the
 `debug` preset of each app, its embedded data drawn on the way, beside an earlier checkout.
 """
@@ -11,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.rows.pairs import ROOT, Row, Settings, costs, faster, in_turn, process
+from benchmarks.rows.pairs import ROOT, Row, Settings, alone, costs, process, processes_in_turn
 from core.profiling.timing import Work
 
 OURS = """
@@ -24,7 +25,7 @@ with torch.inference_mode():
 TIMMS = """
 import timm, torch
 sizes = {"embed_dim": 256, "num_blocks": 8, "patch_size": 8, "img_size": 64, "num_classes": 0}
-network = timm.create_model("mixer_s16_224", **sizes).eval()
+network = timm.models.mlp_mixer.MlpMixer(**sizes).eval()
 with torch.inference_mode():
     network(torch.zeros(1, 3, 64, 64))
 """
@@ -47,16 +48,16 @@ def imports(settings: Settings) -> Iterator[Row]:
         "import timm": "import timm",
         "import torch": "import torch",
         "kept weights, first forward": OURS,
-        "timm's create_model, first forward": TIMMS,
+        "timm's, first forward": TIMMS,
     }
     works = {name: process(name, ["-c", program]) for name, program in programs.items()}
-    in_turn(settings, list(works.values()))
+    processes_in_turn(settings, list(works.values()))
     core, mixer, timm, torch, ours, timms = works.values()
     yield costs(Row("import core", "import timm", 0.5), core, timm)
     yield costs(Row("from core import Mixer", "import timm", 0.5), mixer, timm)
     yield costs(Row("from core import Mixer", "import torch"), mixer, torch)
-    yield costs(Row("kept weights, first forward", "timm's create_model", 0.5), ours, timms)
-    yield costs(Row("timm's create_model, first forward", "import torch"), timms, torch)
+    yield costs(Row("kept weights, first forward", "timm's", 0.5), ours, timms)
+    yield costs(Row("timm's, first forward", "import torch"), timms, torch)
 
 
 def first_steps(settings: Settings) -> Iterator[Row]:
@@ -64,16 +65,15 @@ def first_steps(settings: Settings) -> Iterator[Row]:
     apps = sorted(path.parent.name for path in ROOT.glob("apps/*/train.py"))
     for app in apps[-1:] if settings.smallest else apps:
         with tempfile.TemporaryDirectory() as folder:
-            row = Row(f"apps/{app}: start to the first step of debug", "before", 0.5)
+            what = f"apps/{app}: start to the first step of debug"
+            row = Row(what, "before", 0.5, at_least=False)
             ours = _first_step("ours", app, Path(folder, "ours"), ROOT)
             if not settings.before:
-                in_turn(settings, [ours])
-                alone = faster(row, ours, ours)
-                alone.figure = alone.low = alone.high = None  # beside itself it says nothing
-                yield alone
+                processes_in_turn(settings, [ours])
+                yield alone(row, ours)
                 continue
             before = _first_step("before", app, Path(folder, "before"), settings.before)
-            in_turn(settings, [ours, before])
+            processes_in_turn(settings, [ours, before])
             yield costs(row, ours, before)
 
 
