@@ -60,12 +60,14 @@ def narrow(value):
 
 @njit("void(float32[::1], float32[::1])", **LOOP)
 def gelu_float32(x, out):
+    """gelu of each value."""
     for i in range(x.size):
         out[i] = x[i] * sigmoid_of(x[i])
 
 
 @njit("void(uint16[::1], uint16[::1])", **LOOP)
 def gelu_bfloat16(x, out):
+    """The same, of bfloat16's bits."""
     for i in range(x.size):
         value = wide(x[i])
         out[i] = narrow(value * sigmoid_of(value))
@@ -73,11 +75,13 @@ def gelu_bfloat16(x, out):
 
 @njit("void(float32[::1], float32[::1], float32[::1])", **LOOP)
 def slope_float32(x, gradient, out):
+    """What goes back through it, of each value."""
     for i in range(x.size):
         out[i] = slope_of(x[i], gradient[i])
 
 
 @njit("void(uint16[::1], uint16[::1], uint16[::1])", **LOOP)
 def slope_bfloat16(x, gradient, out):
+    """The same, of bfloat16's bits."""
     for i in range(x.size):
         out[i] = narrow(slope_of(wide(x[i]), wide(gradient[i])))
