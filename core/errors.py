@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 # why weights, or what a network makes, are no numbers, and the way out
@@ -23,6 +22,8 @@ def first_line(error: Exception) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """' Did you mean ...?' for the nearest known word, then the whole list."""
+    import difflib  # half of the time that `import core` takes, and few names are wrong
+
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""

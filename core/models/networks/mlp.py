@@ -13,10 +13,10 @@ of the weights is one product too.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import InputError
+from core.models.networks.gelu import gelu
 from core.models.networks.resize import Maps, resample_tokens
 
 torch.fx.wrap("resample_tokens")  # one node of a graph: it looks at the values of shapes
@@ -39,7 +39,7 @@ class ChannelMlp(nn.Module):
         self.approximate = GELUS[gelu]
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.dropout(F.gelu(self.fc1(x), approximate=self.approximate))  # (..., D)
+        x = self.dropout(gelu(self.fc1(x), self.approximate))  # (..., D)
         return self.dropout(self.fc2(x))
 
 
@@ -59,11 +59,11 @@ class TokenMlp(ChannelMlp):
         if weights is not None:
             w1, b1, w2, b2 = weights
             hidden = multiply_first_axis(x, w1, b1)  # (D, B, C)
-            hidden = self.dropout(F.gelu(hidden, approximate=self.approximate))
+            hidden = self.dropout(gelu(hidden, self.approximate))
             x = multiply_first_axis(hidden, w2, b2)  # (S, B, C)
         else:
             hidden = self.fc1(x.permute(1, 2, 0))  # (B, C, S) -> (B, C, D)
-            hidden = self.dropout(F.gelu(hidden, approximate=self.approximate))
+            hidden = self.dropout(gelu(hidden, self.approximate))
             x = self.fc2(hidden).permute(2, 0, 1)  # (B, C, S) -> (S, B, C)
         if maps is not None:
             x = resample_tokens(x, maps.write_rows, maps.write_columns)

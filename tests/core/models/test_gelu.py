@@ -1,0 +1,128 @@
+"""The compiled tanh GELU against PyTorch's in float64, and where it has to stand back."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from core.models.networks import gelu as module
+from core.models.networks.gelu import gelu
+from tests.core.models.test_mixer import images_for, tiny
+
+EVERY = torch.arange(2**16, dtype=torch.int32).to(torch.uint16).view(torch.bfloat16)
+
+
+@pytest.fixture
+def fast(monkeypatch):
+    """Every length is long enough; how often the compiled loops were taken."""
+    taken = []
+    run = module._pass
+    monkeypatch.setattr(module, "LEAST", 1)
+    monkeypatch.setattr(module, "_pass", lambda name, *x: taken.append(name) or run(name, *x))
+    return taken
+
+
+def reference(x, gradient):
+    """The values and the gradient in float64, by PyTorch."""
+    x = x.detach().double().requires_grad_()
+    y = F.gelu(x, approximate="tanh")
+    y.backward(gradient.double())
+    return y.detach(), x.grad
+
+
+def both(x, gradient):
+    x = x.clone().requires_grad_()
+    y = gelu(x, "tanh")
+    y.backward(gradient)
+    return y.detach(), x.grad
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_float32_is_within_two_millionths(fast, threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    x = torch.cat([torch.linspace(-15, 15, 20_001), torch.tensor([0.0, -0.0, 1e15, -1e10, 1e-40])])
+    gradient = torch.linspace(1, -1, len(x))
+    for found, true in zip(both(x, gradient), reference(x, gradient), strict=True):
+        torch.testing.assert_close(found.double(), true, rtol=2e-6, atol=2e-6)
+    assert fast == ["gelu", "slope"]
+
+
+def test_bfloat16_is_right_to_the_last_bit(fast):
+    x = EVERY[EVERY.isfinite() & (EVERY.abs() < 1e9)]
+    gradient = torch.ones_like(x)
+    for found, true in zip(both(x, gradient), reference(x, gradient), strict=True):
+        torch.testing.assert_close(found.double(), true, rtol=2**-8, atol=1e-6)
+        assert (found == true.bfloat16()).double().mean() > 0.99  # nearly all of them rounded best
+    assert fast == ["gelu", "slope"]
+
+
+def test_what_is_no_number_stays_none(fast):
+    found = gelu(EVERY[~EVERY.isfinite()], "tanh")
+    assert found.isnan().sum() == len(found) - 1
+    assert gelu(torch.tensor([torch.inf]), "tanh") == torch.inf
+
+
+def test_a_mixer_gives_the_same_and_learns_the_same(fast):
+    ours, plain = tiny(), tiny()
+    images = images_for(ours)
+    ours(images).square().sum().backward()
+    assert set(fast) == {"gelu", "slope"}
+    fast.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "LEAST", 10**9)
+        plain(images).square().sum().backward()
+    assert not fast
+    for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_whoever_differentiates_twice_gets_pytorchs(fast):
+    x = torch.randn(8, dtype=torch.float32, requires_grad=True)
+    (first,) = torch.autograd.grad(gelu(x, "tanh").sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), x)
+    y = x.detach().double().requires_grad_()
+    (first,) = torch.autograd.grad(F.gelu(y, approximate="tanh").sum(), y, create_graph=True)
+    (true,) = torch.autograd.grad(first.sum(), y)
+    torch.testing.assert_close(second.double(), true, rtol=1e-4, atol=1e-5)
+    assert fast == ["gelu"]
+
+
+def test_it_stands_back(fast, monkeypatch):
+    x = torch.randn(4, 6)
+    plain = F.gelu(x, approximate="tanh")
+    torch.testing.assert_close(torch.vmap(lambda row: gelu(row, "tanh"))(x), plain)
+    torch.func.jvp(lambda v: gelu(v, "tanh"), (x,), (x,))
+    with torch.autograd.forward_ad.dual_level():
+        gelu(torch.autograd.forward_ad.make_dual(x, x), "tanh")
+    assert "gelu" in torch.fx.symbolic_trace(Layer()).code
+    torch.testing.assert_close(torch.jit.script(Layer())(x), plain)
+    gelu(x, "none"), gelu(x.double(), "tanh"), gelu(x.T, "tanh"), gelu(x.to("meta"), "tanh")
+    for recording in (torch.compiler, "is_compiling"), (torch.jit, "is_tracing"):
+        with monkeypatch.context() as patch:
+            patch.setattr(*recording, lambda: True)
+            gelu(x, "tanh")
+    assert not fast
+
+
+def test_without_numba_it_is_pytorchs(fast, monkeypatch):
+    monkeypatch.setattr(module, "_kernels", lambda: None)
+    x = torch.randn(5)
+    assert torch.equal(gelu(x, "tanh"), F.gelu(x, approximate="tanh"))
+    assert not fast
+
+
+def test_hooks_and_copies_see_the_same_layers(fast):
+    mixer, seen = tiny(), []
+    images = images_for(mixer)
+    before = mixer(images)
+    mixer.blocks[0].mlp_channels.fc2.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape))
+    torch.testing.assert_close(copy.deepcopy(mixer)(images), before)
+    assert len(seen) == 1
+    assert fast
+
+
+class Layer(nn.Module):
+    def forward(self, x):
+        return gelu(x, "tanh")
