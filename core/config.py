@@ -154,6 +154,8 @@ def read_yaml(path: str | os.PathLike, hint: str = "check the path") -> Any:
     text = read_text(path, hint)
     try:
         return yaml.load(text, _Loader)
+    except InputError as error:  # of a name that comes twice
+        raise InputError(f"{path}: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not yaml: {' '.join(str(error).split())}") from error
 

@@ -93,7 +93,7 @@ def changed_most(config: Path, of_all: Sequence[str] = OF_ALL) -> list[tuple[str
     (names,) = (
         ast.literal_eval(node.value)
         for node in body
-        if isinstance(node, ast.Assign) and node.targets[0].id == "CHANGED_MOST"
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CHANGED_MOST"
     )
     whole = [node.name for node in body if isinstance(node, ast.ClassDef)][-1]
     return [(name, _comment(config, whole, name.split("."))) for name in (*names, *of_all)]

@@ -662,7 +662,7 @@ def _opened():
         for words, said in RUNS:
             words = words.format(run=app, other=other)
             yield EVAL[app], words, said
-            if app == "cloud":
+            if app == "cloud" and words not in ("a_file", "no_run"):  # inputs of a kept network
                 yield PREDICT[app], f"{words} good.xyz", said
         for words, said in EVALUATIONS:
             if not (words == "" and app in ("pose", "cloud")):  # a kept network

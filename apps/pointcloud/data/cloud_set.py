@@ -70,7 +70,11 @@ def take_split(clouds: CloudSet, sides: Sequence[str], split: str) -> CloudSet:
         sides = ["val" if s == "train" and h else s for s, h in zip(sides, held, strict=True)]
     chosen = [i for i, side in enumerate(sides) if side == split]
     if not chosen:
-        raise InputError(f"{clouds}: none of its {len(clouds)} clouds is in the split {split!r}")
+        drawn = " (a tenth of train, drawn by name)" if split == "val" else ""
+        raise InputError(
+            f"{clouds}: none of its {len(clouds)} clouds is in the split {split!r}{drawn}: put "
+            f"some into a folder {split}/, or choose another split"
+        )
     return clouds.some(chosen, f"{clouds} {split}")
 
 

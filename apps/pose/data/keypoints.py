@@ -11,6 +11,7 @@ from typing import Any
 from apps.pose.data.names import is_lower_body, mirror_images, side_of
 from core.config import read_yaml
 from core.errors import InputError
+from core.files import unreadable
 
 _COCO_PAIRS = {  # COCO's parts that have two sides, in its order, and their OKS sigmas
     "eye": 0.025,
@@ -157,7 +158,7 @@ def read_json(path: str | Path) -> Any:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}: check the path") from None
     except (ValueError, RecursionError) as error:  # not json, not text, or lists without end
-        raise InputError(f"{path} is not a json file ({error})") from None
+        raise InputError(f"{path} is not a json file ({unreadable(path, str(error))})") from None
 
 
 def _category(

@@ -22,7 +22,7 @@ from torch import nn
 
 from core.errors import InputError
 
-NAME = re.compile(r"permuted(?:-(\d+))?:(.*)")
+NAME = re.compile(r"permuted(?:-([^:/]*))?:(.*)")
 MOST = 2**32  # a seed is below
 
 
@@ -34,7 +34,8 @@ def without_permutation(weights: Any) -> tuple[Any, int | None]:
     match = NAME.fullmatch(weights) if isinstance(weights, str) else None
     if match is None:
         return weights, None
-    seed, named = int(match[1] or 0), match[2]
+    word, named = match[1] or "0", match[2]
+    seed = int(word) if re.fullmatch("[0-9]{1,10}", word) else MOST
     if not named or NAME.fullmatch(named) or seed >= MOST:
         raise InputError(
             f"weights {weights!r}: say which are permuted, and once: permuted:photos, "

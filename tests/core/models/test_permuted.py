@@ -83,7 +83,8 @@ def test_figure_4_takes_them(folder):
         ("permuted:permuted-1:photos", "and once"),
         (f"permuted-{2**32}:photos", "below 4,294,967,296"),
         ("permuted:fotos", "fotos does not exist"),
-        ("permuted-x:photos", "permuted-x:photos does not exist"),
+        ("permuted-x:photos", "with seed 3"),
+        ("permuted--1:photos", "with seed 3"),
     ],
 )
 def test_what_cannot_be_permuted(weights, expected):

@@ -9,7 +9,7 @@ import numpy as np
 from apps.pointcloud.data.formats.columns import are_colours, as_colours, cloud_of_rows
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud, placed_cloud
 from core.errors import InputError
-from core.files import check_archive
+from core.files import check_archive, unreadable
 
 POINTS_KEYS = ("points", "xyz", "pos", "points_i16")  # of an npz
 COLOUR_KEYS = ("colors", "colours", "rgb")
@@ -48,7 +48,9 @@ def npz_arrays(path: Path) -> dict[str, np.ndarray]:
     except InputError:
         raise
     except Exception as error:  # zipfile and numpy raise many kinds
-        raise InputError(f"{path}: cannot be read as npz ({error})") from error
+        raise InputError(
+            f"{path}: cannot be read as npz ({unreadable(path, str(error))})"
+        ) from error
 
 
 def read_npy(path: Path) -> Cloud:
@@ -56,7 +58,9 @@ def read_npy(path: Path) -> Cloud:
     try:
         rows = np.load(path)
     except Exception as error:
-        raise InputError(f"{path}: cannot be read as npy ({error})") from error
+        raise InputError(
+            f"{path}: cannot be read as npy ({unreadable(path, str(error))})"
+        ) from error
     return cloud_of_rows(rows, path)
 
 

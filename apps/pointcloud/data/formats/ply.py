@@ -17,6 +17,7 @@ from apps.pointcloud.data.formats.plyrows import Column, Element, Lists, read_el
 from apps.pointcloud.data.formats.polygons import triangles_of
 from apps.pointcloud.geometry.cloud import Cloud, placed_cloud
 from core.errors import InputError
+from core.files import unreadable
 
 OLD_TYPES = {"char": "i1", "short": "i2", "int": "i4", "float": "f4", "double": "f8"}
 OLD_TYPES |= {"uchar": "u1", "ushort": "u2", "uint": "u4"}
@@ -43,7 +44,8 @@ def read_ply(path: str | os.PathLike) -> tuple[Cloud, np.ndarray]:
 
 def _read_header(file: BinaryIO, path) -> tuple[str, list[Element]]:
     if file.readline(16).removeprefix(codecs.BOM_UTF8).strip() != b"ply":
-        raise InputError(f"{path}: not a PLY file, which begins with 'ply'")
+        words = unreadable(path, "not a PLY file, which begins with 'ply'")
+        raise InputError(f"{path}: {words}")
     order, elements = None, []
     for _ in range(1000):
         words = file.readline(10_000).decode("ascii", "replace").split()
