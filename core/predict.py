@@ -54,6 +54,7 @@ class Naming(KeptNetworks):
     """Those kept weights that know classes: others are a backbone alone."""
 
     def names(self) -> list[str]:
+        """Of kept weights with a head."""
         return [name for name in super().names() if kept_parameters(name)[1]]
 
 

@@ -63,7 +63,8 @@ def modelnet10_small() -> PointCloudConfig:
 def surface() -> PointCloudConfig:
     """Embedded solids as scans and as clouds, learnt as displacements of moving least squares.
 
-    It begins at that baseline. Meant for about an hour on two cores.
+    It begins at that baseline: Chamfer L1 0.0476 on the suite `embedded`, 43 mm on a real living
+    room, in 49 minutes on a core and its loaders. The kept network `scans`.
     """
     base = demo()
     return replace(
