@@ -34,7 +34,7 @@ from apps.crossview.train import train
 from core.app.commands import comparison_command
 from core.app.comparing import Figures, Metric, check_lists, remembered, report, train_all
 from core.app.runs import reopen
-from core.app.starts import Starts, Trial, compare_starts
+from core.app.starts import Starts, Trial, begin_from, compare_starts
 from core.config import did_you_mean, entry_point
 from core.data.samples import some_samples
 from core.errors import InputError
@@ -183,16 +183,10 @@ def grid(session: Session, val: Pairs, config: CompareConfig) -> Image.Image:
     return image_sheet(columns | {"real": views.target}, 2)
 
 
-def begin(base: CrossViewConfig, weights: str, tune_share: float) -> CrossViewConfig:
-    """A run from these weights."""
-    model, data = replace(base.model, weights=weights), replace(base.data, tune_share=tune_share)
-    return replace(base, model=model, data=data)
-
-
 def trial_of(base: CrossViewConfig) -> Trial:
     """What `compare_starts` is told of this app; SSIM, the first metric, chooses learning rates."""
     return Trial(
-        begin,
+        begin_from,
         build=lambda run: create_backbone(run.model.backbone, run.data.size, run.model.weights),
         train=partial(train, keep_processes=True),
         metrics=sorted(METRICS, key=lambda metric: metric.name != "ssim"),

@@ -26,8 +26,8 @@ from core.models.weights.names import About
 from core.models.weights.writing import (
     check_name,
     figures_of,
+    keep_as_told,
     keeping_parser,
-    report_kept,
     write_kept,
 )
 
@@ -91,8 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=ReconNet.KEPT.usual,
         help="what predict.py and others will take in place of a run (%(default)s)",
     )
-    words = vars(parser.parse_args(argv))
-    report_kept(keep(words.pop("run"), words.pop("name"), words.pop("data"), **words))
+    keep_as_told(keep, parser, argv)
 
 
 if __name__ == "__main__":

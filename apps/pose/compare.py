@@ -24,7 +24,7 @@ from apps.pose.presets import lsp_mixer_small, lsp_mlp_pose_small, people_mlp_po
 from apps.pose.train import train
 from core.app.commands import comparison_command
 from core.app.comparing import Metric, Scores, check_lists, report, scores_of, train_all
-from core.app.starts import Starts, Trial, compare_starts
+from core.app.starts import Starts, Trial, begin_from, compare_starts
 from core.checkpoints import find_checkpoint, read_info
 from core.config import did_you_mean, entry_point, needs
 from core.errors import InputError
@@ -197,16 +197,10 @@ def size_note(config: CompareConfig, backbone: str) -> str:
     return f"{backbone}, millions of parameters: {', '.join(sizes)}"
 
 
-def begin(base: PoseConfig, weights: str, tune_share: float) -> PoseConfig:
-    """A run from these weights."""
-    model, data = replace(base.model, weights=weights), replace(base.data, tune_share=tune_share)
-    return replace(base, model=model, data=data)
-
-
 def trial_of(config: StartsConfig) -> Trial:
     """What `compare_starts` is told of this app."""
     return Trial(
-        begin,
+        begin_from,
         build=lambda run: backbone_of(run.model),
         train=partial(train, keep_processes=True),
         metrics=[Metric(config.base.run.best)],

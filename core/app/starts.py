@@ -76,6 +76,12 @@ class Trial:
     floors: Callable[[Session], list[str]] = lambda session: []  # lines; all processes call it
 
 
+def begin_from(base: Any, weights: str, tune_share: float) -> Any:
+    """The `begin` of an app whose settings are called model.weights and data.tune_share."""
+    model, data = replace(base.model, weights=weights), replace(base.data, tune_share=tune_share)
+    return replace(base, model=model, data=data)
+
+
 def compare_starts(config: Starts, trial: Trial) -> Figures:
     """Search and train what is not there yet, print and write the tables; all processes call it.
 

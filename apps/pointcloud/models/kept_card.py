@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from apps.pointcloud.models.base import Network
-from core.models.weights.card import architecture, chapters, front_matter, record_of, training
+from core.models.weights.card import architecture, chapters, front_matter
 from core.models.weights.evaluations import without_folders
-from core.models.weights.kept_card import evaluation_tables, precision
+from core.models.weights.kept_card import data_and_limits, measured, precision
 from core.models.weights.names import About
 
 USE = """\
@@ -26,16 +26,8 @@ def cloud_card(name: str, network: Network, about: About, checkpoint: Path) -> s
     front = front_matter(network, about.license, "other")
     parts = [front, f"# {name}: reconstruction of point clouds", _what(network), "## Use", USE]
     parts = [part.replace("{name}", name) for part in parts]
-    parts += ["## Data", about.trained_on, f"Terms: {about.terms}"]
-    if about.limits:
-        parts += ["## Not for", "\n".join(f"- {limit}" for limit in about.limits)]
-    parts += ["## Precision", precision(about, "place")]
-    if (record := record_of(checkpoint)).is_file():
-        parts += training(network, checkpoint, record)
-        parts.append("Measured before the weights were rounded.")
-    if about.evaluations:
-        parts += ["## Evaluations", *evaluation_tables(about)]
-    return without_folders(chapters(parts))
+    parts += [*data_and_limits(about), "## Precision", precision(about, "place")]
+    return without_folders(chapters([*parts, *measured(network, about, checkpoint)]))
 
 
 def _what(network: Network) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from apps.pose.models.network import PoseNet
-from core.models.weights.card import architecture, chapters, front_matter, record_of, training
+from core.models.weights.card import architecture, chapters, front_matter
 from core.models.weights.evaluations import without_folders
-from core.models.weights.kept_card import evaluation_tables, precision
+from core.models.weights.kept_card import data_and_limits, measured, precision
 from core.models.weights.names import About
 from core.sizes import times
 from core.tables import Table
@@ -31,16 +31,8 @@ def pose_card(name: str, network: PoseNet, about: About, checkpoint: Path) -> st
     parts = [front, f"# {name}: keypoints of people", _what(network), "## Use", USE]
     parts = [part.replace("{name}", name) for part in parts]
     parts += ["## Keypoints", _keypoints(network)]
-    parts += ["## Data", about.trained_on, f"Terms: {about.terms}"]
-    if about.limits:
-        parts += ["## Not for", "\n".join(f"- {limit}" for limit in about.limits)]
-    parts += ["## Precision", precision(about, "output")]
-    if (record := record_of(checkpoint)).is_file():
-        parts += training(network.backbone, checkpoint, record)
-        parts.append("Measured before the weights were rounded.")
-    if about.evaluations:
-        parts += ["## Evaluations", *evaluation_tables(about)]
-    return without_folders(chapters(parts))
+    parts += [*data_and_limits(about), "## Precision", precision(about, "output")]
+    return without_folders(chapters([*parts, *measured(network.backbone, about, checkpoint)]))
 
 
 def _what(network: PoseNet) -> str:

@@ -31,8 +31,8 @@ from core.models.weights.stored import StoredModel
 from core.models.weights.writing import (
     check_name,
     figures_of,
+    keep_as_told,
     keeping_parser,
-    report_kept,
     write_kept,
 )
 
@@ -123,8 +123,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--no-head", dest="head", action="store_false", help="leave the classifier's head out"
     )
-    words = vars(parser.parse_args(argv))
-    report_kept(keep(words.pop("run"), words.pop("name"), words.pop("data"), **words))
+    keep_as_told(keep, parser, argv)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torch import nn
+
 from core.models.networks.mixer import Mixer
 from core.models.shapes import times
 from core.models.weights.card import (
@@ -56,12 +58,29 @@ def kept_card(name: str, network: Mixer, about: About, head: Head | None, checkp
     parts += ["## Image sizes", _sizes(network, about)]
     parts += ["## Data", about.trained_on, f"Terms: {about.terms}"]
     parts += ["## Not for", _limits(network, about), "## Precision", precision(about)]
+    return without_folders(chapters([*parts, *measured(network, about, checkpoint)]))
+
+
+def measured(network: nn.Module, about: About, checkpoint: Path) -> list[str]:
+    """The last chapters of every card: the record of the run, and what was evaluated afterwards.
+
+    network: as `training` takes it, before its rounding.
+    """
+    parts = []
     if (record := record_of(checkpoint)).is_file():
         parts += training(network, checkpoint, record)
         parts.append("Measured before the weights were rounded.")
     if about.evaluations:
         parts += ["## Evaluations", *evaluation_tables(about)]
-    return without_folders(chapters(parts))
+    return parts
+
+
+def data_and_limits(about: About) -> list[str]:
+    """The chapters of an app's card on what its network learnt from, and what it is not for."""
+    parts = ["## Data", about.trained_on, f"Terms: {about.terms}"]
+    if about.limits:
+        parts += ["## Not for", "\n".join(f"- {limit}" for limit in about.limits)]
+    return parts
 
 
 def _what(network: Mixer, classes: int) -> str:

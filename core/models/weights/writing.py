@@ -53,8 +53,8 @@ def check_name(name: str, taken: Sequence[str]) -> None:
     """InputError for a name that is no small word, or one of those that mean something else."""
     if name in taken or not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise InputError(
-            f"name is {name!r}: choose small letters, digits, - and _, and none of "
-            f"{', '.join(taken)}"
+            f"name is {name!r}: choose small letters, digits, - and _"
+            + (f", and none of {', '.join(taken)}" if taken else "")
         )
 
 
@@ -86,8 +86,12 @@ def keeping_parser(prog: str, description: str, place: str, **name: Any) -> argp
     return parser
 
 
-def report_kept(folder: Path) -> None:
-    """Print what was kept, and how large it is."""
+def keep_as_told(
+    keep: Callable[..., Path], parser: argparse.ArgumentParser, argv: Sequence[str] | None
+) -> None:
+    """Call a `keep(run, name, trained_on, ...)` by the words of `keeping_parser`; say what came."""
+    words = vars(parser.parse_args(argv))
+    folder = keep(words.pop("run"), words.pop("name"), words.pop("data"), **words)
     print(f"{folder}: {(folder / 'model.safetensors').stat().st_size / 1e6:.2f} MB")
 
 
