@@ -18,6 +18,7 @@ from apps.pose.data.codec import HEATMAP_STRIDE
 from apps.pose.data.keypoints import KeypointSet
 from apps.pose.models.levels import level_maps, level_shapes
 from apps.pose.models.mlp_pose import KeypointMixer, MLPPoseNeck, patch_of
+from apps.pose.models.places import PlacesHead
 from core import InputError, create_backbone
 from core.app.kept import KeptNetworks
 from core.app.runs import place_of
@@ -200,5 +201,7 @@ def _head(config: ModelConfig, shape: tuple[int, int, int], stride, keypoints: i
         return HeatmapHead(channels, stride, keypoints)
     height, width = config.image_size
     bins = round(width * config.simcc_split), round(height * config.simcc_split)
+    if config.simcc_places:
+        return PlacesHead(channels, (grid[0], grid[1]), keypoints, bins)
     mixer = depth, config.mixer_width
     return SimCCHead(channels, grid, keypoints, bins, config.simcc_maps, *mixer)
