@@ -105,7 +105,7 @@ class ModelConfig:
     head: Literal["simcc", "heatmap"] = "simcc"
     simcc_split: Positive = 2.0  # bins per pixel (SimCC, arXiv 2107.03332)
     simcc_maps: Count = 1  # maps of a keypoint before the axes; 1 as published
-    simcc_places: bool = False  # axes from a vote of each place (models/places.py), not from maps
+    simcc_places: bool = False  # axes from votes of the places (models/places.py), not from maps
     simcc_dark: bool = False  # place keypoints between bins (DARK); SimCC as published does not
     heatmap_codec: Literal["udp", "dark", "msra"] = "udp"  # targets and decoding, see data/codec.py
     sigma: Positive = 6.0  # of the target Gaussian: SimCC bins, or heatmap pixels (2.0 is usual)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from apps.pose.models import mlp_pose
 from apps.pose.models import network as model
+from apps.pose.models.places import PlacesHead
 
 
 @MODELS.register_module()
@@ -45,23 +46,29 @@ class MLPPoseNeck(BaseModule):
 
 @MODELS.register_module()
 class MLPPoseHead(SimCCHead):
-    """mmpose's SimCCHead around `apps.pose.models.network.SimCCHead`.
+    """mmpose's SimCCHead around `apps.pose.models.network.SimCCHead`, or `PlacesHead`.
 
     ``maps`` of each keypoint before the axes, where SimCC has one; ``depth`` and ``width`` of an
-    MLP-Mixer over the keypoints (0: none). Its initial weights are its own, init_cfg is not used.
+    MLP-Mixer over the keypoints (0: none). ``places`` is the sigma (bins) of a `PlacesHead`, which
+    0 is not. Its initial weights are its own, init_cfg is not used.
     """
 
-    def __init__(self, maps: int = 1, depth: int = 0, width: int = 256, **options):
+    def __init__(
+        self, maps: int = 1, depth: int = 0, width: int = 256, places: float = 0.0, **options
+    ):
         super().__init__(deconv_out_channels=None, final_layer=None, **options)
         self.init_cfg = None
         bins = self.mlp_head_x.out_features, self.mlp_head_y.out_features
         del self.mlp_head_x, self.mlp_head_y
         grid = tuple(self.in_featuremap_size)[::-1]
-        self.net = model.SimCCHead(
-            self.in_channels, grid, self.out_channels, bins, maps, depth, width
+        shapes = self.in_channels, grid, self.out_channels, bins
+        self.net = (
+            PlacesHead(*shapes, places) if places else model.SimCCHead(*shapes, maps, depth, width)
         )
 
     def forward(self, feats: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """((B, C, h, w),) -> logits (B, K, W*split) and (B, K, H*split)."""
         outputs = self.net(feats[-1])
+        if "mixture" in outputs:  # in training: mmpose's loss is of the axes
+            outputs = self.net.axes(outputs["mixture"])
         return outputs["x"], outputs["y"]

@@ -202,6 +202,8 @@ def _head(config: ModelConfig, shape: tuple[int, int, int], stride, keypoints: i
     height, width = config.image_size
     bins = round(width * config.simcc_split), round(height * config.simcc_split)
     if config.simcc_places:
-        return PlacesHead(channels, (grid[0], grid[1]), keypoints, bins)
+        if depth:
+            raise InputError('model.mixer_tokens "keypoints" is not for model.simcc_places')
+        return PlacesHead(channels, (grid[0], grid[1]), keypoints, bins, config.sigma)
     mixer = depth, config.mixer_width
     return SimCCHead(channels, grid, keypoints, bins, config.simcc_maps, *mixer)

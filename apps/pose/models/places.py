@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEAST = 1.0  # bins: a place's Gaussian is no narrower; labels are rounded to whole bins
+LIKELY = 24  # places that a keypoint's axes are made of: all would cost as much as a backbone
 
 
 class PlacesHead(nn.Module):
@@ -19,20 +20,28 @@ class PlacesHead(nn.Module):
 
     A 1x1 convolution gives a place five numbers of a keypoint: how likely it is there (a softmax
     over the places), its distance from the place's middle, (x, y) in strides, and the width of the
-    Gaussian along either axis. The logits of an axis are the logarithm of the mixture's marginal at
-    its bins, so that all that reads a SimCC head reads this one. Places that vote with an offset
-    are PIPNet's (arXiv 2003.03771); that they make a density (Bishop, Mixture Density Networks,
-    1994), and that SimCC's axes are read from it, is ours.
+    Gaussian along either axis. Trained by the density of the labelled place. Votes of places with
+    offsets are PIPNet's (arXiv 2003.03771), mixtures of Gaussians Bishop's (Mixture Density
+    Networks, 1994); that SimCC's two axes are read from them is ours, for all that takes a SimCC
+    head. They are the mixture's marginals, blurred by ``sigma`` as the targets of SimCC are: the
+    largest bin is then the place with the most of the density around it, not the sharpest peak.
 
     In training the output is the mixture itself, in evaluation the two axes.
     """
 
     NUMBERS = 5
 
-    def __init__(self, channels: int, grid: tuple[int, int], keypoints: int, bins: tuple[int, int]):
-        """``bins`` of x and y, over the whole width and height."""
+    def __init__(
+        self,
+        channels: int,
+        grid: tuple[int, int],
+        keypoints: int,
+        bins: tuple[int, int],
+        sigma: float,
+    ):
+        """``bins`` of x and y, over the whole width and height; ``sigma`` in bins."""
         super().__init__()
-        self.keypoints, self.bins = keypoints, bins
+        self.keypoints, self.bins, self.sigma = keypoints, bins, sigma
         self.to_places = nn.Conv2d(channels, keypoints * self.NUMBERS, 1)
         nn.init.normal_(self.to_places.weight, std=0.01)
         nn.init.zeros_(self.to_places.bias)
@@ -47,9 +56,14 @@ class PlacesHead(nn.Module):
         {"x": (B, K, W*split), "y": (B, K, H*split)}."""
         numbers = self.to_places(features).flatten(2).unflatten(1, (self.keypoints, self.NUMBERS))
         mixture = self.mixture(numbers.float())
-        if self.training:
-            return {"mixture": mixture}
-        chance, x, y, width, height = mixture.unbind(2)
+        return {"mixture": mixture} if self.training else self.axes(mixture)
+
+    def axes(self, mixture: Tensor) -> dict[str, Tensor]:
+        """A mixture's blurred marginals at the bins: the logits of x and y."""
+        likely = mixture[:, :, :1].topk(min(LIKELY, mixture.shape[-1]), -1).indices
+        mixture = mixture.gather(-1, likely.expand(-1, -1, self.NUMBERS, -1))
+        chance, x, y, *widths = mixture.unbind(2)
+        width, height = (torch.hypot(side, torch.full_like(side, self.sigma)) for side in widths)
         return {
             "x": _marginal(chance, x, width, self.bins[0]),
             "y": _marginal(chance, y, height, self.bins[1]),

@@ -296,9 +296,10 @@ NECK = {
             {"simcc_maps": 2, "mixer_depth": 1, "mixer_width": 16, "mixer_tokens": "keypoints"},
             {"head.type": "MLPPoseHead", "head.maps": 2, "head.depth": 1, "head.width": 16},
         ),
+        ({"simcc_places": True}, {"head.type": "MLPPoseHead", "head.places": 6.0}),
         ({"head": "heatmap"}, {"head": None}),
     ],
-    ids=["stock head", "levels and neck", "own head", "heatmaps"],
+    ids=["stock head", "levels and neck", "own head", "votes of places", "heatmaps"],
 )
 def test_a_run_gives_the_same_outputs_in_mmpose(tmp_path, changes, model):
     network = randomized(ModelConfig(POSE.backbone, POSE.image_size, **changes))
@@ -314,7 +315,7 @@ def test_a_run_gives_the_same_outputs_in_mmpose(tmp_path, changes, model):
         }
     else:
         cfg.merge_from_dict({f"model.{key}": value for key, value in model.items()})
-        if "maps" in cfg.model.head:
+        if cfg.model.head.type == "MLPPoseHead":
             del cfg.model.head.deconv_out_channels
     cfg.dump(path)
     convert(run, path, out)
