@@ -63,7 +63,7 @@ class PlacesHead(nn.Module):
         likely = mixture[:, :, :1].topk(min(LIKELY, mixture.shape[-1]), -1).indices
         mixture = mixture.gather(-1, likely.expand(-1, -1, self.NUMBERS, -1))
         chance, x, y, *widths = mixture.unbind(2)
-        width, height = (torch.hypot(side, torch.full_like(side, self.sigma)) for side in widths)
+        width, height = ((side**2 + self.sigma**2).sqrt() for side in widths)
         return {
             "x": _marginal(chance, x, width, self.bins[0]),
             "y": _marginal(chance, y, height, self.bins[1]),

@@ -126,12 +126,13 @@ def test_boxes_that_are_none(box):
 # ---- the file ----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["simcc", "heatmap"])
+@pytest.fixture(scope="module", params=["simcc", "places", "heatmap"])
 def exported(request, tmp_path_factory):
     """A network and its file."""
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package, reason="the optional packages of '.[export]' are missing")
-    net = network({"simcc": SIMCC, "heatmap": HEATMAP}[request.param])
+    places = replace(SIMCC, simcc_places=True)
+    net = network({"simcc": SIMCC, "places": places, "heatmap": HEATMAP}[request.param])
     path = tmp_path_factory.mktemp("onnx") / "pose.onnx"
     found = pose_export.export_pose(net, path)
     assert max(found.values()) < 1e-4
