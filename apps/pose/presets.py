@@ -214,15 +214,17 @@ def people_lsp() -> PoseConfig:
     base = lsp_mixer_small()
     return replace(
         base,
-        data=DataConfig(sets=("people", "lspet"), shares=(1.0, 2.0), workers=1),
+        data=DataConfig(sets=("people", "lspet"), shares=(1.0, 3.0), workers=1),
         embedded=EmbeddedConfig(train=4000),
         model=replace(
             base.model,
-            backbone="mixer_c256_l8_p8",
-            image_size=(128, 112),  # LSP's boxes are nearly square: lying and standing people
-            simcc_maps=4,
+            backbone="mixer_c256_l8_p16",
+            image_size=(192, 160),  # LSP's boxes are nearly square: lying and standing people
+            weights="photos",
+            simcc_maps=1,
+            simcc_places=True,
             simcc_dark=True,
-            stochastic_depth=0.1,
+            stochastic_depth=0.05,
         ),
         augment=AugmentConfig(
             half_body=0.1,
@@ -233,11 +235,11 @@ def people_lsp() -> PoseConfig:
             colour=0.3,
             occlusion=0.3,
         ),
-        optim=OptimConfig("timm:muon", lr=1e-3, weight_decay=0.05, layer_decay=0.8),
+        optim=OptimConfig("timm:muon", lr=3e-3, weight_decay=0.05, layer_decay=0.9),
         run=replace(
             base.run,
             folder="runs/pose/people_lsp",
-            steps=12_000,
+            steps=10_000,
             batch_size=64,
             precision="bf16",
             ema=0.999,
