@@ -61,6 +61,10 @@ def find_checkpoint(path: str | Path, which: str = "best") -> Path:
         if not (reason := damage(candidate, of_weights)):
             return candidate
         print(f"note: passed over, {candidate}: {reason}", file=sys.stderr, flush=True)
+    if path.is_file():
+        raise InputError(
+            f"{path} is a file, and holds no checkpoint: {GIVE} first, then your files"
+        )
     raise InputError(f"{path} holds no {'whole ' if candidates else ''}checkpoint: {GIVE}")
 
 

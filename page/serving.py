@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from core.errors import InputError
 from core.training.session import Session
 from page.crafts import clouds, naming, pose, streets, style
-from page.layout import build_page
+from page.layout import CSS, build_page
 from page.networks import Networks
 from page.working import Desk
 
@@ -47,6 +47,7 @@ def start(page: gr.Blocks, host: str, port: int, most_mb: int) -> str:
             quiet=True,
             show_error=True,
             max_file_size=most_mb * 1_000_000,
+            css=CSS,
             theme=gr.themes.Base(font=FONT, font_mono=MONO),
             footer_links=[],
             app_kwargs={"middleware": [Middleware(OnlyOwn)]},

@@ -80,6 +80,11 @@ class Desk:
             line = line.replace(f"{path.parent}/", "")
         return InputError(" ".join(line.split()))
 
+    def copies(self, files: Sequence[Path]) -> list[Path]:
+        """Copies of files of ours, where the page may serve them."""
+        folder = self._folder()
+        return [Path(shutil.copy(file, folder)) for file in files]
+
     def _folder(self) -> Path:
         """A new folder; of more than KEEP the oldest one goes."""
         folder = Path(tempfile.mkdtemp(dir=self.root))
@@ -91,8 +96,9 @@ class Desk:
 
 def _line(error: Exception, paths: Sequence[Path]) -> str:
     """What a person is told; a decoder's words without the names of its classes."""
-    path = next((path for path in paths if str(path) in str(error)), paths[0])
     if isinstance(error, InputError):
         return str(error)
     reason = error.reason if isinstance(error, BadSample) else str(error)
+    blamed = (path for text in (reason, str(error)) for path in paths if str(path) in text)
+    path = next(blamed, paths[0])
     return f"{path} cannot be used: {reason.splitlines()[0] if reason else first_line(error)}"

@@ -4,10 +4,15 @@ import ast
 import re
 import shutil
 import subprocess
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
+
+from tests.browser import Browser, chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -15,6 +20,12 @@ PAGES = sorted(DOCS.glob("**/*.md"))
 WRITTEN = [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("apps/*/*.md"), ROOT / "core/README.md"]
 # What need not say what it is: a script's main (its module does), a network's forward (its class).
 UNSAID = {"main", "forward"}
+# The site's search lies in a shadow tree: what it shows, and whether one types into it
+SHOWN_TEXT = (
+    "[...document.querySelectorAll('*')].filter(e => e.shadowRoot)"
+    ".map(e => e.shadowRoot.textContent).join()"
+)
+FOCUSED = "document.activeElement.shadowRoot?.activeElement?.tagName == 'INPUT'"
 MOST = 24  # lines of an app's README: one screen
 # Scripts, styles, pictures, frames of a page, and fonts of a style sheet
 LOADED = re.compile(
@@ -106,6 +117,28 @@ def generator():
     return str(own) if own.is_file() else shutil.which("zensical")
 
 
+def check_search(site, folder):
+    """In a browser, with the network cut: a word typed into the site's search is found."""
+    handler = partial(SimpleHTTPRequestHandler, directory=site)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, Browser(folder) as browser:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        browser.size(1280, 900)
+        browser.open(f"{address}index.html")
+        browser.wait("!!document.querySelector('.md-search__button')")
+        browser.wait("document.readyState == 'complete'")
+        found = f"({SHOWN_TEXT}).includes('create_backbone(')"
+        assert not browser.value(found)
+        browser.value("document.querySelector('.md-search__button').click()")
+        browser.wait(FOCUSED)
+        browser.send("Input.insertText", text="create_backbone")
+        browser.wait(found)
+        server.shutdown()
+    asked = [request for request in browser.requests if not request.startswith(("data:", "blob:"))]
+    assert asked
+    assert all(request.startswith(address) for request in asked)
+
+
 @pytest.mark.skipif(not generator(), reason="zensical is not installed: make docs")
 def test_the_site_is_built_without_a_warning(tmp_path):
     """And loads nothing from elsewhere; its search index has what the pages say."""
@@ -122,6 +155,8 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     site = tmp_path / "site"
     for page in [*site.glob("**/*.html"), *site.glob("**/*.css")]:
         assert not LOADED.search(page.read_text()), page
+    if chromium():
+        check_search(site, tmp_path)
     index = (site / "search.json").read_text()
     for words in ("create_backbone", "token mixing", "pretrain on your own pictures"):
         assert words.lower() in index.lower()

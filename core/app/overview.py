@@ -29,11 +29,16 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOWN = 12  # predictions
 PICTURES = (".png", ".jpg")
 SHEET = "sheet.png"  # of all predictions, beside them
+HEAD = (
+    "<!doctype html><meta charset=utf-8>"
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+)
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem }
 table { border-collapse: collapse } td, th { padding: .2rem .8rem; border-bottom: 1px solid #ccc }
 td + td { text-align: right } img { max-width: 100% } figure { margin: .4rem; max-width: 22rem }
-.all { display: flex; flex-wrap: wrap; align-items: end } pre { background: #f3f3f3; padding: 1rem }
+.all { display: flex; flex-wrap: wrap; align-items: end }
+pre { background: #f3f3f3; padding: 1rem; overflow-x: auto }
 figcaption { font-size: .8rem; overflow-wrap: anywhere }
 """
 
@@ -47,7 +52,7 @@ def write_overview(run: Path) -> Path:
     title = f"{script.removesuffix('.py')}: {run.name}"
     parts = [f"<h1>{_said(title)}</h1>", *_made(about), *_figures(run), *_curves(run)]
     parts += [*_predictions(run), *_next(run, Path(script))]
-    head = f"<!doctype html><meta charset=utf-8><title>{_said(title)}</title><style>{STYLE}</style>"
+    head = f"{HEAD}<title>{_said(title)}</title><style>{STYLE}</style>"
     return write_text(run / "index.html", "\n".join([head, *parts, ""]))
 
 

@@ -11,6 +11,7 @@ from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.data.files import read_cloud
 from apps.pointcloud.geometry.cloud import Cloud
 from apps.pointcloud.models.network import ReconNet
+from apps.pointcloud.prediction.checks import WAY_OUT
 from apps.pointcloud.prediction.methods import LEARN_NOTHING, METHODS, NetworkMethod
 from apps.pointcloud.prediction.reconstruction import Reconstructor, Wishes, read_scan
 from apps.pointcloud.prediction.viewer import cloud_figure
@@ -19,9 +20,10 @@ from core.app.runs import TrainedRun, reopen
 from core.errors import InputError
 from core.files import write_json
 from core.training.session import Session
-from page.crafts.craft import WITHOUT, Answer, Craft, Request, foreign
+from page.crafts.craft import SAMPLES, WITHOUT, Answer, Craft, Request, foreign
 
 MOST = 2_000_000  # points of a scan
+HEIGHT = 480  # pixels of the figure
 SHOWN = 20_000  # points of each cloud in the figure, which travels to the browser as text
 
 
@@ -51,12 +53,19 @@ def answer(session: Session, run: TrainedRun | None, request: Request) -> Answer
         request.folder / f"{RECORDS}.json", [{"input": source, "method": word, **record}]
     )
     drawn = run is not None and not (run.kept or run.config.data.root)
-    said = [f"{record['points_in']:,} points in, {record['points_out']:,} out, by {word}."]
-    said += [f"- {line.replace(str(request.file), source)}" for line in lines]
+    made = f"{record['points_in']:,} points in, {record['points_out']:,} out"
+    said = [f"{made}." if run else f"{made}, by {word}."]
+    said += [f"- {_here(line.replace(str(request.file), source))}" for line in lines]
     said += ["", *foreign(drawn, "solids that a program made", "real scans")]
     picture = request.folder / f"{name}.png"
-    figure = cloud_figure(_shown(scan.cloud, read_cloud(cloud)), name)
+    figure = cloud_figure(_shown(scan.cloud, read_cloud(cloud)), "")
+    figure.update_layout(height=HEIGHT)
     return Answer("\n".join(said), [(picture, "")], [cloud, picture, file], figure)
+
+
+def _here(line: str) -> str:
+    """A line without the options of the command, which a page does not have."""
+    return line.replace(WAY_OUT, f"the choice '{WITHOUT}' covers them, by mls")
 
 
 def _shown(before: Cloud, after: Cloud) -> dict[str, Cloud]:
@@ -76,7 +85,9 @@ CRAFT = Craft(
     answer,
     ReconNet.KEPT,
     without=True,
-    field="without a network",
+    field="how, without a network",
     choices=METHODS[1:],
+    preview=None,
     three_d=True,
+    samples=(SAMPLES / "chair.ply",),
 )

@@ -1,20 +1,26 @@
 """What the page asks of a craft, and what it gets.
 
 A craft knows nothing of gradio: `answer(session, network, request)` reads the file, works, writes
-into request.folder and says in words what came out. It raises InputError for what cannot be used.
+into request.folder and says in words what came out. It raises InputError or BadSample for what
+cannot be used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from core.app.kept import KeptNetworks
-from core.data.images.files import MOST_PIXELS, PixelLimit
+from core.data.images.files import MOST_PIXELS, PixelLimit, decode
+from core.data.loading import BadSample
 from core.training.session import Session
 
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 STEM = 60  # characters
 LIMIT = PixelLimit(MOST_PIXELS)  # of a picture that is decoded; a page has no setting of it
 WITHOUT = "no network"  # the choice of a method that learns nothing
@@ -45,6 +51,21 @@ class Answer:
     figure: Any = None  # of plotly, to turn with the mouse
 
 
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """What a decoder says of a file that it cannot read becomes a BadSample."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadSample(file, str(error)) from error
+
+
+def picture(file: Path, _words: str = "") -> np.ndarray:
+    """A file as a picture (H, W, 3) uint8 RGB, upright. Raises BadSample."""
+    with reading(file):
+        return np.array(decode(str(file), LIMIT, upright=True))
+
+
 @dataclass(frozen=True)
 class Craft:
     """A tab of the page."""
@@ -60,8 +81,11 @@ class Craft:
     field: str = ""  # label of a field of words; none without
     choices: Sequence[str] = ()  # of that field
     second: str = ""  # label of a second file; none without
-    boxes: bool = False  # whether boxes can be clicked in the picture
+    preview: Callable[[Path, str], np.ndarray] | None = picture  # of a file and the field's words
+    clicked: Callable[[str, int, int], str] | None = None  # the words, after a click in the preview
     three_d: bool = False  # whether answers have a figure
+    samples: Sequence[Path] = ()  # files to try it on: the first one, and a second one
+    sample_words: Callable[[], str] = str  # for the field, beside them
 
     def names(self) -> list[str]:
         """The networks that need no run: kept ones, and the choice of none."""

@@ -11,7 +11,7 @@ from core.app.runs import TrainedRun, reopen
 from core.errors import InputError
 from core.files import write_json
 from core.training.session import Session
-from page.crafts.craft import LIMIT, Answer, Craft, Request, foreign
+from page.crafts.craft import LIMIT, SAMPLES, Answer, Craft, Request, foreign, reading
 
 CAPTIONS = {
     SHEET: "from what is given to what is made",
@@ -29,13 +29,15 @@ def answer(session: Session, run: TrainedRun, request: Request) -> Answer:
         known = ", ".join(network.palette.names)
         raise InputError(f"this network draws along a map of the view to draw: give one ({known})")
     (item,) = own_images(network, [str(request.file)], request.second, run.config.data, LIMIT)
-    record = draw_one(session, network, stem, item.load(), request.folder)
+    with reading(request.file):
+        content = item.load()
+    record = draw_one(session, network, stem, content, request.folder)
     found = {"input": request.file.name, "output": f"{stem}{IMAGE}", **record}
     file = write_json(request.folder / f"{RECORDS}.json", [found])
     drawn = not (run.kept or run.config.data.root)
     made = request.folder / f"{stem}{IMAGE}"
     shown = [(request.folder / f"{stem}{end}", words) for end, words in CAPTIONS.items()]
-    pictures = [(made, "made"), *((path, words) for path, words in shown if path.is_file())]
+    pictures = [*((path, words) for path, words in shown if path.is_file()), (made, "made")]
     lines = foreign(drawn, "towns that a program rendered", "real places")
     return Answer("\n\n".join(lines), pictures, [path for path, _ in pictures] + [file])
 
@@ -49,4 +51,5 @@ CRAFT = Craft(
     answer,
     getattr(Generator, "KEPT", None),
     second="a map of the view to draw, where the network asks for one",
+    samples=(SAMPLES / "aerial.png", SAMPLES / "street_map.png"),
 )

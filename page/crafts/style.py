@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from PIL import Image
+
 from apps.style.config import StyleConfig
 from apps.style.predict import Painting, predict
 from core.app.naming import UNSURE
 from core.app.predicting import RECORDS
 from core.app.runs import TrainedRun, reopen
-from core.data.images.files import decode
 from core.files import write_json
 from core.models.classifier import Classifier
 from core.training.session import Session
-from page.crafts.craft import LIMIT, Answer, Craft, Request, foreign
+from page.crafts.craft import SAMPLES, Answer, Craft, Request, foreign, picture
 
 
 def open_network(word: str, session: Session) -> TrainedRun:
@@ -19,22 +20,20 @@ def open_network(word: str, session: Session) -> TrainedRun:
 
 
 def answer(session: Session, run: TrainedRun, request: Request) -> Answer:
-    image = decode(str(request.file), LIMIT, upright=True)
-    painting = Painting(request.file.name, image)
+    painting = Painting(request.file.name, Image.fromarray(picture(request.file)))
     record = predict(session, run, request.stem, painting, request.folder)
-    picture = request.folder / f"{request.stem}.jpg"
+    drawn = request.folder / f"{request.stem}.jpg"
     file = write_json(request.folder / f"{RECORDS}.json", [{"input": painting.source, **record}])
     data = run.config.data
-    drawn = not (run.kept or data.root or data.csv)
-    table = ["| | % |", "|---|---|"]
-    table += [f"| {name} | {100 * share:.1f} |" for name, share in record["styles"].items()]
+    embedded = not (run.kept or data.root or data.csv)
+    best, share = next(iter(record["styles"].items()))
     lines = [
-        "\n".join(table).replace("_", " "),
+        f"**{best.replace('_', ' ')}**, {100 * share:.1f} %.",
         "On the right what the network saw: warm where hiding a part costs it most.",
     ]
     lines += [f"**{UNSURE.capitalize()}**: below one half."] * record[UNSURE]
-    lines += foreign(drawn, "paintings that a program made", "real ones")
-    return Answer("\n\n".join(lines), [(picture, "")], [picture, file])
+    lines += foreign(embedded, "paintings that a program made", "real ones")
+    return Answer("\n\n".join(lines), [(drawn, "")], [drawn, file])
 
 
 CRAFT = Craft(
@@ -45,4 +44,5 @@ CRAFT = Craft(
     open_network,
     answer,
     getattr(Classifier, "KEPT", None),
+    samples=(SAMPLES / "painting.jpg",),
 )

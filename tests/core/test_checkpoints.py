@@ -69,3 +69,6 @@ def test_no_checkpoint(tmp_path, text):
     if text is None:
         with pytest.raises(InputError, match="holds no checkpoint: give the folder of a run"):
             find_checkpoint(tmp_path)
+        (tmp_path / "photo.jpg").touch()
+        with pytest.raises(InputError, match=r"photo\.jpg is a file, .* first, then your files"):
+            find_checkpoint(tmp_path / "photo.jpg")

@@ -19,12 +19,14 @@ from apps.crossview.models.network import build_generator
 from apps.crossview.presets import debug
 from apps.pointcloud.geometry.cloud import Cloud
 from apps.pose.data.dataset import read_image
+from core.data.loading import BadSample
 from core.errors import InputError
 from core.training.session import Session
+from page import serving
 from page.__main__ import main
 from page.crafts import clouds, naming, pose, streets, style
 from page.crafts.craft import WITHOUT, Request
-from page.layout import _preview
+from page.layout import PICTURES, _preview
 from page.networks import OPEN, Networks
 from page.working import KEEP, Desk
 from tests.apps.pose.toys import make_run, network
@@ -92,6 +94,28 @@ def test_boxes_have_a_skeleton_each(desk, photo):
     assert pose.WHOLE in whole.words
 
 
+def test_two_clicks_are_a_box(photo):
+    words = pose.clicked("", 30, 50)
+    assert words == "30 50"
+    assert pose.preview(Path(photo), words).shape == (60, 80, 3)
+    words = pose.clicked(words, 10, 20)
+    assert words == "10 20 20 30"
+    words = pose.clicked(pose.clicked(words + "\n", 1, 2), 4, 6)
+    assert pose.boxes_of(words) == [[10, 20, 20, 30], [1, 2, 3, 4]]
+    plain, boxed = (pose.preview(Path(photo), text) for text in ("x y", words))
+    changed = (plain != boxed).any(2)
+    assert changed[20, 10:31].all()
+    assert not changed[30:40, 15:25].any()
+
+
+def test_samples_are_used_as_they_are_given(desk):
+    for craft in serving.CRAFTS:
+        for file in desk.copies(craft.samples):
+            assert file.parent.parent == desk.root
+            assert file.stat().st_size
+    assert len(pose.boxes_of(pose.CRAFT.sample_words())) == 3
+
+
 def test_a_cloud_is_reconstructed_without_a_network(desk, tmp_path):
     rng = np.random.default_rng(0)
     np.savetxt(tmp_path / "flat.xyz", np.c_[rng.random((400, 2)), 0.01 * rng.random(400)])
@@ -121,7 +145,7 @@ def test_a_surveyed_cloud_is_shown_where_its_reconstruction_is():
     ],
 )
 @pytest.mark.parametrize("craft", [pose.CRAFT, naming.CRAFT])
-def test_a_bad_file_is_one_line_without_folders(desk, tmp_path, craft, content, reason):
+def test_a_bad_file_is_one_line_without_folders(desk, tmp_path, craft, content, reason, capsys):
     (tmp_path / "file.png").write_bytes(content)
     word = "pose/tiny" if craft is pose.CRAFT else "photos"
     with pytest.raises(InputError) as error:
@@ -129,6 +153,7 @@ def test_a_bad_file_is_one_line_without_folders(desk, tmp_path, craft, content, 
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
     assert str(tmp_path) not in str(error.value)
+    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -141,7 +166,7 @@ def test_a_header_is_enough_to_refuse_a_picture(desk, tmp_path, craft, word, kin
         ask(desk, craft, str(path), word)
     assert "60000 x 60000 pixels are more than 50,000,000: make it smaller" in str(error.value)
     assert str(error.value).startswith("file.png cannot be used: ")
-    assert _preview(str(path)) == (None, None, "")
+    assert not _preview(craft, str(path), "")["visible"]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -150,9 +175,9 @@ def test_no_craft_names_a_setting_that_a_page_lacks(tmp_path, photo, kind):
     path.write_bytes(huge(kind))
     run = SimpleNamespace(config=debug(), network=build_generator(debug(), as_palette(CVUSA, "a")))
     for file, drawn in ((path, Path(photo)), (Path(photo), path)):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(BadSample, match=said):
             streets.answer(Session(), run, Request(file, tmp_path, second=drawn))
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(BadSample, match=said):
         style.answer(Session(), run, Request(path, tmp_path))
 
 
@@ -234,38 +259,28 @@ def test_a_run_that_trains_on_is_opened_again(desk):
     assert desk.networks.open(pose.CRAFT, "pose/tiny").checkpoint.name == "step-00000002"
 
 
-def test_through_the_client(tmp_path, monkeypatch, photo):
+def test_through_the_client(served, tmp_path, photo):
     """Served on loopback: an answer, a bad file, a file of the machine, and a foreign path."""
     import httpx
     from gradio_client import Client, handle_file
 
-    from page import serving
+    assert served.startswith("http://127.0.0.1:")
+    client = Client(served, verbose=False, download_files=str(tmp_path / "down"))
 
-    make_run(tmp_path / "runs/pose/tiny", network())
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    # gradio looks whether its page comes within 3 seconds, which other work may delay
-    monkeypatch.setattr("gradio.networking.url_ok", lambda _url: True)
-    page = serving.open_page(tmp_path / "runs", tmp_path / "temporary", Session(), 1)
-    address = serving.start(page, "127.0.0.1", None, 1)
-    try:
-        assert address.startswith("http://127.0.0.1:")
-        client = Client(address, verbose=False, download_files=str(tmp_path / "down"))
+    def work(file, word="pose/tiny"):
+        return client.predict(file, word, "", "", None, api_name="/pose")
 
-        def work(file, word="pose/tiny"):
-            return client.predict(file, word, "", "", None, api_name="/pose")
-
-        words, pictures, _, files, *_ = work(handle_file(photo))
-        assert "of 17" in words
-        assert Image.open(pictures["value"][0]["image"]).size == (80, 60)
-        assert {Path(file).suffix for file in files} == {".png", ".json"}
-        (tmp_path / "bad.jpg").write_text("no picture")
-        with pytest.raises(Exception, match=r"^bad\.jpg cannot be used: it is no picture"):
-            work(handle_file(str(tmp_path / "bad.jpg")))
-        answer = httpx.get(address)
-        assert "default-src 'self'" in answer.headers["content-security-policy"]
-        assert "https://fonts" not in answer.text
-        for place in (f"{tmp_path}/runs/pose/tiny/config.yaml", "/etc/passwd", "pyproject.toml"):
-            assert httpx.get(f"{address}gradio_api/file={place}").status_code in (403, 404)
-    finally:
-        page.close()
+    words, picture, *others = work(handle_file(photo))
+    assert words.startswith("**photo.png**, by pose/tiny")
+    assert "of 17" in words
+    assert Image.open(picture["value"]).size == (80, 60)
+    files = others[PICTURES]["value"]
+    assert {Path(file).suffix for file in files} == {".png", ".json"}
+    (tmp_path / "bad.jpg").write_text("no picture")
+    with pytest.raises(Exception, match=r"^bad\.jpg cannot be used: it is no picture"):
+        work(handle_file(str(tmp_path / "bad.jpg")))
+    answer = httpx.get(served)
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert "https://fonts" not in answer.text
+    for place in (f"{tmp_path}/runs/pose/tiny/config.yaml", "/etc/passwd", "pyproject.toml"):
+        assert httpx.get(f"{served}gradio_api/file={place}").status_code in (403, 404)

@@ -17,6 +17,7 @@ NEAR = 3.0  # spacings: an input point without output as near is not covered
 LOST = 0.01  # share of the input's points that may be outliers
 LOOKED_AT = 2_000  # points whose heights are measured
 WORSE = 1.5  # times the input's own distance from its surface
+WAY_OUT = "--keep keeps them, --method mls covers them"  # of points that are not covered
 
 
 class Coverage:
@@ -45,7 +46,7 @@ class Coverage:
         lost, total = self.uncovered(), len(self.points)
         if lost <= LOST * total:
             return None
-        way_out = "they are kept" if keep else "--keep keeps them, --method mls covers them"
+        way_out = "they are kept" if keep else WAY_OUT
         return f"{lost:,} of {total:,} points have nothing reconstructed near: {way_out}"
 
 

@@ -1,7 +1,8 @@
 """A page that shows clouds before and after, turned by the mouse; it opens without a network.
 
-Points without colours are lit by the planes around them. Which way is up is guessed
-(`geometry/upright.py`); buttons choose another.
+The eye is so far away that it sees all of the cloud that is seen first. Points without colours are
+lit by the planes around them. Which way is up is guessed (`geometry/upright.py`); buttons choose
+another.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from core.files import whole_file
 
 SHOWN = 60_000  # points of a cloud; the rest is left out evenly
 NEIGHBOURS = 16  # of the planes that points are lit by
+FLAT = 1e-3  # of the longest side: what the shortest counts as, at least
 LIGHT = np.array([0.35, 0.5, 0.8])  # towards it; both sides of a surface are lit alike
 DARK, BRIGHT = "rgb(45,55,75)", "rgb(205,212,222)"
 UP = {  # the eye of each, in plotly's unit, and what is up on the screen
@@ -53,21 +55,36 @@ def cloud_figure(clouds: Mapping[str, Cloud], title: str):
     hidden = {f"{axis}axis_visible": False for axis in "xyz"}
     ups = list(UP)
     active = ups.index(usual_up(clouds[names[-1]].points))
+    far = _distance(clouds[names[0]].points)
     figure.update_layout(
         title=title,
         showlegend=False,
         margin={"l": 0, "r": 0, "t": 60, "b": 0},
-        scene={"aspectmode": "data", "camera": _camera(ups[active]), **hidden},
+        scene={"aspectmode": "data", "camera": _camera(ups[active], far), **hidden},
         updatemenus=[
             {**_row("left"), "buttons": _buttons(names)},
-            {**_row("right"), "buttons": [_turning(up) for up in ups], "active": active},
+            {**_row("right"), "buttons": [_turning(up, far) for up in ups], "active": active},
         ],
     )
     return figure
 
 
-def _camera(up: str) -> dict:
+def _distance(points: np.ndarray) -> float:
+    """How far an eye is, beside that of a cube, to see all: 1 or more.
+
+    plotly (aspectmode "data") makes the geometric mean of the sides 1, so that a tall or a flat
+    cloud is larger than a cube.
+    """
+    if not len(points):
+        return 1.0
+    sides = np.maximum(np.ptp(points.astype(np.float64), axis=0), 1e-12)
+    sides = np.maximum(sides, sides.max() * FLAT)
+    return float(np.linalg.norm(sides) / np.cbrt(sides.prod()) / np.sqrt(3))
+
+
+def _camera(up: str, far: float) -> dict:
     eye, high = UP[up]
+    eye = [far * place for place in eye]
     return {name: dict(zip("xyz", v, strict=True)) for name, v in (("eye", eye), ("up", high))}
 
 
@@ -77,8 +94,8 @@ def _row(side: str) -> dict:
     return {"type": "buttons", "direction": "right", "x": x, "y": 1.0, "xanchor": side}
 
 
-def _turning(up: str) -> dict:
-    return {"label": up, "method": "relayout", "args": [{"scene.camera": _camera(up)}]}
+def _turning(up: str, far: float) -> dict:
+    return {"label": up, "method": "relayout", "args": [{"scene.camera": _camera(up, far)}]}
 
 
 def _trace(go, name: str, cloud: Cloud, visible: bool):

@@ -16,6 +16,7 @@ _DIGITS = 4  # binary digits of a pixel that OpenCV keeps of a position
 _FAR = 1e5  # pixels: OpenCV's fixed-point numbers end beyond, and so does every image
 
 Colour = tuple[int, int, int]
+BOX = (255, 215, 0)  # RGB
 
 
 def draw_people(
@@ -44,6 +45,21 @@ def draw_people(
         _draw_person(picture, points, there, own, colours)
         if ids is not None:
             _write_id(picture, points, there, ids[n])
+    return picture
+
+
+def draw_boxes(image: np.ndarray, boxes: Sequence[Sequence[float]]) -> np.ndarray:
+    """A copy of the image (H, W, 3) uint8 RGB with boxes (x, y, width, height) in pixels.
+
+    One without an extent is a spot. The lines are as thick as a picture of this size needs.
+    """
+    picture = np.array(image, order="C")
+    thick = max(1, round(max(picture.shape[:2]) / 400))
+    for x, y, width, height in boxes:
+        corners = np.clip([x, y, x + width, y + height], -_FAR, _FAR)
+        if not np.isnan(corners).any():
+            left, top, right, bottom = np.rint(corners).astype(int).tolist()
+            cv2.rectangle(picture, (left, top), (right, bottom), BOX, thick)
     return picture
 
 

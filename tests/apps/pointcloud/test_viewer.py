@@ -63,6 +63,18 @@ def test_points_are_lit_by_their_planes():
     assert set(trace.marker.color) == {"rgb(255,0,0)"}
 
 
+@pytest.mark.parametrize(
+    ("sides", "away"), [((1, 1, 1), 1.0), ((1, 1, 8), 2.345), ((1, 1, 0), 8.165)]
+)
+def test_the_eye_is_far_enough_to_see_all(sides, away):
+    """plotly makes the geometric mean of the sides 1: a column of eight cubes is 4 high."""
+    corners = np.float32(list(np.ndindex(2, 2, 2))) * np.float32(sides)
+    figure = json.loads(cloud_figure({"a": make_cloud(corners)}, "one").to_json())
+    eye = figure["layout"]["scene"]["camera"]["eye"]
+    cube = np.linalg.norm([1.2, -1.4, 0.8])
+    assert np.linalg.norm(list(eye.values())) / cube == pytest.approx(away, abs=1e-3)
+
+
 def test_buttons_turn_the_cloud():
     figure = json.loads(cloud_figure({"a": make_cloud(floor(2, 0.0))}, "one").to_json())
     shown, ways = figure["layout"]["updatemenus"]
