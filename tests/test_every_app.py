@@ -117,7 +117,7 @@ def check_app(scripts, tmp_path, path=""):
     accelerate = Path(sys.executable).with_name("accelerate")
     train = [scripts / "train.py", "debug", "--run.folder", "run"]
     folder = tmp_path / "run"
-    run(tmp_path, accelerate, "launch", *train, "--run.steps", 2, path=path)
+    run_script(tmp_path, accelerate, "launch", *train, "--run.steps", 2, path=path)
     assert step_of(find_checkpoint(folder, "last")) == 2
     run_script(tmp_path, *train, "--run.steps", 4, "--run.resume", path=path)
     assert step_of(find_checkpoint(folder, "last")) == 4

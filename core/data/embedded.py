@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
+
+STARTING = 3.0  # seconds until a spawned process works: it imports what this one has
+MOST = 16  # processes, unless told otherwise
 
 
 def write_whole(
@@ -69,25 +73,40 @@ def _move(source: Path, root: Path, record: str, manifest: dict, what: str) -> N
 def each(
     work: Callable[[Any], Any], every: Sequence, workers: int | None, label: str, chunk: int = 8
 ) -> None:
-    """`work` of everything, by so many processes (one a core, at most 16, where None).
+    """`work` of everything, by so many processes.
 
-    label: what the progress bar says. `work` must be importable, since processes are spawned.
+    Where None, by this one alone while others would not be sooner done, then by one a core, at
+    most 16. label: what the progress bar says. `work` must be importable, since processes are
+    spawned.
     """
     from rich.progress import Progress
 
-    workers = min(workers or min(os.cpu_count() or 1, 16), len(every))
     with Progress(transient=True) as progress:
         results = _results(work, every, workers, chunk)
         for _ in progress.track(results, len(every), description=label):
             pass
 
 
-def _results(work: Callable, every: Sequence, workers: int, chunk: int) -> Iterator:
-    if workers < 2:
-        yield from map(work, every)
+def _results(work: Callable, every: Sequence, workers: int | None, chunk: int) -> Iterator:
+    most = workers or min(os.cpu_count() or 1, MOST)
+    done, spent = 0, 0.0
+    while done < len(every) and (most == 1 or not workers):
+        rest = spent / max(done - 1, 1) * (len(every) - done)  # seconds, alone
+        if rest * (1 - 1 / most) > STARTING:
+            break
+        begun = time.monotonic()
+        result = work(every[done])
+        spent += time.monotonic() - begun if done else 0  # the first one may compile
+        done += 1
+        yield result
+    yield from _by_others(work, every[done:], most, chunk)
+
+
+def _by_others(work: Callable, every: Sequence, workers: int, chunk: int) -> Iterator:
+    if not every:
         return
     context = multiprocessing.get_context("spawn")  # forks after threads may hang
-    with ProcessPoolExecutor(workers, context, end_with_parent) as pool:
+    with ProcessPoolExecutor(min(workers, len(every)), context, end_with_parent) as pool:
         yield from pool.map(work, every, chunksize=chunk)
 
 

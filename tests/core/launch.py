@@ -1,6 +1,7 @@
 """Start entry points in processes of their own: one, or two CPU ranks as torchrun would.
 
-A fork server imports torch once, so that a start costs a fraction of a second instead of many.
+A fork server imports once what runs import (an app's own part of it, and what draws its curves, is
+as much again as torch), so that a start costs a fraction of a second instead of many.
 """
 
 import multiprocessing
@@ -18,6 +19,16 @@ PRELOAD = [
     "tyro",
     "rich.progress",
     "torch.utils.data",
+    "core.pretrain",
+    "core.eval",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "torchmetrics.functional.image",
+    *(
+        f"apps.{app}.{script}"
+        for app in ("crossview", "pointcloud", "pose", "style")
+        for script in ("train", "eval", "predict")
+    ),
 ]
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(PRELOAD)
