@@ -19,7 +19,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torchvision.ops import nms
 
 from apps.pose.prediction.pipeline import Boxes, Frame
 from core.errors import InputError
@@ -78,6 +77,8 @@ class OnnxDetector:
         corners, scores = decode_yolox(outputs[0].astype(np.float32), self.size)
         likely = scores >= self.minimum
         corners, scores = corners[likely], scores[likely]
+        from torchvision.ops import nms  # slow to import
+
         kept = nms(torch.from_numpy(corners), torch.from_numpy(scores), OVERLAP).numpy()
         return corners[kept], scores[kept]
 
