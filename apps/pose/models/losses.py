@@ -12,7 +12,8 @@ from apps.pose.models.places import surprise
 
 
 def pose_losses(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """{"x": (B,), "y": (B,)} for SimCC, {"heatmap": (B,)} for heatmaps, as the outputs are."""
+    """{"x": (B,), "y": (B,)} for SimCC, {"place": (B,)} for a `PlacesHead`, {"heatmap": (B,)} for
+    heatmaps, as the outputs are."""
     weight = batch["weight"]
     if "heatmap" in outputs:
         return {"heatmap": _squared_error(outputs["heatmap"], batch["heatmap"], weight)}

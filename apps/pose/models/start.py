@@ -22,11 +22,8 @@ from core.errors import InputError
 from core.models.weights.names import is_kept
 
 SOME = KeypointSet(("head", "foot"), (), (0, 1), None, (True, False))  # the data says which
-KEYPOINT_LAYERS = (
-    "to_keypoints",
-    "to_heatmap",
-    "to_places",
-)  # of the heads: their outputs are keypoints' maps
+# Of the heads: their outputs are keypoints' maps
+KEYPOINT_LAYERS = ("to_keypoints", "to_heatmap", "to_places")
 
 
 def check_network(config: PoseConfig) -> None:
