@@ -104,7 +104,7 @@ def parse(path, words):
     if path.name == "keep.py":
         source += (ROOT / "core/models/weights/writing.py").read_text()
     for word in words:
-        if match := re.match(r"--([a-z-]+)", word):
+        if match := re.match(r"--([a-z0-9-]+)", word):
             field = match[1].replace("-", "_")
             assert f'"--{match[1]}"' in source or re.search(rf"^    {field}: ", source, re.M), words
     return None
