@@ -80,6 +80,8 @@ class ModelConfig:
     backbone: str = "mixer_s16"  # mixer: any name of core.create_backbone
     weights: str = ""  # mixer: a file, folder, run or named set; empty: random
     fusion: Layers = 2  # mixer: blocks over both views
+    # mixer: reads the map of the view that it draws; without, as xfork and xseq, it sees the source
+    sees_map: bool = True
     selection: bool = False  # mixer: with attention selection
 
 

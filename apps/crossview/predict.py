@@ -1,10 +1,11 @@
-"""Draw the other view: python apps/crossview/predict.py RUN [AERIAL ...] [--map MAP or FOLDER].
+"""Draw the other view: python apps/crossview/predict.py [RUN] [AERIAL ...] [--map MAP or FOLDER].
 
 Each image becomes NAME.png, what the generator makes of it, NAME-sheet.png, that beside the source,
 the maps, the coarse image and the uncertainty, and, where the network chooses among candidates,
 NAME-candidates.png, these above their attention; in RUN/predictions, or in --output. A generator
 that takes the map of the view it draws needs --map: a file, or a folder of files with the images'
-names; colours of the run's palette, or ids. Without images, some validation pairs are taken.
+names; colours of the run's palette, or ids. Without a RUN the kept network `towns` draws, which
+takes none. Without images, some validation pairs are taken.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from core.app.predicting import (
     pixel_limit,
     predict_each,
     prediction_parser,
+    run_and_inputs,
 )
 from core.app.runs import reopen
 from core.config import entry_point
@@ -37,13 +39,14 @@ from core.training.session import Session, build_accelerator
 
 @entry_point
 def main() -> None:
-    parser = prediction_parser(__doc__, "images or folders", count=6)
+    parser = prediction_parser(__doc__, "images or folders", count=6, kept=Generator.KEPT)
     parser.add_argument("--map", type=Path, help="map of the view to draw, or a folder of maps")
     parser.add_argument("--bits", type=int, choices=range(8, 17), help="of 16-bit grey (the run's)")
     add_max_pixels(parser, "a larger one is left out")
     words = parser.parse_intermixed_args()
+    named, words.inputs = run_and_inputs(words.inputs, Generator.KEPT)
     session = Session(build_accelerator())
-    run = reopen(words.run, CrossViewConfig, Generator, session)
+    run = reopen(named, CrossViewConfig, Generator, session)
     limit = pixel_limit(words, run.config.data.max_pixels)
     if words.inputs:
         data = replace(run.config.data, bits=words.bits or run.config.data.bits)

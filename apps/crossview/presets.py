@@ -74,6 +74,31 @@ def towns_small() -> CrossViewConfig:
     return replace(base, run=run)
 
 
+def towns() -> CrossViewConfig:
+    """Embedded towns at 128 pixels, a Mixer that sees no map: the network that is kept as `towns`.
+
+    For pictures from above alone, as people have them.
+    """
+    base = demo()
+    return replace(
+        base,
+        data=replace(base.data, size=(128, 128)),
+        embedded=EmbeddedConfig(train=4000),
+        model=ModelConfig(
+            generator="mixer", backbone="mixer_c192_l6_p8", width=32, fusion=2, sees_map=False
+        ),
+        discriminator=DiscriminatorConfig(width=24, halvings=3),
+        run=replace(
+            base.run,
+            folder="runs/crossview/towns",
+            steps=6000,
+            batch_size=16,
+            eval_every=1000,
+            save_every=100,
+        ),
+    )
+
+
 def _released(name: str, epochs: int, hold: int, **data) -> CrossViewConfig:
     """As CrossMLP was released: 256x256, batch 4, the learning rate held, then linear to 0."""
     run = RunConfig(
@@ -105,4 +130,4 @@ def cvusa() -> CrossViewConfig:
     return _released("cvusa", 30, 15, palette="cvusa")
 
 
-PRESETS = {make.__name__: make for make in (demo, debug, towns_small, dayton, cvusa)}
+PRESETS = {make.__name__: make for make in (demo, debug, towns_small, towns, dayton, cvusa)}

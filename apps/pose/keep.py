@@ -11,59 +11,20 @@ predict.py without a run takes `people`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from apps.pose.models.kept_card import pose_card
 from apps.pose.models.network import PoseNet
-from core.app.runs import open_network, place_of
-from core.checkpoints import find_checkpoint
-from core.config import entry_point, to_plain
+from core.app.keeping import Keeper, keep_network, keeping_command
+from core.app.runs import open_network
+from core.config import entry_point
 from core.models.weights.download import OFFICIAL
-from core.models.weights.names import About, kept_names
-from core.models.weights.writing import (
-    check_name,
-    figures_of,
-    keep_as_told,
-    keeping_parser,
-    write_kept,
-)
+from core.models.weights.names import kept_names
 
 SAMPLE = 8  # crops of noise on which the rounding is measured
-
-
-def keep(
-    run: str | Path,
-    name: str,
-    trained_on: str,
-    terms: str,
-    limits: Sequence[str] = (),
-    license: str = "apache-2.0",
-    evaluations: Sequence[str | Path] = (),
-    dtype: str = "float16",
-    out: str | Path | None = None,
-) -> Path:
-    """Write the folder out/`name` of a run, or of one of its checkpoints; returns it.
-
-    trained_on, terms, limits: sentences for the card. evaluations: json files of eval.py;
-    RUN/eval.json is taken too. out: the package's folder unless given. Raises InputError where the
-    name or the folder is taken, for another app's run, for weights beyond the range of `dtype`,
-    and for a file of more than 10 MB.
-    """
-    check_name(name, (*OFFICIAL, "timm", *kept_names()))  # --model.weights takes these, too
-    checkpoint = find_checkpoint(place_of(run, PoseNet))
-    network = open_network(checkpoint, PoseNet)
-    sizes, measured = (network.config.image_size,), figures_of(checkpoint, evaluations)
-    return write_kept(
-        Path(out or PoseNet.KEPT.folder, name),
-        network.state_dict(),
-        About(trained_on, terms, license, sizes, tuple(limits), dtype, **measured),
-        to_plain(network.describe()),
-        lambda draft: _rounding(network, draft),
-        lambda about: pose_card(name, network, about, checkpoint),
-        checkpoint,
-    )
 
 
 @torch.no_grad()
@@ -80,16 +41,22 @@ def _rounding(network: PoseNet, draft: Path) -> float:
     return max(float((again[k] - v).abs().max()) for k, v in expected.items()) / largest
 
 
+keep = partial(
+    keep_network,
+    Keeper(
+        PoseNet,
+        _rounding,
+        pose_card,
+        sizes=lambda network: (network.config.image_size,),
+        # --model.weights takes these, too
+        taken=lambda: (*OFFICIAL, "timm", *kept_names()),
+    ),
+)
+
+
 @entry_point
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = keeping_parser(
-        "python apps/pose/keep.py",
-        __doc__.split("\n\n")[2],
-        "the package's",
-        default=PoseNet.KEPT.usual,
-        help="what predict.py and others will take in place of a run (%(default)s)",
-    )
-    keep_as_told(keep, parser, argv)
+    keeping_command(keep, PoseNet.KEPT, "apps/pose/keep.py", __doc__, argv)
 
 
 if __name__ == "__main__":

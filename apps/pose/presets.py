@@ -17,8 +17,8 @@ from core.training.optim import OptimConfig, ScheduleConfig
 from core.training.run import RunConfig
 
 
-def demo() -> PoseConfig:
-    """Embedded people, a small Mixer, 2 CPU cores: AP 0.52 in about 9 minutes, drawing included."""
+def demo_scratch() -> PoseConfig:
+    """Embedded people, a small Mixer from random weights: AP 0.52 in 5 minutes on 2 CPU cores."""
     return PoseConfig(
         embedded=EmbeddedConfig(train=4000),
         model=ModelConfig(
@@ -33,7 +33,7 @@ def demo() -> PoseConfig:
         optim=OptimConfig(lr=8e-3),
         eval=EvalConfig(flip_test=True),
         run=RunConfig(
-            folder="runs/pose/demo",
+            folder="runs/pose/demo_scratch",
             steps=3600,
             batch_size=32,
             ema=0.995,
@@ -48,7 +48,7 @@ def demo() -> PoseConfig:
 def debug() -> PoseConfig:
     """A few embedded people and 2 steps: does everything run? Seconds on any machine."""
     return replace(
-        demo(),
+        demo_scratch(),
         data=DataConfig(workers=0),
         embedded=EmbeddedConfig(train=8, val=4),
         model=ModelConfig(backbone="mixer_c32_l2_p16", image_size=(64, 48), sigma=3.0),
@@ -154,11 +154,11 @@ def coco_hrnet_w32_heatmap_256x192() -> PoseConfig:
 
 
 def people_mlp_pose() -> PoseConfig:
-    """Embedded people, the demo's network and MLP-Pose's parts on it, one CPU core, 4 minutes.
+    """Embedded people, demo_scratch's network and MLP-Pose's parts on it, a core, 4 minutes.
 
     AP 0.437 (3 seeds); 0.431 without the parts, 0.443 with the fuse module alone.
     """
-    base = demo()
+    base = demo_scratch()
     parts = {"fuse": True, "mixer_depth": 2, "mixer_width": 128}
     model = replace(base.model, simcc_dark=False, **parts)  # largest bins, as SimCC is published
     run = replace(base.run, folder="runs/pose/people_mlp_pose", steps=1800)
@@ -251,6 +251,22 @@ def people_lsp() -> PoseConfig:
     )
 
 
+def demo() -> PoseConfig:
+    """Embedded people, the kept network `people` trained on: AP 0.8 in 5 minutes on 2 CPU cores.
+
+    It begins with AP 0.78: `people` has learnt from such drawings, beside photographs; of the
+    held-out images it has seen none. From random weights: demo_scratch.
+    """
+    kept, base = people_lsp(), demo_scratch()
+    return replace(
+        base,
+        model=replace(kept.model, weights="people"),
+        augment=replace(base.augment, scale=(0.8, 1.2), rotation=15.0),
+        optim=replace(kept.optim, lr=3e-4),
+        run=replace(base.run, folder="runs/pose/demo", steps=300, eval_every=100, save_every=50),
+    )
+
+
 @needs("data.root", "data.sets")
 def lsp_mlp_pose_small() -> PoseConfig:
     """LSP-extended, lsp_mixer_small with MLP-Pose's parts, 1.2 M parameters, 5 minutes on a core.
@@ -271,6 +287,7 @@ PRESETS = {
     make.__name__: make
     for make in (
         demo,
+        demo_scratch,
         debug,
         people_mlp_pose,
         lsp_mixer_small,

@@ -25,7 +25,7 @@ from core.app.starts import Starts, Trial, compare_starts
 from core.config import did_you_mean, entry_point
 from core.errors import InputError
 from core.models.backbone import create_backbone
-from core.models.network import build_backbone_of
+from core.models.network import ClassifierConfig, build_backbone_of
 from core.ranges import Seeds
 from core.training.run import Run
 
@@ -39,6 +39,7 @@ class CompareConfig:
     base: StyleConfig = field(default_factory=wikiart7_small)
     models: tuple[str, ...] = ("mixer_c128_l4_p8", "vit_c128_l3_p8")
     optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
+    weights: tuple[str, ...] = ()  # what each model begins with, in their order; none: as base says
     balancing: tuple[str, ...] = ()  # of BALANCING, each with each optimizer; none: as base says
     seeds: Seeds = (0, 1, 2)
     metric: Figure = "top1"  # of the validation paintings, at the end of a run
@@ -124,9 +125,22 @@ def check(config: CompareConfig) -> None:
                 raise InputError(f"{kind}: no {name!r}.{did_you_mean(name, known)}")
     names = ("models", "optimizers", "seeds", "balancing")
     check_lists(optional=("balancing",), **{name: getattr(config, name) for name in names})
-    start = config.base.model
+    if config.weights and len(config.weights) != len(config.models):
+        raise InputError(
+            f"{len(config.weights)} weights for {len(config.models)} models: as many, in order"
+        )
     for model in config.models:
+        start = network_of(config, model)
         create_backbone(model, start.image_size, start.weights or None)
+
+
+def network_of(config: CompareConfig, model: str) -> ClassifierConfig:
+    """The base's network as this model, from its own weights where it has some."""
+    network = replace(config.base.model, backbone=model)
+    if not config.weights:
+        return network
+    weights = config.weights[config.models.index(model)]
+    return replace(network, weights=weights, new_head=bool(weights))
 
 
 def rows(config: CompareConfig) -> list[str]:
@@ -141,8 +155,7 @@ def one_run(config: CompareConfig, model: str, row: str, seed: int) -> StyleConf
     optimizer, _, way = row.partition(" ")
     base = balanced(config.base, way) if way else config.base
     run = replace(base.run, folder=str(folder), seed=seed, resume=True)
-    network = replace(base.model, backbone=model)
-    return replace(base, model=network, optim=OPTIMIZERS[optimizer], run=run)
+    return replace(base, model=network_of(config, model), optim=OPTIMIZERS[optimizer], run=run)
 
 
 def begin(base: StyleConfig, weights: str, tune_share: float) -> StyleConfig:

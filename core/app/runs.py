@@ -46,8 +46,9 @@ def reopen(
     """The run of a folder, or of one of its checkpoints; of a run the best one; or a kept network.
 
     config: the dataclass of its config.yaml; of a kept network it is the default one, with the
-    network's own "model". network: the class. On the session's device and in its precision. Raises
-    InputError where the path holds nothing of this app.
+    network's own "model" and what the class's `settings_of(info)` gives, where it has that.
+    network: the class. On the session's device and in its precision. Raises InputError where the
+    path holds nothing of this app.
     """
     checkpoint = find_checkpoint(place_of(path, network))
     run = _reopen(checkpoint, config, network, session)
@@ -62,12 +63,17 @@ def _reopen(
     if "about" in (info := read_info(checkpoint)):
         opened = open_network(checkpoint, network).to(session.device)
         session.in_precision(opened)
-        settings = build(config, {"model": info["model"]}, f"{checkpoint}/config.json")
+        told = {"model": info["model"], **getattr(network, "settings_of", _none)(info)}
+        settings = build(config, told, f"{checkpoint}/config.json")
         return TrainedRun(settings, opened, checkpoint, checkpoint.name)
     settings = load_config(config, checkpoint.parents[1] / "config.yaml")
     opened = open_network(checkpoint, network).to(session.device)
     session.in_precision(opened)
     return TrainedRun(settings, opened, checkpoint)
+
+
+def _none(info: dict[str, Any]) -> dict[str, Any]:
+    return {}
 
 
 def place_of(path: str | Path, network: Any) -> str | Path:

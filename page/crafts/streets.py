@@ -5,7 +5,7 @@ from __future__ import annotations
 from apps.crossview.config import CrossViewConfig
 from apps.crossview.models.network import Generator
 from apps.crossview.prediction.pictures import CANDIDATES, IMAGE, SHEET, draw_one
-from apps.crossview.prediction.readers import needs_map, own_images
+from apps.crossview.prediction.readers import own_images
 from core.app.predicting import RECORDS
 from core.app.runs import TrainedRun, reopen
 from core.errors import InputError
@@ -25,7 +25,7 @@ def open_network(word: str, session: Session) -> TrainedRun:
 
 def answer(session: Session, run: TrainedRun, request: Request) -> Answer:
     network, stem = run.network, request.stem
-    if request.second is None and needs_map(network):
+    if request.second is None and network.needs_map:
         known = ", ".join(network.palette.names)
         raise InputError(f"this network draws along a map of the view to draw: give one ({known})")
     (item,) = own_images(network, [str(request.file)], request.second, run.config.data, LIMIT)
@@ -49,7 +49,7 @@ CRAFT = Craft(
     "python apps/crossview/train.py",
     open_network,
     answer,
-    getattr(Generator, "KEPT", None),
+    Generator.KEPT,
     second="a map of the view to draw, where the network asks for one",
     samples=(SAMPLES / "aerial.png", SAMPLES / "street_map.png"),
 )

@@ -14,6 +14,8 @@ X-Fork and X-Seq (Regmi and Borji, arXiv 1803.03396) never see the target's map:
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -26,10 +28,12 @@ from apps.crossview.models.mixer_generator import MixerGenerator
 from apps.crossview.models.selection import Selection
 from apps.crossview.models.translators import Fork, Sequel, Translator
 from apps.crossview.models.unet import UNet
+from core.app.kept import KeptNetworks
 from core.config import build
 from core.errors import DIVERGED, InputError
 from core.ranges import check_ranges
 
+MAPLESS = ("xfork", "xseq")  # never see the map of the view that is wanted
 MAP_WIDTH = 4  # of the U-Net that draws the last map, as released
 
 
@@ -46,11 +50,13 @@ class Generator(nn.Module):
     "uncertainty" (B, 1, H, W). All images and maps are in [-1, 1].
     """
 
+    KEPT: ClassVar = KeptNetworks(Path(__file__).parents[1] / "weights", "towns")
+
     def __init__(self, config: ModelConfig, size: tuple[int, int], palette: Palette):
         super().__init__()
         _check(config)
         self.config, self.size, self.palette = config, tuple(size), palette
-        map_channels = 3 if config.maps == "rgb" else len(palette)
+        map_channels = self.map_channels
         self.first = _first_stage(config, self.size, map_channels)
         self.select = self.draw_map = None
         if _has_selection(config):
@@ -72,6 +78,17 @@ class Generator(nn.Module):
             output["map"] = self.draw_map(output["coarse"])
         return output | {"map_final": self.draw_map(output["image"])}
 
+    @property
+    def map_channels(self) -> int:
+        """K of the maps that it takes and draws."""
+        return 3 if self.config.maps == "rgb" else len(self.palette)
+
+    @property
+    def needs_map(self) -> bool:
+        """Whether it draws by a map of the view that is wanted."""
+        blind = self.config.generator in MAPLESS or not self.config.sees_map
+        return not blind and len(self.palette) > 1
+
     def describe(self) -> dict:
         """What `from_description` builds the same network from; JSON can hold it."""
         described = {"app": "crossview", "model": asdict(self.config)}
@@ -80,6 +97,11 @@ class Generator(nn.Module):
         colours = self.palette.colours.tolist()
         palette = dict(zip(self.palette.names, colours, strict=True))
         return described | {"size": list(self.size), "palette": palette}
+
+    @staticmethod
+    def settings_of(info: dict) -> dict:
+        """What a kept one says of the data that it is for."""
+        return {"data": {"size": info["size"]}}
 
     @classmethod
     def from_description(cls, description: dict, source: str) -> Generator:
@@ -120,7 +142,8 @@ def _first_stage(config: ModelConfig, size: tuple[int, int], channels: int) -> n
         return CascadeMixer(size, channels, width, *sizes, norm, config.as_released)
     if config.generator == "mixer":
         backbone = (config.backbone, config.weights)
-        return MixerGenerator(size, *backbone, channels, width, config.fusion, norm)
+        options = (config.fusion, norm, config.sees_map)
+        return MixerGenerator(size, *backbone, channels, width, *options)
     kinds = {"selectiongan": Translator, "pix2pix": Translator, "xfork": Fork, "xseq": Sequel}
     network = kinds[config.generator](size, channels, width, norm, config.dropout)
     return network.apply(init_normal)
@@ -128,5 +151,10 @@ def _first_stage(config: ModelConfig, size: tuple[int, int], channels: int) -> n
 
 def _check(config: ModelConfig) -> None:
     check_ranges(config, "model.")
+    if not config.sees_map and config.generator != "mixer":
+        raise InputError(
+            f"--model.no-sees-map is for --model.generator mixer: {config.generator} "
+            + ("never sees it" if config.generator in MAPLESS else "is made to draw along a map")
+        )
     if config.patch & (config.patch - 1):
         raise InputError(f"model.patch is {config.patch}: a power of two from 2")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from apps.crossview.evaluation.pictures import as_pixels, drawn_columns, image_sheet, weights_image
 from apps.crossview.models.network import Generator, draw_views
-from apps.crossview.prediction.readers import Content, needs_map
+from apps.crossview.prediction.readers import Content
 from core.pictures.sheets import save_image
 from core.training.session import Session
 
@@ -47,7 +47,7 @@ def stages(
 ) -> dict[str, Tensor]:
     """Pictures (3, H, W) in [-1, 1] by title, from what is given to what is made."""
     columns = {"source": source}
-    if needs_map(network):
+    if network.needs_map:
         columns["given map"] = network.palette.paint(ids)
     columns |= drawn_columns(output, network.palette)
     if "uncertainty" in output:  # (1, H, W)

@@ -36,14 +36,8 @@ from core.data.images.folders import find_images
 from core.data.samples import evenly_spaced
 from core.errors import InputError
 
-MAPLESS = ("xfork", "xseq")  # generators that draw without a map
 SOME = 8  # images that are looked at for their bits
 Content = tuple[Tensor, Tensor]
-
-
-def needs_map(network: Generator) -> bool:
-    """Whether this generator draws by a map of the view that is wanted."""
-    return network.config.generator not in MAPLESS and len(network.palette) > 1
 
 
 def own_images(
@@ -82,7 +76,7 @@ def pair_files(val: Pairs) -> list[Path]:
 
 
 def _check_maps(network: Generator, count: int, maps: Path | None) -> None:
-    if maps is None and needs_map(network):
+    if maps is None and network.needs_map:
         known = ", ".join(network.palette.names)
         raise InputError(
             f"{network.config.generator} draws along a map of the view to draw: give it as --map, "

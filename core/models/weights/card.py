@@ -134,11 +134,9 @@ def training(backbone: nn.Module, checkpoint: Path, record: Path) -> list[str]:
 
 def _unchanged(backbone: nn.Module, checkpoint: Path) -> bool:
     """Whether the backbone (or a network without one) still holds what the checkpoint does."""
-    if "backbone" in read_info(checkpoint):
+    mine, saved = backbone.state_dict(), load_file(averaged_weights(checkpoint))
+    if mine.keys() != saved.keys() and "backbone" in read_info(checkpoint):
         saved = read_stored(checkpoint).state
-    else:
-        saved = load_file(averaged_weights(checkpoint))
-    mine = backbone.state_dict()
     return mine.keys() == saved.keys() and all(
         mine[name].dtype == value.dtype and torch.equal(mine[name].cpu(), value)
         for name, value in saved.items()

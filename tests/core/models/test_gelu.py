@@ -113,6 +113,24 @@ def test_without_numba_it_is_pytorchs(fast, monkeypatch):
     assert not fast
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 2**-8)])
+def test_what_is_compiled_is_the_same_function(dtype, tolerance):
+    x = torch.cat([torch.linspace(-8, 8, 4001), torch.tensor([-100.0, 100])]).to(dtype)
+    x.requires_grad_()
+    compiled = torch.compile(lambda x: gelu(x, "tanh"), backend="aot_eager")(x)
+    exact = F.gelu(x.double(), approximate="tanh")
+    torch.testing.assert_close(compiled.double(), exact, rtol=tolerance, atol=tolerance)
+    (slope,) = torch.autograd.grad(compiled.sum(), x)
+    (other,) = torch.autograd.grad(exact.sum(), x)
+    torch.testing.assert_close(slope, other, rtol=tolerance, atol=2 * tolerance)
+
+
+def test_what_is_exported_keeps_its_gelu():
+    for strict in (True, False):
+        program = torch.export.export(Layer(), (torch.randn(3),), strict=strict)
+        assert "aten.gelu" in program.graph_module.code
+
+
 def test_hooks_and_copies_see_the_same_layers(fast):
     mixer, seen = tiny(), []
     images = images_for(mixer)
