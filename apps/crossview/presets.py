@@ -75,24 +75,24 @@ def towns_small() -> CrossViewConfig:
 
 
 def towns() -> CrossViewConfig:
-    """Embedded towns at 128 pixels, a Mixer that sees no map: the network that is kept as `towns`.
+    """Embedded towns, a Mixer that sees no map: the network that is kept as `towns`.
 
     For pictures from above alone, as people have them.
     """
     base = demo()
     return replace(
         base,
-        data=replace(base.data, size=(128, 128)),
-        embedded=EmbeddedConfig(train=4000),
+        embedded=EmbeddedConfig(train=6000),
         model=ModelConfig(
-            generator="mixer", backbone="mixer_c192_l6_p8", width=32, fusion=2, sees_map=False
+            generator="mixer", backbone="mixer_c128_l6_p4", width=32, fusion=2, sees_map=False
         ),
         discriminator=DiscriminatorConfig(width=24, halvings=3),
         run=replace(
             base.run,
             folder="runs/crossview/towns",
-            steps=6000,
+            steps=7000,
             batch_size=16,
+            precision="bf16",
             eval_every=1000,
             save_every=100,
         ),

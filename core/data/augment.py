@@ -101,8 +101,8 @@ def jitter_reach(strength: float) -> tuple[float, float, float, float]:
 class Normalized:
     """An RGB PIL image as a float tensor (3, H, W): pixels in [0, 1], less `mean`, over `std`.
 
-    To the bit torchvision's ToImage, ToDtype and Normalize, in a third of their time on small
-    images, where their calls cost more than the arithmetic.
+    To the bit torchvision's ToImage, ToDtype and Normalize, in a third of their time: planes of a
+    channel each come first, and arithmetic runs along them.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]):
@@ -110,7 +110,8 @@ class Normalized:
 
     def __call__(self, image) -> Tensor:
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-        return pixels.float().mul_(1 / 255).sub_(self.mean).div_(self.std)
+        planes = pixels.to(torch.float32, memory_format=torch.contiguous_format)
+        return planes.mul_(1 / 255).sub_(self.mean).div_(self.std)
 
 
 def randaugment(magnitude: float) -> Callable:

@@ -124,7 +124,8 @@ def centre_crop(pixels: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _to_tensor(image) -> Tensor:
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    return pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
 def _timm_transform(model: str, size: tuple[int, int], normalization) -> Callable:

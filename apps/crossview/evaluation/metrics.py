@@ -22,6 +22,7 @@ the name without it is the standard definition.
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +30,8 @@ from torch import Tensor
 
 from core.errors import InputError
 
+IMAGE_METRICS = ("psnr", "psnr_field", "ssim", "ssim_field", "sd_field", "sd_s2sp", "vif")
+MAP_METRICS = ("map_accuracy", "map_miou")
 OFFSET = 20 * math.log10(255 / 128)  # dB
 SMALLEST_VIF = 41  # pixels
 LUMA = (0.299, 0.587, 0.114)
@@ -54,9 +57,13 @@ def image_metrics(made: Tensor, real: Tensor) -> dict[str, Tensor]:
 
 
 def metric_names() -> list[str]:
-    """What an evaluation of large images with maps has."""
-    images, counts = torch.zeros(1, 3, SMALLEST_VIF, SMALLEST_VIF), torch.eye(1)
-    return [*image_metrics(images, images), *map_scores(counts)]
+    """What an evaluation of large images with maps has. Raises InputError where none can be made.
+
+    Without importing what makes them, which takes seconds.
+    """
+    if find_spec("torchmetrics") is None:
+        raise InputError("evaluation needs torchmetrics: pip install torchmetrics")
+    return [*IMAGE_METRICS, *MAP_METRICS]
 
 
 def _functional():

@@ -12,7 +12,13 @@ from scipy.signal import convolve2d
 
 from apps.crossview.config import DataConfig
 from apps.crossview.data.pairs import Pairs
-from apps.crossview.evaluation.metrics import OFFSET, confusion_counts, image_metrics, map_scores
+from apps.crossview.evaluation.metrics import (
+    OFFSET,
+    confusion_counts,
+    image_metrics,
+    map_scores,
+    metric_names,
+)
 from apps.crossview.evaluation.perceptual import (
     FILES,
     frechet_distance,
@@ -34,6 +40,13 @@ def images():
     rng = np.random.default_rng(0)
     noise = gaussian_filter(rng.random((2, 2, 3, 60, 72)), (0, 0, 0, 1.5, 1.5))
     return np.clip(3 * (noise - 0.5) + 0.5, 0, 1)
+
+
+def test_names_are_those_of_what_is_measured(found, monkeypatch):
+    assert metric_names() == [*found, *map_scores(torch.eye(2))]
+    monkeypatch.setattr("apps.crossview.evaluation.metrics.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="pip install torchmetrics"):
+        metric_names()
 
 
 @pytest.fixture(scope="module")
