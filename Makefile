@@ -1,4 +1,5 @@
-# make demo: set up, train the pose app on data it makes itself, evaluate, write pictures and a page.
+# make demo: set up, train the kept pose network on, on data the app makes itself, evaluate, write
+# pictures and a page.
 # make test: set up, lint, run the tests. Both can be run again and install nothing twice.
 PYTHON ?= python3
 VENV   := .venv

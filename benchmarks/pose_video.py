@@ -3,7 +3,7 @@
 python benchmarks/pose_video.py [--seconds 30] [--run RUN] [--flip-test]
 
 The video is drawn: people who move before a backdrop, 1280 x 720 at 25 frames/s; their boxes are
-the drawing's own. Without --run the network is the demo's (a Mixer of 128 channels, crops of
+the drawing's own. Without --run the network is demo_scratch's (a Mixer of 128 channels, crops of
 128 x 96), untrained, which takes as long.
 
 Then some short videos go through the stages and through a plain loop, one frame after another and
@@ -39,7 +39,7 @@ from apps.pose.prediction.outputs import Film, film
 from apps.pose.prediction.refining import Refiner
 from apps.pose.prediction.stages import Stages, video_frames
 from apps.pose.prediction.video import VideoReader, VideoWriter
-from apps.pose.presets import demo
+from apps.pose.presets import demo_scratch
 from core.app.runs import reopen
 from core.training.session import Session, build_accelerator
 
@@ -65,7 +65,7 @@ def make_predict(options: argparse.Namespace):
     else:
         torch.manual_seed(0)
         coco = KeypointSet.of(list(COCO_NAMES), [(a - 1, b - 1) for a, b in BONES])
-        network = PoseNet(demo().model, coco).to(session.device).eval()
+        network = PoseNet(demo_scratch().model, coco).to(session.device).eval()
     predict = numpy_predictor(session, network, options.flip_test)
     return predict, network.config, network.keypoints
 

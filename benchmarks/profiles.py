@@ -36,9 +36,6 @@ CHECKOUT = os.environ.get("PYTHONPATH", str(ROOT))  # what is asked; where it is
 
 def operators(work: Callable[[], object]) -> dict[str, float]:
     """Milliseconds of a call by kind of operator, their own time."""
-    import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
-
-    # isort: split
     from torch.profiler import ProfilerActivity, profile
 
     for _ in range(WARM):
@@ -164,6 +161,8 @@ def main() -> None:
     parser.add_argument("--path", choices=PATHS, help=argparse.SUPPRESS)
     words = parser.parse_args()
     if words.path:
+        import core  # noqa: F401 - before torch, so that OpenMP's threads sleep while they wait
+
         print(json.dumps(PATHS[words.path]()))
         return
     checkouts = {"before": Path(words.before)} if words.before else {}

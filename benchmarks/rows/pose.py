@@ -1,7 +1,7 @@
 """People a second of apps/pose/predict.py, the whole command, beside a plain loop's.
 
-Images and a video are drawn, with their people's own boxes; the network is the demo's, after one
-step of training. Both commands start, read, predict, draw and write.
+Images and a video are drawn, with their people's own boxes; the network is that of `demo_scratch`,
+after one step of training. Both commands start, read, predict, draw and write.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def rows(settings: Settings) -> Iterator[Row]:
     """Images, then a video."""
     images, number = (2, 5) if settings.smallest else (300, 750)
     with tempfile.TemporaryDirectory() as name:
-        folder, preset = Path(name), "debug" if settings.smallest else "demo"
+        folder, preset = Path(name), "debug" if settings.smallest else "demo_scratch"
         words = ("apps/pose/train.py", preset, *ONE_STEP, "--run.folder", folder / "run")
         run(words)
         for what, people, boxes, inputs in (

@@ -39,6 +39,7 @@ from core.data.batched.held import HeldImages, HeldLoader
 from core.data.loading import TrainLoader, seed_everything
 from core.data.streams.loading import StreamLoader
 from core.errors import InputError, did_you_mean
+from core.memory import keep_freed_memory
 from core.progress import Display
 from core.ranges import check_ranges
 from core.training import state
@@ -70,6 +71,8 @@ class Run:
             config.precision, config.accumulate, config.trackers, config.folder
         )
         self.session = Session(self.accelerator)
+        if self.session.device.type == "cpu":
+            keep_freed_memory()  # of one step, for the next
         self.micro_batch = self._micro_batch()
         self.files = RunFiles(config, app_config or config, self.session)
         self.resumed = self.files.resumed  # the checkpoint to go on from, or None

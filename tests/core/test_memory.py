@@ -2,6 +2,8 @@
 
 import json
 import struct
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -98,3 +100,30 @@ def test_an_archive_is_asked_for_its_size_before_it_is_read(tmp_path, monkeypatc
 def test_what_has_no_numbers_needs_no_memory():
     with torch.device("meta"):
         assert create_backbone("mixer_c99999_l2_p8", 32).num_features == 99_999
+
+
+AGAIN = """
+import resource, sys
+import torch
+from core.memory import keep_freed_memory
+
+def faults(values=4_000_000, times=50):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        torch.ones(values)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+if not keep_freed_memory():
+    sys.exit("not glibc")
+faults(times=2)
+print(faults())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc is Linux's")
+def test_memory_that_was_freed_is_taken_again():
+    """16 MB are 3,906 pages; fifty times new ones would be 195,000 faults."""
+    done = subprocess.run([sys.executable, "-c", AGAIN], capture_output=True, text=True)
+    if "not glibc" in done.stderr:
+        pytest.skip("not glibc")
+    assert int(done.stdout) < 4_000, done.stderr

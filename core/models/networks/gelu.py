@@ -27,13 +27,25 @@ LEAST = 2**20  # values; below it an import of numba would take longer than it c
 BITS = {torch.float32: torch.float32, torch.bfloat16: torch.uint16}  # what NumPy knows
 
 
-def gelu(x: Tensor, approximate: str) -> Tensor:
-    """GELU of every value; approximate: "none" or "tanh", as PyTorch calls them."""
+def gelu(x: Tensor, approximate: str, fresh: bool = False) -> Tensor:
+    """GELU of every value; approximate: "none" or "tanh", as PyTorch calls them.
+
+    fresh: nobody else holds x, so that what comes out may lie in its memory.
+    """
     if not torch.jit.is_scripting():  # by itself: what is within is not scripted
         if approximate == "tanh" and _is_compiled_for_a_cpu(x):
             return _by_sigmoid(x.float()).to(x.dtype)
-        if approximate == "tanh" and _is_fast(x):
-            return _TanhGelu.apply(x)
+        if _is_long_and_plain(x):
+            return _of_plain(x, approximate, fresh and not x.requires_grad)
+    return F.gelu(x, approximate=approximate)
+
+
+def _of_plain(x: Tensor, approximate: str, over: bool) -> Tensor:
+    """over: into its own memory, for new memory is most of the time that it takes."""
+    if approximate == "tanh" and _kernels() is not None:
+        return _pass_over(x) if over else _TanhGelu.apply(x)
+    if over:
+        return torch.ops.aten.gelu_(x, approximate=approximate)
     return F.gelu(x, approximate=approximate)
 
 
@@ -47,15 +59,14 @@ def _is_compiled_for_a_cpu(x: Tensor) -> bool:
     return compiling and x.device.type == "cpu"
 
 
-def _is_fast(x: Tensor) -> bool:
+def _is_long_and_plain(x: Tensor) -> bool:
     """Whether x is a plain tensor of a processor, long enough, and nobody records or transforms."""
     if type(x) is not Tensor or torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
     if x.device.type != "cpu" or x.dtype not in BITS or x.numel() < LEAST or not x.is_contiguous():
         return False
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
-        return False  # vmap, torch.func.grad, dual numbers
-    return _kernels() is not None
+    # vmap, torch.func.grad, dual numbers
+    return not torch._C._are_functorch_transforms_active() and forward_ad._current_level < 0
 
 
 @cache
@@ -89,6 +100,13 @@ def _pass(name: str, *tensors: Tensor) -> Tensor:
     arrays = [t.detach().flatten().view(BITS[t.dtype]).numpy() for t in (*tensors, out)]
     _in_stretches(loop, arrays, torch.get_num_threads())
     return out
+
+
+def _pass_over(x: Tensor) -> Tensor:
+    """The values of a contiguous tensor replaced by their GELU, by as many threads."""
+    loop = getattr(_kernels(), f"over_{str(x.dtype).removeprefix('torch.')}")
+    _in_stretches(loop, [x.flatten().view(BITS[x.dtype]).numpy()], torch.get_num_threads())
+    return x
 
 
 def _in_stretches(loop: Callable, arrays: list, threads: int) -> None:

@@ -73,6 +73,21 @@ def gelu_bfloat16(x, out):
         out[i] = narrow(value * sigmoid_of(value))
 
 
+@njit("void(float32[::1])", **LOOP)
+def over_float32(x):
+    """gelu of each value, in its place: a loop that knows of one array has vectors, too."""
+    for i in range(x.size):
+        x[i] *= sigmoid_of(x[i])
+
+
+@njit("void(uint16[::1])", **LOOP)
+def over_bfloat16(x):
+    """The same, of bfloat16's bits."""
+    for i in range(x.size):
+        value = wide(x[i])
+        x[i] = narrow(value * sigmoid_of(value))
+
+
 @njit("void(float32[::1], float32[::1], float32[::1])", **LOOP)
 def slope_float32(x, gradient, out):
     """What goes back through it, of each value."""

@@ -39,7 +39,10 @@ class ChannelMlp(nn.Module):
         self.approximate = GELUS[gelu]
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.dropout(gelu(self.fc1(x), self.approximate))  # (..., D)
+        fresh = False
+        if not torch.jit.is_scripting():
+            fresh = is_plain(self.fc1, self.fc2, x)  # no hook of theirs has seen what fc1 gives
+        x = self.dropout(gelu(self.fc1(x), self.approximate, fresh))  # (..., D)
         return self.dropout(self.fc2(x))
 
 
@@ -59,7 +62,7 @@ class TokenMlp(ChannelMlp):
         if weights is not None:
             w1, b1, w2, b2 = weights
             hidden = multiply_first_axis(x, w1, b1)  # (D, B, C)
-            hidden = self.dropout(gelu(hidden, self.approximate))
+            hidden = self.dropout(gelu(hidden, self.approximate, True))
             x = multiply_first_axis(hidden, w2, b2)  # (S, B, C)
         else:
             hidden = self.fc1(x.permute(1, 2, 0))  # (B, C, S) -> (B, C, D)

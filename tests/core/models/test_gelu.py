@@ -131,6 +131,31 @@ def test_what_is_exported_keeps_its_gelu():
         assert "aten.gelu" in program.graph_module.code
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("approximate", ["tanh", "none"])
+def test_what_is_fresh_is_written_over_where_no_gradient_needs_it(fast, dtype, approximate):
+    x = EVERY[EVERY.isfinite()].to(dtype)
+    apart, over = gelu(x, approximate), x.clone()
+    assert gelu(over, approximate, fresh=True).data_ptr() == over.data_ptr()
+    torch.testing.assert_close(over, apart, rtol=0, atol=0)
+    needed = x.clone().requires_grad_()
+    gelu(needed, approximate, fresh=True)
+    assert torch.equal(needed, x)
+
+
+@pytest.mark.parametrize("part", ["mlp_channels", "mlp_tokens"])
+def test_what_a_hook_was_given_stays(fast, part):
+    mixer, seen = tiny(), []
+    images = images_for(mixer)
+    before = mixer(images)
+    mlp = getattr(mixer.blocks[0], part)
+    mlp.fc1.register_forward_hook(lambda *args: seen.append(args[-1]))
+    mlp.fc2.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
+    with torch.no_grad():
+        torch.testing.assert_close(mixer(images), before)
+    torch.testing.assert_close(F.gelu(seen[0], approximate="tanh"), seen[1])
+
+
 def test_hooks_and_copies_see_the_same_layers(fast):
     mixer, seen = tiny(), []
     images = images_for(mixer)
