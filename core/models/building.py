@@ -133,7 +133,7 @@ def _build(description: dict[str, Any], kind: type | None) -> nn.Module:
     with torch.device("meta"):
         backbone = backbone_from_description(description)
     check_room(lambda: backbone, f"a Mixer of {backbone.config}")
-    # as to_empty does it, whose empty_like of a tensor on meta imports sympy: most of the whole time
+    # as to_empty, whose empty_like of a tensor on meta imports sympy: most of the whole time
     device = torch.get_default_device()
     return backbone._apply(lambda old: torch.empty(old.shape, dtype=old.dtype, device=device))
 

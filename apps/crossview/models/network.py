@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from apps.crossview.config import CrossViewConfig, ModelConfig
@@ -113,7 +114,8 @@ class Generator(nn.Module):
         except (KeyError, TypeError) as error:
             raise InputError(f"{source} does not hold a generator of apps/crossview") from error
         config = build(ModelConfig, {**config, "weights": ""}, source)  # they come from the run
-        return cls(config, size, palette)
+        # convolutions of one picture are a fifth faster so on a processor
+        return cls(config, size, palette).to(memory_format=torch.channels_last)
 
 
 def draw_views(network: Generator, source: Tensor, ids: Tensor) -> dict[str, Tensor]:
