@@ -26,6 +26,7 @@ from apps.crossview.prediction.readers import (
 )
 from core.app.predicting import (
     add_max_pixels,
+    foreign,
     output_folder,
     pixel_limit,
     predict_each,
@@ -49,6 +50,10 @@ def main() -> None:
     run = reopen(named, CrossViewConfig, Generator, session)
     limit = pixel_limit(words, run.config.data.max_pixels)
     if words.inputs:
+        for line in foreign(
+            not run.config.data.root, "towns that a program rendered", "real places"
+        ):
+            session.print(line)
         data = replace(run.config.data, bits=words.bits or run.config.data.bits)
         items = own_images(run.network, words.inputs, words.map, data, limit)
         protected = map_files(words.map)

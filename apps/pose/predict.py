@@ -36,6 +36,7 @@ from apps.pose.prediction.stages import Stages
 from apps.pose.prediction.video import VIDEO_SUFFIXES
 from core.app.predicting import (
     add_max_pixels,
+    foreign,
     output_folder,
     pixel_limit,
     prediction_parser,
@@ -92,6 +93,9 @@ def main() -> None:
     model, keypoints = run.network.config, run.network.keypoints
     inputs = list(dict.fromkeys(find_images(inputs, SUFFIXES + VIDEO_SUFFIXES)))
     if inputs or words.webcam is not None:
+        embedded = not (run.kept or run.config.data.root or run.config.data.sets)
+        for line in foreign(embedded, "people that a program drew", "photographs"):
+            session.print(line)
         boxes, kind = _box_source(words, inputs, session)
     elif words.boxes or words.detector:
         raise InputError("--boxes and --detector are for inputs: name images, videos or a folder")

@@ -25,6 +25,7 @@ from core.app.naming import SURE, UNSURE, likeliest
 from core.app.predicting import (
     Item,
     add_max_pixels,
+    foreign,
     output_folder,
     pixel_limit,
     predict_each,
@@ -59,6 +60,9 @@ def main() -> None:
     session = Session(build_accelerator())
     run = reopen(words.run, StyleConfig, Classifier, session)
     limit = pixel_limit(words, run.config.data.max_pixels)
+    embedded = bool(words.inputs) and not (run.config.data.root or run.config.data.csv)
+    for line in foreign(embedded, "paintings that a program made", "real ones"):
+        session.print(line)
     items = items_of(words.inputs, run, session, words.count, limit)
     folder = output_folder(words, run)
     predict_each(session, items, folder, partial(predict, session, run), (".jpg",))

@@ -149,6 +149,13 @@ def _is_run(word: str) -> bool:
     return (folder / "checkpoints").is_dir() or any((folder / name).is_file() for name in files)
 
 
+def foreign(embedded: bool, made: str, real: str) -> list[str]:
+    """A line where a network learnt from what the app makes itself: real things are foreign."""
+    if not embedded:
+        return []
+    return [f"This network learnt from {made} alone: {real} are foreign to it, do not trust it."]
+
+
 def output_folder(words: argparse.Namespace, run: TrainedRun) -> Path:
     """Where predictions go."""
     return words.output or run.folder / RECORDS

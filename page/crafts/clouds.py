@@ -15,12 +15,12 @@ from apps.pointcloud.prediction.checks import WAY_OUT
 from apps.pointcloud.prediction.methods import LEARN_NOTHING, METHODS, NetworkMethod
 from apps.pointcloud.prediction.reconstruction import Reconstructor, Wishes, read_scan
 from apps.pointcloud.prediction.viewer import cloud_figure
-from core.app.predicting import RECORDS
+from core.app.predicting import RECORDS, foreign
 from core.app.runs import TrainedRun, reopen
 from core.errors import InputError
 from core.files import write_json
 from core.training.session import Session
-from page.crafts.craft import SAMPLES, WITHOUT, Answer, Craft, Request, foreign
+from page.crafts.craft import SAMPLES, WITHOUT, Answer, Craft, Request
 
 MOST = 2_000_000  # points of a scan
 HEIGHT = 480  # pixels of the figure

@@ -90,10 +90,3 @@ class Craft:
     def names(self) -> list[str]:
         """The networks that need no run: kept ones, and the choice of none."""
         return (self.kept.names() if self.kept else []) + [WITHOUT] * self.without
-
-
-def foreign(embedded: bool, made: str, real: str) -> list[str]:
-    """A line where a network learnt from what the app makes itself: real things are foreign."""
-    if not embedded:
-        return []
-    return [f"This network learnt from {made} alone: {real} are foreign to it, do not trust it."]

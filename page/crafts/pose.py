@@ -17,13 +17,13 @@ from apps.pose.prediction.outputs import records
 from apps.pose.prediction.pipeline import Frame
 from apps.pose.prediction.stages import Stages
 from core.app.naming import UNSURE
-from core.app.predicting import RECORDS
+from core.app.predicting import RECORDS, foreign
 from core.app.runs import TrainedRun, reopen
 from core.errors import InputError
 from core.files import write_json
 from core.pictures.sheets import save_image
 from core.training.session import Session
-from page.crafts.craft import LIMIT, SAMPLES, Answer, Craft, Request, foreign
+from page.crafts.craft import LIMIT, SAMPLES, Answer, Craft, Request
 
 LEAST = 0.3  # score of a keypoint that is drawn
 WHOLE = (

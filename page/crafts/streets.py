@@ -6,12 +6,12 @@ from apps.crossview.config import CrossViewConfig
 from apps.crossview.models.network import Generator
 from apps.crossview.prediction.pictures import CANDIDATES, IMAGE, SHEET, draw_one
 from apps.crossview.prediction.readers import own_images
-from core.app.predicting import RECORDS
+from core.app.predicting import RECORDS, foreign
 from core.app.runs import TrainedRun, reopen
 from core.errors import InputError
 from core.files import write_json
 from core.training.session import Session
-from page.crafts.craft import LIMIT, SAMPLES, Answer, Craft, Request, foreign, reading
+from page.crafts.craft import LIMIT, SAMPLES, Answer, Craft, Request, reading
 
 CAPTIONS = {
     SHEET: "from what is given to what is made",
@@ -34,11 +34,10 @@ def answer(session: Session, run: TrainedRun, request: Request) -> Answer:
     record = draw_one(session, network, stem, content, request.folder)
     found = {"input": request.file.name, "output": f"{stem}{IMAGE}", **record}
     file = write_json(request.folder / f"{RECORDS}.json", [found])
-    drawn = not (run.kept or run.config.data.root)
     made = request.folder / f"{stem}{IMAGE}"
     shown = [(request.folder / f"{stem}{end}", words) for end, words in CAPTIONS.items()]
     pictures = [*((path, words) for path, words in shown if path.is_file()), (made, "made")]
-    lines = foreign(drawn, "towns that a program rendered", "real places")
+    lines = foreign(not run.config.data.root, "towns that a program rendered", "real places")
     return Answer("\n\n".join(lines), pictures, [path for path, _ in pictures] + [file])
 
 

@@ -7,12 +7,12 @@ from PIL import Image
 from apps.style.config import StyleConfig
 from apps.style.predict import Painting, predict
 from core.app.naming import UNSURE
-from core.app.predicting import RECORDS
+from core.app.predicting import RECORDS, foreign
 from core.app.runs import TrainedRun, reopen
 from core.files import write_json
 from core.models.classifier import Classifier
 from core.training.session import Session
-from page.crafts.craft import SAMPLES, Answer, Craft, Request, foreign, picture
+from page.crafts.craft import SAMPLES, Answer, Craft, Request, picture
 
 
 def open_network(word: str, session: Session) -> TrainedRun:
