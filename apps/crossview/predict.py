@@ -31,6 +31,7 @@ from core.app.predicting import (
     pixel_limit,
     predict_each,
     prediction_parser,
+    refuse_kept,
     run_and_inputs,
 )
 from core.app.runs import reopen
@@ -54,10 +55,14 @@ def main() -> None:
             not run.config.data.root, "towns that a program rendered", "real places"
         ):
             session.print(line)
+        maps = words.map if run.network.needs_map else None
+        if words.map and not maps:
+            session.print(f"{words.map} is not looked at: this network draws without a map")
         data = replace(run.config.data, bits=words.bits or run.config.data.bits)
-        items = own_images(run.network, words.inputs, words.map, data, limit)
+        items = own_images(run.network, words.inputs, maps, data, limit)
         protected = map_files(words.map)
     else:
+        refuse_kept(run, "images or a folder")
         val = PairData(run.config, session, limit).val()
         items = validation_pairs(val, run.config.direction, words.count)
         protected = pair_files(val)

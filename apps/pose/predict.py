@@ -40,6 +40,7 @@ from core.app.predicting import (
     output_folder,
     pixel_limit,
     prediction_parser,
+    refuse_kept,
     run_and_inputs,
 )
 from core.app.runs import reopen
@@ -99,13 +100,8 @@ def main() -> None:
         boxes, kind = _box_source(words, inputs, session)
     elif words.boxes or words.detector:
         raise InputError("--boxes and --detector are for inputs: name images, videos or a folder")
-    elif run.kept:
-        folder = f"; the folder of that name is ./{run.kept}" if Path(run.kept).exists() else ""
-        raise InputError(
-            f"{run.kept} is a kept network, without data of its own: name images, videos or a "
-            f"folder{folder}"
-        )
     else:
+        refuse_kept(run, "images, videos or a folder")
         annotated = annotated_people(replace(run.config, model=model), session, words.count)
         inputs, boxes, kind = list(annotated.people), annotated, "annotated boxes"
     if not session.is_main:

@@ -149,6 +149,15 @@ def _is_run(word: str) -> bool:
     return (folder / "checkpoints").is_dir() or any((folder / name).is_file() for name in files)
 
 
+def refuse_kept(run: TrainedRun, inputs: str) -> None:
+    """Raise InputError for a kept network: of nothing but its name there is nothing to predict."""
+    if run.kept:
+        folder = f"; the folder of that name is ./{run.kept}" if Path(run.kept).exists() else ""
+        raise InputError(
+            f"{run.kept} is a kept network, without data of its own: name {inputs}{folder}"
+        )
+
+
 def foreign(embedded: bool, made: str, real: str) -> list[str]:
     """A line where a network learnt from what the app makes itself: real things are foreign."""
     if not embedded:

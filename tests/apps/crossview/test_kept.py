@@ -112,6 +112,17 @@ def test_predict_takes_it_where_no_run_is_named(run, here, command):
     assert drawn[0].tobytes() == drawn[1].tobytes()
 
 
+def test_of_a_kept_network_pictures_are_asked_for(run, here, command):
+    keep(run, "towns", **WORDS)
+    done = command(predict.main, "towns")
+    assert done.returncode == 2
+    assert "towns is a kept network, without data of its own: name images or" in done.output
+    done = command(predict.main, "above.png", "--map", "above.png", "--output", "out")
+    assert done.returncode == 0, done.output
+    assert "above.png is not looked at: this network draws without a map" in done.output
+    assert "learnt from towns that a program rendered alone" in done.output
+
+
 def test_where_none_is_kept_a_run_is_asked_for(here, command):
     done = command(predict.main, "above.png")
     assert done.returncode == 2
