@@ -665,7 +665,7 @@ def _opened():
             if app == "cloud" and words not in ("a_file", "no_run"):  # inputs of a kept network
                 yield PREDICT[app], f"{words} good.xyz", said
         for words, said in EVALUATIONS:
-            if not (words == "" and app in ("pose", "cloud")):  # a kept network
+            if not (words == "" and app in ("pose", "cloud", "view")):  # kept
                 yield EVAL[app], words.format(run=app), said
         for words, said in PREDICTIONS:
             yield PREDICT[app], words.format(run=app), said
