@@ -27,6 +27,9 @@ demo: setup
 	$(BIN)/accelerate launch $(QUIET) apps/pose/train.py demo --run.folder $(RUN) --run.resume
 	$(BIN)/accelerate launch $(QUIET) apps/pose/eval.py $(RUN) --flip-test
 	$(BIN)/accelerate launch $(QUIET) apps/pose/predict.py $(RUN) --flip-test
+	$(BIN)/python apps/pose/predict.py samples/people.jpg --boxes samples/people_boxes.json --output $(RUN)/kept/pose
+	$(BIN)/python apps/pointcloud/predict.py samples/chair.ply --no-page --output $(RUN)/kept/pointcloud
+	$(BIN)/python apps/crossview/predict.py samples/aerial.png --output $(RUN)/kept/crossview
 	$(BIN)/python -m core.app.overview $(RUN)
 
 # Two files at a time, a thread each: a test rarely keeps two cores busy.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import html
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,6 +28,7 @@ from core.training.curves import draw_curves
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = 12  # predictions
 PICTURES = (".png", ".jpg")
+KEPT = "kept"  # a folder of the run, with one for each app
 SHEET = "sheet.png"  # of all predictions, beside them
 HEAD = (
     "<!doctype html><meta charset=utf-8>"
@@ -51,7 +52,7 @@ def write_overview(run: Path) -> Path:
     script = shlex.split(about[-1]["command"])[0]
     title = f"{script.removesuffix('.py')}: {run.name}"
     parts = [f"<h1>{_said(title)}</h1>", *_made(about), *_figures(run), *_curves(run)]
-    parts += [*_predictions(run), *_next(run, Path(script))]
+    parts += [*_predictions(run), *_kept(run), *_next(run, Path(script))]
     head = f"{HEAD}<title>{_said(title)}</title><style>{STYLE}</style>"
     return write_text(run / "index.html", "\n".join([head, *parts, ""]))
 
@@ -90,17 +91,33 @@ def _figures(run: Path) -> Iterator[str]:
 
 
 def _predictions(run: Path) -> Iterator[str]:
-    folder = run / RECORDS
-    files = sorted(p for p in folder.glob("*") if p.suffix in PICTURES and p.name != SHEET)
+    files = _pictures(run / RECORDS)
     if not files:
         return
     chosen = [files[i] for i in evenly_spaced(len(files), SHOWN)]
     yield f"<h2>Predictions</h2><p>{len(chosen)} of {len(files)}, none chosen by hand</p>"
+    yield from _gallery(run, chosen)
+
+
+def _kept(run: Path) -> Iterator[str]:
+    """What other apps' kept networks made of samples, each in RUN/kept/APP."""
+    files = [path for app in sorted((run / KEPT).glob("*")) for path in _pictures(app)]
+    if files:
+        yield "<h2>By the kept networks</h2><p>of samples that come with the project</p>"
+        yield from _gallery(run, files)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("*") if p.suffix in PICTURES and p.name != SHEET)
+
+
+def _gallery(run: Path, files: Sequence[Path]) -> Iterator[str]:
     yield '<div class="all">'
-    for path in chosen:
-        place = quote(f"{RECORDS}/{path.name}")
+    for path in files:
+        place = quote(path.relative_to(run).as_posix())
+        said = path.relative_to(run).as_posix().removeprefix(f"{RECORDS}/")
         yield f'<figure><a href="{place}"><img src="{place}" alt=""></a>'
-        yield f"<figcaption>{_said(path.name)}</figcaption></figure>"
+        yield f"<figcaption>{_said(said)}</figcaption></figure>"
     yield "</div>"
 
 

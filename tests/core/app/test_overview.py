@@ -56,6 +56,14 @@ def test_figures_and_predictions_evenly(run):
     assert all((run / unquote(place)).is_file() for place in shown)
 
 
+def test_what_kept_networks_made(run):
+    for app in ("pose", "crossview"):
+        (run / "kept" / app).mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(run / "kept" / app / "one.png")
+    text = write_overview(run).read_text()
+    assert re.findall('src="(kept/[^"]*)"', text) == ["kept/crossview/one.png", "kept/pose/one.png"]
+
+
 def test_without_figures_and_beside_other_scripts(tmp_path):
     for command in ("benchmarks/recipe.py --steps 3", "core/pretrain.py photos"):
         (tmp_path / "about.jsonl").write_text(json.dumps({"command": command}))
