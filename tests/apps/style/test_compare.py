@@ -11,7 +11,7 @@ from torch import nn
 from apps.style import compare
 from apps.style.config import StyleConfig
 from apps.style.presets import BALANCING, OPTIMIZERS, balanced
-from core import create_backbone
+from core import InputError, create_backbone
 from core.config import load_config
 from core.data.augment import AugmentConfig
 from core.data.images.files import decode
@@ -125,6 +125,15 @@ def test_a_cell_is_the_base_with_its_own_backbone_optimizer_and_seed(tmp_path):
     assert run.run.folder == str(tmp_path / "vit_c16_l2_p8/rmsprop-5")
     same = replace(run, model=config.base.model, optim=config.base.optim, run=config.base.run)
     assert same == config.base
+
+
+def test_each_model_begins_with_its_own_weights(tmp_path):
+    models = ("mixer_c16_l1_p8", "vit_c16_l1_p8")
+    config = compare.CompareConfig(models=models, weights=("photos", ""), out=str(tmp_path))
+    started = [compare.one_run(config, model, "adam", 0).model for model in models]
+    assert [(each.weights, each.new_head) for each in started] == [("photos", True), ("", False)]
+    with pytest.raises(InputError, match="1 weights for 2 models"):
+        compare.check(replace(config, weights=("photos",)))
 
 
 def test_ways_of_balancing_are_what_their_names_say():
