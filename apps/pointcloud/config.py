@@ -7,7 +7,9 @@ from typing import Annotated, ClassVar, Literal
 
 from core.ranges import (
     Count,
+    Counts,
     Decay,
+    Fractions,
     Layers,
     NonNegative,
     Positive,
@@ -63,6 +65,18 @@ class CorruptionConfig:
 # Of every test suite of shapes (docs/pointcloud_protocol.md). The numbers stand here on their own,
 # so that another default of training does not change the protocol.
 SHAPES = CorruptionConfig(points=512, noise=0.02, outliers=0.05, bias=1.0, holes=1, hole_radius=0.2)
+
+
+@dataclass(frozen=True)
+class VaryConfig:
+    """What differs from one training input to the next, the least and the largest; empty: nothing.
+
+    Drawn anew for each, uniform (of points the logarithm); validation has the corruption as it is.
+    """
+
+    points: Counts = ()
+    noise: Annotated[tuple[float, ...], Range(0)] = ()
+    outliers: Fractions = ()
 
 
 @dataclass(frozen=True)
@@ -135,6 +149,7 @@ class PointCloudConfig:
     data: DataConfig = DataConfig()
     embedded: EmbeddedConfig = EmbeddedConfig()
     corruption: CorruptionConfig = SHAPES  # of inputs, as the test suites of shapes have it
+    vary: VaryConfig = VaryConfig()
     scan: ScanConfig = ScanConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()

@@ -6,10 +6,13 @@ not published. Legend: D dense points, N points of the input.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from apps.pointcloud.config import CorruptionConfig
+from apps.pointcloud.config import CorruptionConfig, VaryConfig
 from core.data.randomness import direction, uniform, weighted_order
+from core.errors import InputError
 from core.ranges import check_ranges
 
 GRID = 2.0**-20  # inputs are rounded to it, so that a last bit of exp or log changes no hash
@@ -41,6 +44,24 @@ def corrupt(dense: np.ndarray, config: CorruptionConfig, rng: np.random.Generato
     # shuffled, for the outliers came first and the heavier points before the lighter
     points = points[np.argsort(rng.random(len(points)), kind="stable")]
     return (np.round(points / GRID) * GRID).astype(np.float32)
+
+
+def varied(
+    config: CorruptionConfig, vary: VaryConfig, rng: np.random.Generator
+) -> CorruptionConfig:
+    """The corruption of one input, with what `vary` names drawn anew."""
+    drawn = {name: uniform(rng, *ends) for name, ends in vars(vary).items() if ends}
+    if vary.points:
+        drawn["points"] = round(float(np.exp(uniform(rng, *np.log(vary.points)))))
+    return replace(config, **drawn)
+
+
+def check_vary(vary: VaryConfig) -> None:
+    """Raises InputError for settings without a meaning."""
+    check_ranges(vary, "vary.")
+    for name, ends in vars(vary).items():
+        if ends and (len(ends) != 2 or ends[0] > ends[1]):
+            raise InputError(f"vary.{name} is {ends}; choose the least and the largest, or nothing")
 
 
 def _outside_holes(dense: np.ndarray, config: CorruptionConfig, rng) -> np.ndarray:

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from apps.pointcloud.config import CorruptionConfig, ScanConfig, Turn
+from apps.pointcloud.config import CorruptionConfig, ScanConfig, Turn, VaryConfig
 from apps.pointcloud.data import modelnet, shapenet
 from apps.pointcloud.data.cloud_set import CloudSet, take_split
-from apps.pointcloud.data.corruption import corrupt
+from apps.pointcloud.data.corruption import check_vary, corrupt, varied
 from apps.pointcloud.data.files import find_clouds, read_cloud, silent
 from apps.pointcloud.data.scanning import check_scan, scanned
 from apps.pointcloud.geometry.cloud import Cloud
@@ -28,7 +28,7 @@ from core.data.randomness import chance, stream
 from core.errors import InputError
 from core.ranges import check_ranges
 
-NO_SCANS = ScanConfig()
+NO_SCANS, AS_IT_IS = ScanConfig(), VaryConfig()
 
 
 def open_clouds(root: str | Path, split: str, mesh_points: int = 4096) -> CloudSet:
@@ -60,9 +60,9 @@ class Reconstruction(Dataset):
     fewer; ``center`` (3,) and ``scale`` (): target * scale + center is in the file's unit.
 
     With a `seed` item i is a pure function of (seed, i). Without one it is drawn, by numpy's global
-    generator as the loaders seed it, and turned (or mirrored) as `turn` says; `scan` has a share of
-    the inputs seen by a depth camera instead of corrupted. Raises BadSample for
-    a file that cannot be used.
+    generator as the loaders seed it, and turned (or mirrored) as `turn` says; `vary` draws what the
+    corruption says, and `scan` has a share of the inputs seen by a depth camera instead of
+    corrupted. Raises BadSample for a file that cannot be used.
     """
 
     def __init__(
@@ -73,13 +73,15 @@ class Reconstruction(Dataset):
         seed: int | None = None,
         turn: Turn = "none",
         scan: ScanConfig = NO_SCANS,
+        vary: VaryConfig = AS_IT_IS,
     ):
         check_ranges(corruption, "corruption.")
         check_scan(scan)
+        check_vary(vary)
         if outputs < 1:
             raise InputError(f"data.outputs is {outputs}; choose 1 or more")
         self.clouds, self.corruption, self.outputs = clouds, corruption, outputs
-        self.seed, self.turn, self.scan = seed, turn, scan
+        self.seed, self.turn, self.scan, self.vary = seed, turn, scan, vary
 
     def __len__(self) -> int:
         return len(self.clouds)
@@ -108,9 +110,10 @@ class Reconstruction(Dataset):
 
     def _input_of(self, cloud: Cloud, rng: np.random.Generator) -> np.ndarray:
         """(N_in, 3) float32: corrupted, or a share of them scanned."""
+        how = varied(self.corruption, self.vary, rng)
         if self.scan.share and chance(rng, self.scan.share):
-            return scanned(cloud.points, cloud.normals, self.scan, self.corruption, rng)
-        return corrupt(cloud.points, self.corruption, rng)
+            return scanned(cloud.points, cloud.normals, self.scan, how, rng)
+        return corrupt(cloud.points, how, rng)
 
 
 def collate(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

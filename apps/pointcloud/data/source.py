@@ -23,7 +23,7 @@ class CloudData:
         """Inputs that are drawn anew in each epoch."""
         data = self.config.data
         clouds = self._open("train")
-        how = {"turn": data.turn, "scan": self.config.scan}
+        how = {"turn": data.turn, "scan": self.config.scan, "vary": self.config.vary}
         return Reconstruction(clouds, self.config.corruption, data.outputs, **how)
 
     def val(self) -> Reconstruction:

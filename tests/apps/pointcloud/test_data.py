@@ -13,10 +13,16 @@ import torch
 from PIL import Image
 from scipy.spatial import cKDTree
 
-from apps.pointcloud.config import CorruptionConfig, DataConfig, EmbeddedConfig, PointCloudConfig
+from apps.pointcloud.config import (
+    CorruptionConfig,
+    DataConfig,
+    EmbeddedConfig,
+    PointCloudConfig,
+    VaryConfig,
+)
 from apps.pointcloud.data import rgbd, scenes
 from apps.pointcloud.data.cloud_set import drawn_side
-from apps.pointcloud.data.corruption import corrupt
+from apps.pointcloud.data.corruption import check_vary, corrupt, varied
 from apps.pointcloud.data.dataset import (
     Reconstruction,
     collate,
@@ -290,6 +296,39 @@ def test_clouds_smaller_than_the_input_repeat():
     assert len(found) == 25
     assert len(np.unique(found, axis=0)) == 10
     assert corrupt(np.ones((1, 3), np.float32), CorruptionConfig(), stream(0)).shape == (512, 3)
+
+
+def test_what_varies_lies_between_its_ends_and_the_rest_stays():
+    vary = VaryConfig(points=(20, 180), noise=(0.01, 0.03))
+    drawn = [varied(PLAIN, vary, stream(seed)) for seed in range(300)]
+    points = np.array([each.points for each in drawn])
+    assert points.min() >= 20 and points.max() <= 180
+    # of the logarithm: half of them below the geometric mean
+    assert 0.4 < (points < 60).mean() < 0.6
+    noise = np.array([each.noise for each in drawn])
+    assert noise.min() >= 0.01 and noise.max() <= 0.03
+    assert abs(noise.mean() - 0.02) < 0.001
+    assert {(each.outliers, each.holes) for each in drawn} == {(0, 0)}
+    assert varied(PLAIN, VaryConfig(), stream(0)) == PLAIN
+
+
+def test_training_inputs_vary_and_validation_does_not(solids):
+    vary, embedded = VaryConfig(points=(16, 500)), EmbeddedConfig(train=2, val=1)
+    config = PointCloudConfig(DataConfig(str(solids)), embedded, PLAIN, vary=vary)
+    data = CloudData(config, Session())
+    train = [len(item["input"]) for item in some_of(data.train(), 8)]
+    assert len(set(train)) > 4 and min(train) >= 16 and max(train) <= 500
+    assert {len(item["input"]) for item in some_of(data.val(), 4)} == {PLAIN.points}
+
+
+def some_of(clouds, count):
+    return [clouds[i % len(clouds)] for i in range(count)]
+
+
+@pytest.mark.parametrize("ends", [(0.3,), (0.3, 0.1), (0.1, 0.2, 0.3), (-0.1, 0.2)])
+def test_ends_without_a_meaning(ends):
+    with pytest.raises(InputError, match=r"vary\.noise is .*choose"):
+        check_vary(VaryConfig(noise=ends))
 
 
 def test_settings_without_a_meaning():
