@@ -44,7 +44,10 @@ def check_growth(sizes: tuple[int, ...], growth: GrowthConfig) -> None:
     """InputError where a size has no start, a run would begin with none, or there are no sizes."""
     start = growth.start
     if growth.equal != "steps" and not sizes:
-        raise InputError(f"growth.equal is {growth.equal}, but model.sizes names no sizes")
+        raise InputError(
+            f"growth.equal is {growth.equal}, but model.sizes names no sizes: name some, or choose "
+            "growth.equal steps"
+        )
     if start and (len(start) != len(sizes) or min(start) != 0 or max(start) >= 1):
         raise InputError(
             f"growth.start is {start}: a share of the run below 1 for each of model.sizes {sizes}, "
