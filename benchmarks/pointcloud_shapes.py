@@ -1,9 +1,9 @@
-"""How far from a sphere, a cylinder and a plane reconstructions are: in closed form, no sampled truth.
+"""How far reconstructions are from a sphere, a cylinder and a plane, which are known as formulas.
 
 python benchmarks/pointcloud_shapes.py [RUN ...] [--points 2048] [--seeds 0 1 2]
 
-Points on a surface that is known as a formula, moved by Gaussian noise along all axes; out come four
-times as many. Distances to the surface, in thousandths of the radius (1; of the plane half an edge):
+Points on the surface are moved by Gaussian noise along all axes; four times as many come out.
+Distances to the surface, in thousandths of the radius (1; of the plane half an edge):
 
     rms     the root of the mean square: noise, and what a method adds
     shift   the mean, outwards: a sphere that shrinks has one below 0

@@ -14,6 +14,7 @@ from torch import Tensor
 from apps.pointcloud.evaluation.baselines import available
 from apps.pointcloud.evaluation.inference import Method
 from apps.pointcloud.evaluation.metrics import cloud_metrics, mean_metrics
+from apps.pointcloud.evaluation.pairs import mean_to_mesh
 from apps.pointcloud.evaluation.suites import SUITES, Suite, open_suite
 from core.config import entry_point
 from core.errors import InputError
@@ -40,7 +41,11 @@ def item_metrics(method: Method, suite: Suite, item: dict[str, Tensor]) -> dict[
     if len(predicted) != count:
         raise InputError(f"{len(predicted)} points predicted, {count} are asked for")
     normals = item["normals"].numpy() if "normals" in item else None
-    return cloud_metrics(predicted, target, suite.thresholds, normals, suite.unit(item))
+    values = cloud_metrics(predicted, target, suite.thresholds, normals, suite.unit(item))
+    if "faces" in item:
+        mesh = item["vertices"].numpy(), item["faces"].numpy()
+        values["to_mesh"] = suite.unit(item) * mean_to_mesh(predicted, *mesh)
+    return values
 
 
 def table(results: Mapping[str, Mapping[str, float]], metres: bool = False) -> str:
@@ -55,6 +60,7 @@ def table(results: Mapping[str, Mapping[str, float]], metres: bool = False) -> s
         "chamfer_l2": (f"CD-L2 {square}", scaled(1e4, 2)),
         "hausdorff": (f"HD {unit}", scaled(1e3, 1)),
         "normals": ("normals", scaled(1, 3)),
+        "to_mesh": (f"to mesh {unit}", scaled(1e3, 2)),
     }
     names = list(dict.fromkeys(name for values in results.values() for name in values))
     heads = ["method", *(columns.get(name, (name,))[0] for name in names)]

@@ -20,6 +20,7 @@ from apps.pointcloud.config import SHAPES
 from apps.pointcloud.data import scenes, shapenet
 from apps.pointcloud.data.cloud_set import CloudSet
 from apps.pointcloud.data.dataset import Reconstruction, open_clouds
+from apps.pointcloud.evaluation.pairs import Pairs
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
 from apps.pointcloud.solids import KINDS, make_shape, room_scene
 from apps.pointcloud.solids.dataset import shape_id
@@ -142,9 +143,14 @@ def scannet(root: str) -> Suite:
     return Suite("scannet", scenes.scannet_items(root, SEED), SCENE_THRESHOLDS, metres=True)
 
 
+def pairs(root: str) -> Suite:
+    """PU1K, PU-GAN or PUNet as folders: inputs as their authors made them, as many out as true."""
+    return Suite("pairs", Pairs(root), SHAPE_THRESHOLDS)
+
+
 EMBEDDED = ("embedded", "rooms")
 RENDERED = ("rooms_rgbd",)  # embedded too; a last bit of a product may differ between processors
-REAL = (shapenetpart, shapenet_sampled, modelnet10, common_meshes, icl, scannet)
+REAL = (shapenetpart, shapenet_sampled, modelnet10, common_meshes, icl, scannet, pairs)
 SUITES = {make.__name__: make for make in (embedded, rooms, rooms_rgbd, *REAL)}
 
 

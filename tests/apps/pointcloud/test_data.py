@@ -302,11 +302,13 @@ def test_what_varies_lies_between_its_ends_and_the_rest_stays():
     vary = VaryConfig(points=(20, 180), noise=(0.01, 0.03))
     drawn = [varied(PLAIN, vary, stream(seed)) for seed in range(300)]
     points = np.array([each.points for each in drawn])
-    assert points.min() >= 20 and points.max() <= 180
+    assert points.min() >= 20
+    assert points.max() <= 180
     # of the logarithm: half of them below the geometric mean
     assert 0.4 < (points < 60).mean() < 0.6
     noise = np.array([each.noise for each in drawn])
-    assert noise.min() >= 0.01 and noise.max() <= 0.03
+    assert noise.min() >= 0.01
+    assert noise.max() <= 0.03
     assert abs(noise.mean() - 0.02) < 0.001
     assert {(each.outliers, each.holes) for each in drawn} == {(0, 0)}
     assert varied(PLAIN, VaryConfig(), stream(0)) == PLAIN
@@ -317,7 +319,8 @@ def test_training_inputs_vary_and_validation_does_not(solids):
     config = PointCloudConfig(DataConfig(str(solids)), embedded, PLAIN, vary=vary)
     data = CloudData(config, Session())
     train = [len(item["input"]) for item in some_of(data.train(), 8)]
-    assert len(set(train)) > 4 and min(train) >= 16 and max(train) <= 500
+    assert len(set(train)) > 4
+    assert 16 <= min(train) < max(train) <= 500
     assert {len(item["input"]) for item in some_of(data.val(), 4)} == {PLAIN.points}
 
 
