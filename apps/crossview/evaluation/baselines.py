@@ -2,6 +2,7 @@
 
     mean image          of the training images
     another photograph  a training image, drawn by the sample's number
+    warped view         what is given, seen from the other place over a flat ground (`warping.py`)
     painted map         each class of the true map in its mean colour over the training images
 
 The last is hard to beat in PSNR and SSIM wherever the map is given: it has every edge right.
@@ -18,14 +19,17 @@ from torch import Tensor
 
 from apps.crossview.config import Direction
 from apps.crossview.data.pairs import Pairs
-from apps.crossview.data.views import SIDES
+from apps.crossview.data.views import SIDES, Views
+from apps.crossview.evaluation.warping import Camera, fit_camera, warp
 from core.data.loading import BadSample
 from core.data.samples import evenly_spaced
 from core.errors import InputError
 
 FITTED = 400  # training images, evenly over the set
-MEAN, OTHER, PAINTED = "mean image", "another photograph", "painted map"
-NAMES = (MEAN, OTHER, PAINTED)
+WARPS = 40  # of them, that cameras are tried on
+MEAN, OTHER, WARPED = "mean image", "another photograph", "warped view"
+PAINTED = "painted map"
+NAMES = (MEAN, OTHER, WARPED, PAINTED)
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,15 @@ class Baselines:
     mean: Tensor  # (3, H, W) in [-1, 1]
     colours: Tensor  # (K, 3) in [-1, 1]
     photographs: Tensor  # uint8 (n, 3, H, W)
+    camera: Camera  # of the street
+    direction: Direction
     seed: int = 0
 
-    def predict(self, name: str, ids: Tensor, index: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [-1, 1] for maps (B, H, W) and the samples' numbers (B,)."""
+    def predict(self, name: str, views: Views, index: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [-1, 1] for what is given and the samples' numbers (B,)."""
+        ids = views.ids
+        if name == WARPED:
+            return warp(views.source, self.camera, self.direction, self.mean)
         if name == MEAN:
             return self.mean.to(ids.device).expand(len(ids), *self.mean.shape)
         if name == PAINTED:
@@ -53,9 +62,12 @@ class Baselines:
 
 def fit_baselines(train: Pairs, direction: Direction) -> Baselines:
     """From at most FITTED training pairs, unaugmented. Raises InputError where none can be read."""
-    images, maps = _training_views(train, SIDES[direction][1])
+    sources, images, maps = _training_views(train, *SIDES[direction])
     mean = images.float().mean(0) / 127.5 - 1
-    return Baselines(mean, class_colours(images, maps, len(train.palette)), images)
+    colours = class_colours(images, maps, len(train.palette))
+    targets = images[: len(sources)].float() / 127.5 - 1
+    camera = fit_camera(sources.float() / 127.5 - 1, targets, direction, mean)
+    return Baselines(mean, colours, images, camera, direction)
 
 
 def class_colours(images: Tensor, maps: Tensor, classes: int) -> Tensor:
@@ -73,16 +85,23 @@ def class_colours(images: Tensor, maps: Tensor, classes: int) -> Tensor:
     return (colours / 127.5 - 1).float()
 
 
-def _training_views(train: Pairs, target: str) -> tuple[Tensor, Tensor]:
-    """Images uint8 (n, 3, H, W) and maps (n, H, W) of the target's side; without maps all 0."""
-    images, maps = [], []
+def _training_views(train: Pairs, source: str, target: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Images uint8 (n, 3, H, W) and maps (n, H, W) of the target's side; without maps all 0. Before
+    them the source's side of the first ones."""
+    sources, images, maps = [], [], []
     for index in evenly_spaced(len(train), FITTED):
         try:
             item = train[index]
         except BadSample:  # the loaders name it
             continue
-        images.append(((item[target] + 1) * 127.5).round().byte())
+        if len(sources) < WARPS:
+            sources.append(_bytes(item[source]))
+        images.append(_bytes(item[target]))
         maps.append(item.get(f"{target}_map", torch.zeros(train.config.size, dtype=torch.int64)))
     if not images:
         raise InputError(f"{train}: none of the training images can be read")
-    return torch.stack(images), torch.stack(maps)
+    return torch.stack(sources), torch.stack(images), torch.stack(maps)
+
+
+def _bytes(image: Tensor) -> Tensor:
+    return ((image + 1) * 127.5).round().byte()

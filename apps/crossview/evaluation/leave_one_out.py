@@ -45,7 +45,7 @@ def _score_one(pairs: Pairs, index: int, direction: Direction) -> dict[str, dict
     others.records = [*pairs.records[:index], *pairs.records[index + 1 :]]
     fitted = fit_baselines(others, direction)
     views = views_of(default_collate([pairs[index]]), direction)
-    made = {name: fitted.predict(name, views.ids, torch.tensor([index])) for name in NAMES}
+    made = {name: fitted.predict(name, views, torch.tensor([index])) for name in NAMES}
     made[OTHER] = fitted.photographs.float() / 127.5 - 1  # (n - 1, 3, H, W)
     scores = {}
     for name, images in made.items():

@@ -70,7 +70,7 @@ def score_baselines(
     fitted, val = fit_baselines(data.train(augmented=False), config.direction), data.val()
 
     def by_baseline(name: str) -> Predictor:
-        return lambda views, index: {"image": fitted.predict(name, views.ids, index)}
+        return lambda views, index: {"image": fitted.predict(name, views, index)}
 
     return {name: score(session, by_baseline(name), val, config, perceptual) for name in NAMES}
 

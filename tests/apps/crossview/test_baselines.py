@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import default_collate
 
 from apps.crossview.config import DataConfig
 from apps.crossview.data.pairs import Pairs
+from apps.crossview.data.views import Views, views_of
 from apps.crossview.evaluation import baselines, leave_one_out
 from apps.crossview.evaluation.metrics import image_metrics
 from apps.crossview.towns import write_towns
@@ -36,19 +38,20 @@ def test_baselines_by_hand(towns, direction):
     fitted = baselines.fit_baselines(train, direction)
     images, maps = zip(*(target(train[i], direction) for i in range(len(train))), strict=True)
     index = torch.arange(len(val))
-    ids = torch.stack([target(val[i], direction)[1] for i in range(len(val))])
-    made = fitted.predict(baselines.MEAN, ids, index)
+    views = views_of(default_collate([val[i] for i in range(len(val))]), direction)
+    ids = views.ids
+    made = fitted.predict(baselines.MEAN, views, index)
     torch.testing.assert_close(made[2], torch.stack(images).mean(0), atol=1e-2, rtol=0)
-    painted = fitted.predict(baselines.PAINTED, ids, index)
+    painted = fitted.predict(baselines.PAINTED, views, index)
     for kind in ids.unique().tolist():
         pixels = [image[:, its == kind] for image, its in zip(images, maps, strict=True)]
         colour = torch.cat(pixels, 1).mean(1)
         if not colour.isnan().any():
             assert painted.movedim(1, -1)[ids == kind].sub(colour).abs().max() < 1e-2
-    others = fitted.predict(baselines.OTHER, ids, index)
+    others = fitted.predict(baselines.OTHER, views, index)
     for other in others:
         assert any((other - image).abs().max() < 0.01 for image in images)
-    assert others.equal(fitted.predict(baselines.OTHER, ids, index))
+    assert others.equal(fitted.predict(baselines.OTHER, views, index))
     assert len({tuple(other.flatten().tolist()) for other in others}) > 1, "not always the same"
 
 
@@ -77,7 +80,9 @@ def test_a_class_that_training_lacks_on_disk(tmp_path):
     train = Pairs(DataConfig(root=str(tmp_path), size=(16, 16), enlarge=1.0), "train")
     fitted = baselines.fit_baselines(train, "a2g")
     pixels = torch.stack([train[i]["ground"] for i in range(3)]).movedim(1, 0).flatten(1)
-    ice = fitted.predict(baselines.PAINTED, torch.full((1, 16, 16), 2), torch.zeros(1))
+    nothing = torch.zeros(1, 3, 16, 16)
+    views = Views(nothing, nothing, torch.full((1, 16, 16), 2))
+    ice = fitted.predict(baselines.PAINTED, views, torch.zeros(1))
     torch.testing.assert_close(ice[0, :, 3, 5], pixels.mean(1), atol=1e-3, rtol=0)
 
 
@@ -105,10 +110,11 @@ def psnr_of_all(config, split):
     """Mean PSNR of each baseline, fitted on the training side, over a side."""
     pairs = Pairs(config, split)
     items = [pairs[i] for i in range(len(pairs))]
-    ids = torch.stack([item["ground_map"] for item in items])
-    real = torch.stack([item["ground"] for item in items]) / 2 + 0.5
+    views = views_of(default_collate(items), "a2g")
+    real = views.target / 2 + 0.5
     fitted = baselines.fit_baselines(Pairs(config, "train"), "a2g")
-    made = {n: fitted.predict(n, ids, torch.arange(len(ids))) / 2 + 0.5 for n in baselines.NAMES}
+    index = torch.arange(len(items))
+    made = {n: fitted.predict(n, views, index) / 2 + 0.5 for n in baselines.NAMES}
     return {n: float(image_metrics(m, real)["psnr"].mean()) for n, m in made.items()}
 
 
