@@ -32,6 +32,9 @@ Method = Callable[[np.ndarray, int], np.ndarray]  # (N, 3), count -> (count, 3),
 
 WHOLE = 1.3  # half the extent, in units, of a cloud that is not cut: a training shape with outliers
 BUDGET = 8_000  # input points of the tiles that go through the network at a time
+# Of a surface nothing depends on the extent: cores as large as the budget allows, in units, and
+# margins of six spacings, as far as a point's neighbours' neighbours' neighbours are
+CORES, MARGIN = (16.0, 8.0, 4.0, 2.0, 1.0), 1.0
 FEWEST = 8  # points of a tile; what is as lonely as fewer is noise
 
 
@@ -80,12 +83,12 @@ def reconstruct_cloud(
     """
     inside = normalization.apply(points)
     # a training shape, as it was in training: in one piece and centred, without a margin
-    if np.abs(inside).max() <= WHOLE:
+    if np.abs(inside).max() <= WHOLE or (_on_surface(network) and len(points) <= BUDGET):
         (output,) = reconstruct(session, network, [_tensor(inside)])
         report(1, 1)
         yield normalization.undo(output.numpy()), np.arange(len(points))
         return
-    tiling = tile(inside, network.config.coarsest)
+    tiling = _tiling(inside, network)
     for batch in _batches(tiling):
         outputs = reconstruct(session, network, [_tensor(local) for _, local, _ in batch])
         for (number, _, rows), output in zip(batch, outputs, strict=True):
@@ -105,7 +108,7 @@ def reconstruct_places(
     A part goes through with what lies around it, and of what comes out the points stay whose
     nearest input point is of this part: each place belongs to one. Rows are the part's.
     """
-    if network.config.start == "surface":
+    if _on_surface(network):
         # outliers are told from all of the cloud: a tile may hold too little beside them
         inner = np.flatnonzero(~lonely(points))
         for made, rows in _by_places(session, network, points[inner], report, where):
@@ -157,6 +160,21 @@ def network_method(session: Session, network: Network, scenes: bool = False) -> 
         return resample_cloud(_tensor(np.concatenate([piece for piece, _ in pieces])), count)
 
     return scene if scenes else shape
+
+
+def _tiling(points: np.ndarray, network: Network) -> Tiling:
+    """That of points (N, 3) in the network's unit."""
+    if not _on_surface(network):
+        return tile(points, network.config.coarsest)
+    for core in CORES:
+        tiling = tile(points, network.config.coarsest, core, MARGIN)
+        if tiling.most <= BUDGET:
+            break
+    return tiling
+
+
+def _on_surface(network: Network) -> bool:
+    return network.config.start == "surface"
 
 
 def _batches(tiling: Tiling) -> Iterator[list[tuple[int, np.ndarray, np.ndarray]]]:

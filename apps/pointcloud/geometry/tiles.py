@@ -51,6 +51,11 @@ class Tiling:
     def __len__(self) -> int:
         return len(self.cores)
 
+    @property
+    def most(self) -> int:
+        """Points of the fullest core."""
+        return max(part.stop - part.start for part in self.cells.values())
+
     def around(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Points (n, 3) of a core and its margin, from the core's corner, and their rows (n,)."""
         core = self.cores[number]
@@ -68,10 +73,15 @@ class Tiling:
         return points[inside].astype(np.float64) + self.cores[number] * self.core
 
 
-def tile(points: np.ndarray, coarsest: float) -> Tiling:
-    """Cut points (N, 3), in the network's unit, into tiles of whole voxels of side `coarsest`."""
-    margin = math.ceil(MARGIN / coarsest) * coarsest
-    core = max(math.ceil(CORE / coarsest) * coarsest, margin)
+def tile(
+    points: np.ndarray, coarsest: float, core: float = CORE, margin: float = MARGIN
+) -> Tiling:
+    """Cut points (N, 3), in the network's unit, into tiles of whole voxels of side `coarsest`.
+
+    core, margin: their sides at least.
+    """
+    margin = math.ceil(margin / coarsest) * coarsest
+    core = max(math.ceil(core / coarsest) * coarsest, margin)
     cell = np.floor(points / core).astype(np.int64)  # (N, 3)
     order = np.lexsort(cell.T[::-1])
     points, cell = points[order], cell[order]
