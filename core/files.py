@@ -36,7 +36,13 @@ STEM = 40  # characters of a file's name that its partial file repeats: names ma
 def kept_if_filled(folder: Path) -> Iterator[None]:
     """Make a folder for what is written within; one that was not there and stays empty goes."""
     new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(
+            f"{folder} cannot be a folder ({reason}): choose another output"
+        ) from error
     try:
         yield
     finally:

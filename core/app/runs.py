@@ -17,6 +17,7 @@ from torch import nn
 
 from core.checkpoints import averaged_weights, find_checkpoint, read_info
 from core.config import build, load_config
+from core.errors import InputError
 from core.training.files.checkpoint import load_weights
 from core.training.session import Session
 
@@ -60,7 +61,9 @@ def reopen(
 def _reopen(
     checkpoint: Path, config: type[Config], network: Any, session: Session
 ) -> TrainedRun[Config]:
-    if "about" in (info := read_info(checkpoint)):
+    info = read_info(checkpoint)
+    _check_app(info, config, checkpoint)
+    if "about" in info:
         opened = open_network(checkpoint, network).to(session.device)
         session.in_precision(opened)
         told = {"model": info["model"], **getattr(network, "settings_of", _none)(info)}
@@ -70,6 +73,18 @@ def _reopen(
     opened = open_network(checkpoint, network).to(session.device)
     session.in_precision(opened)
     return TrainedRun(settings, opened, checkpoint)
+
+
+def _check_app(info: dict[str, Any], config: type, checkpoint: Path) -> None:
+    """InputError for a network of another app, whose settings have other names."""
+    package, _, own = config.__module__.rpartition(".")[0].partition(".")
+    # classifiers of pictures, those of core/pretrain.py too, name no app
+    theirs = info.get("app") or ("style" if "head" in info else own)
+    if package == "apps" and theirs != own:
+        raise InputError(
+            f"{checkpoint} is a network of apps/{theirs}, and not of apps/{own}: "
+            f"apps/{theirs}/predict.py and eval.py take it"
+        )
 
 
 def _none(info: dict[str, Any]) -> dict[str, Any]:

@@ -437,6 +437,7 @@ PREDICTIONS_OF = {
         ("pose good.png --output out --min-score nan", "min-score"),
         ("pose good.png --output out --min-box-score -1", "min-box-score"),
         ("pose good.png --output out --coco good.png", "good.png"),
+        ("pose good.png --output out --coco list.json", "list.json exists already"),
         ("pose good.png --output a_file", "a_file"),
         ("pose bad.mp4 --output out", "bad.mp4"),
         ("pose empty.mp4 --output out", "empty.mp4"),

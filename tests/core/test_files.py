@@ -13,6 +13,7 @@ import pytest
 from core.errors import InputError
 from core.files import (
     distinct_name,
+    kept_if_filled,
     name_on_disk,
     read_text,
     text_encoding,
@@ -25,6 +26,14 @@ from core.files import (
 
 def everything(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        wanted = pytest.raises(InputError, match=r"cannot be a folder .*: choose another output")
+        with wanted, kept_if_filled(place):
+            pass
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])

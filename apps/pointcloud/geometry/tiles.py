@@ -73,9 +73,7 @@ class Tiling:
         return points[inside].astype(np.float64) + self.cores[number] * self.core
 
 
-def tile(
-    points: np.ndarray, coarsest: float, core: float = CORE, margin: float = MARGIN
-) -> Tiling:
+def tile(points: np.ndarray, coarsest: float, core: float = CORE, margin: float = MARGIN) -> Tiling:
     """Cut points (N, 3), in the network's unit, into tiles of whole voxels of side `coarsest`.
 
     core, margin: their sides at least.

@@ -44,6 +44,11 @@ class CocoFile:
         self.path, self.keypoints, self.min_score = path, keypoints, min_score
         if path.resolve() in {Path(p).resolve() for p in [*inputs, *read]}:
             raise InputError(f"{path} would be overwritten: choose another --coco")
+        if path.exists():  # somebody may have corrected it
+            raise InputError(
+                f"{path} exists already; nothing is overwritten: remove it, or choose another "
+                "--coco"
+            )
         taken: set[str] = set()
         self.videos = {p: distinct_name(p.stem, taken) for p in inputs if is_video(p)}
         folders = {str(p.resolve().parent) for p in inputs if not is_video(p)}

@@ -108,14 +108,13 @@ def read_csv(file: str | Path) -> Listing:
     if not file.is_file():
         raise InputError(f"{file} is missing: data.csv is a file with the columns path and class")
     text = read_text(file)
-    rows = csv_rows(file, text, _separator(text))
-    header = next(rows, (1, []))[1]
+    (_, header), *rows = [*csv_rows(file, text, _separator(text))] or [(1, [])]
     columns = _columns(header, file)
     named = ((line, dict(zip(header, row, strict=False))) for line, row in rows)
     values = [_checked_row(row, columns, f"{file}, line {line}") for line, row in named]
     if not values:
         raise InputError(f"{file} lists no painting: a line for each, below that of the columns")
-    _check_twice([path for path, *_ in values], str(file))
+    _check_rows_twice(values, [line for line, _ in rows], file)
     classes = sorted({name for _, name, *_ in values})
     _check_spelling(classes, str(file))
     index = {name: i for i, name in enumerate(classes)}
@@ -168,6 +167,16 @@ def _check_spelling(classes: Sequence[str], where: str) -> None:
             f"{where}: {one!r} and {other!r} are two classes that differ in spelling alone: write "
             "one of them for both"
         )
+
+
+def _check_rows_twice(values: list[list[str]], lines: list[int], file: Path) -> None:
+    """InputError for a path of two rows: which these are, and whether they differ."""
+    first: dict[str, int] = {}
+    for number, (path, *rest) in enumerate(values):
+        if (other := first.setdefault(path, number)) != number:
+            before, where = values[other][1:], f"lines {lines[other]} and {lines[number]}"
+            differ = "" if before == rest else f", as {', '.join(before)} and {', '.join(rest)}"
+            raise InputError(f"{file}: {path} is listed twice, in {where}{differ}: keep one line")
 
 
 def _check_twice(names: Sequence[str], where: str) -> None:

@@ -273,7 +273,9 @@ def open_onnx(path: str | Path, cuda: bool = False):
 def check_new(path: Path) -> None:
     """InputError where there is something at the path."""
     if path.exists():
-        raise InputError(f"{path} exists already; nothing is overwritten: choose another --out")
+        raise InputError(
+            f"{path} exists already; nothing is overwritten: choose another output, or remove it"
+        )
 
 
 @contextmanager

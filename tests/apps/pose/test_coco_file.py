@@ -125,6 +125,17 @@ def test_no_input_is_overwritten(predict, run, folder, tmp_path):
     assert "boxes.json would be overwritten: choose another --coco" in done.output
 
 
+def test_corrections_are_not_overwritten(predict, run, folder, tmp_path):
+    """Somebody may have corrected the json of an earlier run for hours."""
+    mine = tmp_path / "mine.json"
+    mine.write_text("corrected")
+    done = predict(run, folder, "--output", tmp_path / "out", "--coco", mine)
+    assert done.returncode == 2
+    assert "mine.json exists already; nothing is overwritten" in " ".join(done.output.split())
+    assert mine.read_text() == "corrected"
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("name", ["sheet.png", "a.png", "predictions.json"])
 def test_no_other_output_is_overwritten(predict, run, folder, tmp_path, name):
     out = tmp_path / "out"

@@ -137,7 +137,15 @@ def test_csv_files(tmp_path):
         ("path,class\na.jpg,Pop_Art\nb.jpg,pop art\n", "'Pop_Art' and 'pop art' are two classes"),
         ("path,class\na.jpg,\n", "line 2: class is empty"),
         ("path,class,split\na.jpg,Realism\n", "line 2: split is empty"),
-        ("path,class\na.jpg,Realism\na.jpg,Rococo\n", "a.jpg is listed twice"),
+        (
+            "path,class\na.jpg,Realism\n\na.jpg,Rococo\n",
+            "a.jpg is listed twice, in lines 2 and 4, as Realism and Rococo: keep one line",
+        ),
+        (
+            "path,class,split\na.jpg,Realism,train\nb.jpg,Rococo,train\na.jpg,Realism,val\n",
+            "a.jpg is listed twice, in lines 2 and 4, as Realism, train and Realism, val",
+        ),
+        ("path,class\na.jpg,Realism\na.jpg,Realism\n", "in lines 2 and 3: keep one line"),
         ("path,class\na.jpg,Realism\n", "no column split: --data.split stratified"),
         ("path,class,split\na.jpg,Realsm,train\n", r"'Realsm' is none of .* Did you mean Realism"),
         ("", "no column 'path'"),

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from core import InputError
+from core.app import runs
 from core.app.runs import open_network, reopen
+from core.checkpoints import read_info
 from core.models.classifier import Classifier
 from core.training.session import Session
 from tests.core.app.conftest import SmallConfig, SmallData
@@ -26,6 +28,20 @@ def test_a_checkpoint_of_a_run_opens_too(small_run):
     folder, _ = small_run
     run = reopen(folder / "checkpoints" / "last", SmallConfig, Classifier, Session())
     assert run.folder == folder
+
+
+@pytest.mark.parametrize(
+    ("info", "module", "said"),
+    [
+        ({"app": "pose"}, "apps.pointcloud.config", "of apps/pose, and not of apps/pointcloud"),
+        ({}, "apps.pose.config", "of apps/style, and not of apps/pose"),  # as classifiers are
+    ],
+)
+def test_a_run_of_another_app_is_told(small_run, monkeypatch, info, module, said):
+    monkeypatch.setattr(runs, "read_info", lambda path: read_info(path) | info)
+    theirs = type("Config", (), {"__module__": module})
+    with pytest.raises(InputError, match=said):
+        reopen(small_run[0], theirs, Classifier, Session())
 
 
 def test_what_is_no_run(small_run, tmp_path):
