@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from apps.pointcloud.data.open3d_compat import has_open3d
 from apps.pointcloud.evaluation.baselines import available
 from apps.pointcloud.evaluation.inference import Method
 from apps.pointcloud.evaluation.metrics import cloud_metrics, mean_metrics
@@ -42,7 +43,7 @@ def item_metrics(method: Method, suite: Suite, item: dict[str, Tensor]) -> dict[
         raise InputError(f"{len(predicted)} points predicted, {count} are asked for")
     normals = item["normals"].numpy() if "normals" in item else None
     values = cloud_metrics(predicted, target, suite.thresholds, normals, suite.unit(item))
-    if "faces" in item:
+    if "faces" in item and has_open3d():
         mesh = item["vertices"].numpy(), item["faces"].numpy()
         values["to_mesh"] = suite.unit(item) * mean_to_mesh(predicted, *mesh)
     return values

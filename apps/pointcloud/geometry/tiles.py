@@ -73,10 +73,17 @@ class Tiling:
         return points[inside].astype(np.float64) + self.cores[number] * self.core
 
 
-def tile(points: np.ndarray, coarsest: float, core: float = CORE, margin: float = MARGIN) -> Tiling:
+def tile(
+    points: np.ndarray,
+    coarsest: float,
+    core: float = CORE,
+    margin: float = MARGIN,
+    reach: float | None = None,
+) -> Tiling:
     """Cut points (N, 3), in the network's unit, into tiles of whole voxels of side `coarsest`.
 
-    core, margin: their sides at least.
+    core, margin: their sides at least. reach: how far from the input the network puts points; as
+    far as a margin where that is not known.
     """
     margin = math.ceil(margin / coarsest) * coarsest
     core = max(math.ceil(core / coarsest) * coarsest, margin)
@@ -86,16 +93,16 @@ def tile(points: np.ndarray, coarsest: float, core: float = CORE, margin: float 
     starts = np.flatnonzero(np.r_[True, (cell[1:] != cell[:-1]).any(1)])
     slices = map(slice, starts.tolist(), [*starts[1:].tolist(), len(points)])
     cells = dict(zip(map(tuple, cell[starts].tolist()), slices, strict=True))
-    return Tiling(points, order, core, margin, cells, _cores(points, core, margin))
+    return Tiling(points, order, core, margin, cells, _cores(points, core, reach or margin))
 
 
-def _cores(points: np.ndarray, core: float, margin: float) -> np.ndarray:
-    """Every core that some point is in or within a margin of: (T, 3), sorted.
+def _cores(points: np.ndarray, core: float, reach: float) -> np.ndarray:
+    """Every core that some point is in or within reach of: (T, 3), sorted.
 
     Also those without a point of their own: the network may put points there from next door.
     """
     cores = set()
-    for near in NEIGHBOURS * margin:
+    for near in NEIGHBOURS * reach:
         cells = np.floor((points + near) / core).astype(np.int64)
         cores.update(map(tuple, np.unique(cells, axis=0).tolist()))
     return np.array(sorted(cores))

@@ -6,9 +6,15 @@ import torch
 from scipy.spatial import cKDTree
 
 from apps.pointcloud.config import LossConfig, ModelConfig
-from apps.pointcloud.evaluation.inference import reconstruct_places
+from apps.pointcloud.evaluation import inference
+from apps.pointcloud.evaluation.inference import (
+    normalization_of,
+    reconstruct_cloud,
+    reconstruct_places,
+)
 from apps.pointcloud.geometry.patches import patches_of
 from apps.pointcloud.geometry.segments import pack, unpack
+from apps.pointcloud.geometry.spacing import spacing_of
 from apps.pointcloud.models.losses import recon_losses
 from apps.pointcloud.models.network import ReconNet, create_network
 from apps.pointcloud.models.operators import OPERATORS
@@ -103,6 +109,22 @@ def test_surveyed_coordinates_keep_their_detail():
         for cloud in (points, points + utm)
     )
     assert apart(here, there - utm) < 1e-4
+
+
+def test_a_large_cloud_goes_in_few_tiles_and_none_is_seen(monkeypatch):
+    """A ball in one piece, and in tiles of at most 500 points and their margins."""
+    network, points = trained(), sphere(4000, 0.01).astype(np.float64)
+    network.spacing.fill_(0.2)
+    normalization = normalization_of(points, network)
+    whole = [piece for piece, _ in reconstruct_cloud(Session(), network, points, normalization)]
+    assert len(whole) == 1, "a surface is cut for its number of points alone"
+    monkeypatch.setattr(inference, "BUDGET", 500)
+    pieces = [piece for piece, _ in reconstruct_cloud(Session(), network, points, normalization)]
+    assert sum(len(piece) > 0 for piece in pieces) > 8
+    made, spacing = np.concatenate(pieces), spacing_of(points)
+    assert len(made) == pytest.approx(len(whole[0]), rel=0.01)
+    distance = cKDTree(made).query(whole[0])[0]
+    assert np.quantile(distance, 0.99) < 0.1 * spacing
 
 
 def test_sparse_parts_are_kept_and_have_a_unit_of_their_own():
