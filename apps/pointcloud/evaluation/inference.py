@@ -33,8 +33,8 @@ Method = Callable[[np.ndarray, int], np.ndarray]  # (N, 3), count -> (count, 3),
 WHOLE = 1.3  # half the extent, in units, of a cloud that is not cut: a training shape with outliers
 BUDGET = 8_000  # input points of the tiles that go through the network at a time
 # Of a surface nothing depends on the extent: cores as large as the budget allows, in units, and
-# margins of six spacings, as far as a point's neighbours' neighbours' neighbours are; new points lie
-# within two and a half of theirs
+# margins of six spacings, as far as a point's neighbours' neighbours' neighbours are; new points
+# lie within two and a half of theirs
 CORES, MARGIN, NEAR = (16.0, 8.0, 4.0, 2.0, 1.0), 1.0, 0.4
 FEWEST = 8  # points of a tile; what is as lonely as fewer is noise
 
