@@ -42,7 +42,8 @@ def build_classifier(config: ClassifierConfig, classes: Sequence[str]) -> Classi
     Raises InputError for a class that it does not know, and for fewer than two classes.
     """
     if len(classes) < 2:
-        raise InputError(f"there is one class, {', '.join(classes)}: nothing to tell apart")
+        one = ", ".join(classes)
+        raise InputError(f"the training data are of one class, {one}: nothing to tell apart")
     head = {"new_head": config.new_head, "head_bias": config.head_bias}
     options = head | _options(config)
     network = create_classifier(config.backbone, config.image_size, len(classes), **options)

@@ -92,7 +92,7 @@ class Job:
     def _check_end(self, path: Path, reader: VideoReader) -> None:
         """A video that breaks off counts as left out, though what there is of it is predicted."""
         if missing := reader.missing():
-            rest = f"{reader.decoded} of {reader.count} frames could be decoded; these are kept"
+            rest = f"{reader.decoded} of {reader.count} frames could be decoded, and are predicted"
             self.left_out.add(path, f"ends early, {missing} frames are missing: {rest}")
 
     def _check_boxes(self, path: Path, reader: VideoReader) -> None:

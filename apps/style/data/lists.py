@@ -137,9 +137,10 @@ def _columns(fields: Sequence[str], file: Path) -> dict[str, str]:
         for ours, names in COLUMNS.items()
     }
     if missing := [name for name in ("path", "class") if found[name] is None]:
+        theirs = ", ".join(map(repr, fields)) or "nothing at all"
         raise InputError(
             f"{file} has no column {missing[0]!r} ({', '.join(COLUMNS[missing[0]])}), but "
-            f"{', '.join(map(repr, fields))}: its first line names the columns path, class and, if "
+            f"{theirs}: its first line names the columns path, class and, if "
             "it likes, split"
         )
     columns = {ours: theirs for ours, theirs in found.items() if theirs is not None}
