@@ -120,6 +120,9 @@ class LossConfig:
 
     occupancy: NonNegative = 1.0  # of voxels
     chamfer: NonNegative = 1.0
+    # of points on the input's surface, in the Chamfer distance: that of the predicted points to the
+    # true ones. At 1 it pays to put points on both sides of where the surface may be.
+    accuracy: NonNegative = 1.0
     validity: NonNegative = 0.3  # of points on the input's surface: whether something true is near
     near: Positive = 0.75  # spacings of the input within which a true point makes one valid
 

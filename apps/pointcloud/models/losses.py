@@ -64,7 +64,8 @@ def surface_losses(
     to_true = _nearest(*made, target, target_batch)[0] / spacing  # (P,)
     to_made, nearest = _nearest(target, target_batch, *made)
     to_made = to_made / spacing[nearest]  # (T,)
-    chamfer = segment_mean(to_true.clamp_max(FAR), made[1], clouds) + segment_mean(
+    accuracy = segment_mean(to_true.clamp_max(FAR), made[1], clouds)
+    chamfer = config.accuracy * accuracy + segment_mean(
         to_made.clamp_max(FAR), target_batch, clouds
     )
     near = (to_true.detach() < config.near).float()

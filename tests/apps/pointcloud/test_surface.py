@@ -186,6 +186,8 @@ def test_losses_are_in_spacings_and_tell_outliers():
     losses = recon_losses(made, *target, 1, 1.0, LossConfig())
     # 0, half a spacing, and what is too far to count for more than two
     assert losses["chamfer"].item() == pytest.approx((0 + 0.5 + 2) / 3)
+    weighed = recon_losses(made, *target, 1, 1.0, LossConfig(accuracy=3.0))
+    assert weighed["chamfer"].item() == pytest.approx(3 * (0 + 0.5 + 2) / 3)
     assert losses["validity"].item() < 1e-3
     made["validity"] = -made["validity"]
     assert recon_losses(made, *target, 1, 1.0, LossConfig())["validity"].item() > 2
