@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from apps.pointcloud.config import (
-    DataConfig,
-    ModelConfig,
-    PointCloudConfig,
-    ScanConfig,
-    VaryConfig,
-)
+from apps.pointcloud.config import DataConfig, ModelConfig, PointCloudConfig, ScanConfig
 from core.config import needs
 from core.training.run import RunConfig
 
@@ -76,8 +70,6 @@ def surface() -> PointCloudConfig:
     return replace(
         base,
         data=replace(base.data, turn="any"),
-        # clean and noisy, sparse and dense: with one noise alone it makes clean surfaces rough
-        vary=VaryConfig(points=(256, 1024), noise=(0.0, 0.04), outliers=(0.0, 0.1)),
         scan=ScanConfig(share=0.5),
         model=ModelConfig(start="surface", channels=48, blocks=3, points=12),
         optim=replace(base.optim, lr=2e-3),
