@@ -18,6 +18,7 @@ from torch import nn
 from core.checkpoints import averaged_weights, find_checkpoint, read_info
 from core.config import build, load_config
 from core.errors import InputError
+from core.models.classifier import Classifier
 from core.training.files.checkpoint import load_weights
 from core.training.session import Session
 
@@ -62,7 +63,7 @@ def _reopen(
     checkpoint: Path, config: type[Config], network: Any, session: Session
 ) -> TrainedRun[Config]:
     info = read_info(checkpoint)
-    _check_app(info, config, checkpoint)
+    _check_app(info, config, network, checkpoint)
     if "about" in info:
         opened = open_network(checkpoint, network).to(session.device)
         session.in_precision(opened)
@@ -75,11 +76,12 @@ def _reopen(
     return TrainedRun(settings, opened, checkpoint)
 
 
-def _check_app(info: dict[str, Any], config: type, checkpoint: Path) -> None:
+def _check_app(info: dict[str, Any], config: type, network: Any, checkpoint: Path) -> None:
     """InputError for a network of another app, whose settings have other names."""
-    package, _, own = config.__module__.rpartition(".")[0].partition(".")
+    package, own = (*config.__module__.split("."), "")[:2]
     # classifiers of pictures, those of core/pretrain.py too, name no app
-    theirs = info.get("app") or ("style" if "head" in info else own)
+    foreign = "head" in info and network is not Classifier
+    theirs = info.get("app") or ("style" if foreign else own)
     if package == "apps" and theirs != own:
         raise InputError(
             f"{checkpoint} is a network of apps/{theirs}, and not of apps/{own}: "

@@ -193,8 +193,8 @@ def test_no_craft_names_a_setting_that_a_page_lacks(tmp_path, photo, kind):
         (pose.CRAFT, "pose/tiny", "500 500 9 9", "lies outside the 80 x 60 image"),
         (pose.CRAFT, "pose/tiny", "500 500 9 9\n" * 5, "; 2 more boxes that cannot be used"),
         (naming.CRAFT, "pose/tiny", "", "holds no classification head"),
-        (streets.CRAFT, "pose/tiny", "", "unknown field"),
-        (style.CRAFT, "pose/tiny", "", "unknown field"),
+        (streets.CRAFT, "pose/tiny", "", "is a network of apps/pose"),
+        (style.CRAFT, "pose/tiny", "", "is a network of apps/pose"),
         (clouds.CRAFT, WITHOUT, "evil", "evil is no method: mls, poisson"),
     ],
 )

@@ -34,6 +34,7 @@ def test_a_checkpoint_of_a_run_opens_too(small_run):
     ("info", "module", "said"),
     [
         ({"app": "pose"}, "apps.pointcloud.config", "of apps/pose, and not of apps/pointcloud"),
+        ({"app": "pose"}, "apps.pointcloud.inner.config", "of apps/pose, and not of apps/point"),
         ({}, "apps.pose.config", "of apps/style, and not of apps/pose"),  # as classifiers are
     ],
 )
@@ -41,7 +42,7 @@ def test_a_run_of_another_app_is_told(small_run, monkeypatch, info, module, said
     monkeypatch.setattr(runs, "read_info", lambda path: read_info(path) | info)
     theirs = type("Config", (), {"__module__": module})
     with pytest.raises(InputError, match=said):
-        reopen(small_run[0], theirs, Classifier, Session())
+        reopen(small_run[0], theirs, torch.nn.Module, Session())
 
 
 def test_what_is_no_run(small_run, tmp_path):
