@@ -50,6 +50,14 @@ def kept_if_filled(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
+def check_new(path: Path) -> None:
+    """InputError where there is something at the path."""
+    if path.exists():
+        raise InputError(
+            f"{path} exists already; nothing is overwritten: choose another output, or remove it"
+        )
+
+
 @contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """A hidden path beside ``path``, of the same suffix, that takes its name when all went well.

@@ -26,9 +26,9 @@ from core.data.sources import open_images
 from core.data.transforms import eval_transform
 from core.errors import InputError
 from core.evaluation.common import DEFAULT_BACKBONE, BackboneConfig, open_backbone
-from core.evaluation.exporting.exporters import check_new, export_int8, export_onnx, export_program
+from core.evaluation.exporting.exporters import export_int8, export_onnx, export_program
 from core.evaluation.exporting.graph import backbone_of, noise
-from core.files import write_json
+from core.files import check_new, write_json
 from core.models.backbone import create_backbone, open_weights
 from core.models.building import load_backbone
 from core.models.classifier import create_classifier, load_classifier

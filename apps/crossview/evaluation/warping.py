@@ -6,9 +6,8 @@ flat ground every place of one view is somewhere in the other: below the horizon
 within the square from above. What has no such place has the mean training image's colour.
 
 Where the horizon is, how high the camera stands and what it sees are those of CAMERAS that come
-nearest to the training images. Legend: B batch, H W image, r the horizon as a share of the height,
-t the camera's height over half the side of the square, f the width of a photograph over its focal
-length. The lengths on the ground are in halves of the side.
+nearest to the training images. Legend: B batch, H W image. The lengths on the ground are in halves
+of the side of the square.
 """
 
 from __future__ import annotations
@@ -33,15 +32,11 @@ NEAREST = 1e-6  # ahead of the camera
 
 @dataclass(frozen=True)
 class Camera:
-    """How the street is seen; field 0: a panorama."""
+    """How the street is seen."""
 
-    horizon: float
-    height: float
-    field: float = 0.0
-
-    def __str__(self) -> str:
-        kind = f"a photograph, {self.field:g} wide" if self.field else "a panorama"
-        return f"{kind}, its horizon at {self.horizon:g}, from a height of {self.height:g}"
+    horizon: float  # as a share of the picture's height, from its top
+    height: float  # of the camera over the ground
+    field: float = 0.0  # a photograph's width over its focal length; 0: a panorama
 
     def ground(self, size: Size) -> tuple[Tensor, Tensor]:
         """Where the pixels of a street view meet the ground: across and ahead, (H, W) each; NaN

@@ -56,7 +56,8 @@ def check_sets(data: PoseSets, datasets: dict[str, PoseDataset], best: str = "")
         names += of_set(name, rehearse(data.sets[name], dataset))
     if best and best not in names:
         meant = next((name for name in names if name.endswith(f" {best}")), names[0])
-        lacking = "" if meant != names[0] or "AP" in meant else " (AP needs sigmas: data.keypoints)"
+        has_ap = any(name.endswith("AP") for name in names)
+        lacking = "" if has_ap else " (AP needs sigmas: data.keypoints)"
         raise InputError(
             f"run.best is {best}, and these data are measured by {', '.join(names)}{lacking}: "
             f'choose one, such as "{meant}"'

@@ -18,7 +18,7 @@ from apps.pose.evaluation.metrics import person_scores
 from apps.pose.prediction.outputs import is_video
 from apps.pose.prediction.pipeline import Frame
 from core.errors import InputError
-from core.files import distinct_name, write_json
+from core.files import check_new, distinct_name, write_json
 
 VISIBLE = 2
 
@@ -44,11 +44,7 @@ class CocoFile:
         self.path, self.keypoints, self.min_score = path, keypoints, min_score
         if path.resolve() in {Path(p).resolve() for p in [*inputs, *read]}:
             raise InputError(f"{path} would be overwritten: choose another --coco")
-        if path.exists():  # somebody may have corrected it
-            raise InputError(
-                f"{path} exists already; nothing is overwritten: remove it, or choose another "
-                "--coco"
-            )
+        check_new(path)  # somebody may have corrected it
         taken: set[str] = set()
         self.videos = {p: distinct_name(p.stem, taken) for p in inputs if is_video(p)}
         folders = {str(p.resolve().parent) for p in inputs if not is_video(p)}

@@ -39,7 +39,7 @@ from core.evaluation.exporting.graph import (
     output_names,
 )
 from core.evaluation.features import agreement
-from core.files import room_for, unreadable
+from core.files import check_new, room_for, unreadable
 
 Network = Callable[[Tensor], Outputs]  # of images (B, 3, H, W)
 
@@ -268,14 +268,6 @@ def open_onnx(path: str | Path, cuda: bool = False):
     except Exception as error:  # of onnxruntime's own kinds
         reason = unreadable(path, error)
         raise InputError(f"{path} cannot be opened by onnxruntime: {reason}") from error
-
-
-def check_new(path: Path) -> None:
-    """InputError where there is something at the path."""
-    if path.exists():
-        raise InputError(
-            f"{path} exists already; nothing is overwritten: choose another output, or remove it"
-        )
 
 
 @contextmanager
