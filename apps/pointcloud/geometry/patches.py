@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from apps.pointcloud.geometry.places import density_levels, place_spacings, without_lonely
-from apps.pointcloud.geometry.quadrics import REACH, Quadrics, quadrics_of, widest_quadrics
+from apps.pointcloud.geometry.quadrics import REACH, Quadrics, quadrics_through, widest_quadrics
 from apps.pointcloud.geometry.roughness import MEDIAN
 from apps.pointcloud.geometry.roughness import NEIGHBOURS as OF_NOISE
+from apps.pointcloud.geometry.trees import Neighbours
 
 PLANE = 7  # of the level plane where no quadric fits: at edges
 SPREAD = 0.75  # spacings from a point to the outermost of its new ones
@@ -33,6 +33,7 @@ class Patches:
     spacing: np.ndarray  # (N,) of the point's place
     noise: np.ndarray  # (N,) standard deviation about the surfaces of the point's level
     levels: np.ndarray  # (N,) of density, as places.density_levels has them
+    nearest: np.ndarray  # (N,) the nearest other point
 
     def __len__(self) -> int:
         return len(self.points)
@@ -54,8 +55,8 @@ class Patches:
         """New points around each, on its surface: (N, count, 3)."""
         local = self.surfaces.local(self.points[:, None])
         # the nearest other point says where the pattern begins: turned clouds get turned points
-        nearest = cKDTree(self.points).query(self.points, [min(2, len(self))], workers=-1)[1]
-        along = (self.surfaces.local(self.points[nearest]) - local)[..., 1:]  # (N, 1, 2)
+        nearest = self.points[self.nearest][:, None]
+        along = (self.surfaces.local(nearest) - local)[..., 1:]  # (N, 1, 2)
         length = np.linalg.norm(along, axis=2, keepdims=True)
         along = np.where(length > 0, along / np.maximum(length, 1e-300), [1.0, 0.0])
         turned = np.concatenate([along, along[..., ::-1] * [-1, 1]], 1)  # (N, 2, 2), rows
@@ -74,23 +75,26 @@ class Patches:
 def patches_of(points: np.ndarray) -> Patches:
     """The patches of a cloud (N, 3); of what is lonely there is none."""
     points = without_lonely(points.astype(np.float64))
-    levels, (spacing, _) = density_levels(points), place_spacings(points)
-    noise, surfaces = _noise(points, levels), quadrics_of(points, points, PLANE)
-    neighbours = np.full(len(points), min(PLANE, len(points)))
-    for rows, k, wider in widest_quadrics(points, points, noise):
+    around = Neighbours(points)
+    levels, (spacing, _) = density_levels(points, around), place_spacings(around)
+    noise = _noise(around, levels)
+    few = around.nearest(PLANE)[1]
+    surfaces, neighbours = quadrics_through(points, few), np.full(len(points), few.shape[1])
+    for rows, k, wider in widest_quadrics(points, points, noise, around=around):
         for own, new in zip(vars(surfaces).values(), vars(wider).values(), strict=True):
             own[rows] = new
         neighbours[rows] = k
-    return Patches(points, surfaces, neighbours, spacing, noise, levels)
+    return Patches(points, surfaces, neighbours, spacing, noise, levels, around.nearest(2)[1][:, -1])
 
 
-def _noise(points: np.ndarray, levels: np.ndarray) -> np.ndarray:
+def _noise(around: Neighbours, levels: np.ndarray) -> np.ndarray:
     """(N,): the median deviation in each level, as roughness_of has it of a cloud; 0 of few."""
-    if len(points) < OF_NOISE:
-        return np.zeros(len(points))
-    deviations, noise = quadrics_of(points, points, OF_NOISE).deviations, np.empty(len(points))
+    if len(levels) < OF_NOISE:
+        return np.zeros(len(levels))
+    surfaces = quadrics_through(around.points, around.nearest(OF_NOISE)[1])
+    noise = np.empty(len(levels))
     for level in np.unique(levels):
-        noise[levels == level] = np.median(deviations[levels == level]) / MEDIAN
+        noise[levels == level] = np.median(surfaces.deviations[levels == level]) / MEDIAN
     return noise
 
 

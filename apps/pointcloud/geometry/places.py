@@ -11,6 +11,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from apps.pointcloud.geometry.spacing import NEIGHBOUR, spacing_of
+from apps.pointcloud.geometry.trees import Neighbours, threads_for
 
 # The density of training inputs is uneven by exp(1) in both directions (`corruption.bias` 1), and a
 # surface's spacing goes with the root of it: exp(1/2) below the median to exp(1/2) above.
@@ -22,33 +23,33 @@ SURROUNDINGS = 4  # spacings around a part that is scaled on its own
 FEWEST = 64  # points of a level; the points of smaller ones belong to the next
 
 
-def density_levels(points: np.ndarray) -> np.ndarray:
+def density_levels(points: np.ndarray, around: Neighbours | None = None) -> np.ndarray:
     """A whole number (N,) for each point: the logarithm of its place's spacing over the median.
 
     0 throughout for a cloud that is about as dense everywhere, and where points are copies of one
-    another, which have no density.
+    another, which have no density. around: the points' neighbours, where they are known.
     """
     if min(AROUND, len(points)) <= NEIGHBOUR:
         return np.zeros(len(points), np.int64)
-    spacing, typical = place_spacings(points)
+    spacing, typical = place_spacings(around or Neighbours(points))
     ratio = spacing / typical if typical else np.ones_like(spacing)
     ratio = np.where(ratio > 0, ratio, 1.0)
     return _populous(np.round(np.log(ratio) / STEP).astype(np.int64))
 
 
-def place_spacings(points: np.ndarray) -> tuple[np.ndarray, float]:
+def place_spacings(around: Neighbours) -> tuple[np.ndarray, float]:
     """The spacing of each point's place, (N,), and of all: medians of the distance to the fourth
     neighbour, or to the farthest of fewer."""
-    k = min(AROUND, len(points))
-    distance, near = cKDTree(points).query(points, range(1, k + 1), workers=-1)
-    own = distance[:, min(NEIGHBOUR, k - 1)]
+    distance, near = around.nearest(AROUND)
+    own = distance[:, min(NEIGHBOUR, near.shape[1] - 1)]
     return np.median(own[near], 1), float(np.median(own))
 
 
 def with_surroundings(points: np.ndarray, own: np.ndarray) -> np.ndarray:
     """Rows (n,) of a part, `own` (N,), and of the points within a few of its spacings."""
     reach = SURROUNDINGS * spacing_of(points[own])
-    distance = cKDTree(points[own]).query(points, distance_upper_bound=reach, workers=-1)[0]
+    tree, threads = cKDTree(points[own]), threads_for(len(points))
+    distance = tree.query(points, distance_upper_bound=reach, workers=threads)[0]
     return np.flatnonzero(np.isfinite(distance) | own)
 
 
@@ -62,10 +63,9 @@ def without_lonely(points: np.ndarray) -> np.ndarray:
 
 def lonely(points: np.ndarray) -> np.ndarray:
     """Which of points (N, 3) those are: (N,) bool."""
-    k = min(OUTLIER_NEIGHBOURS + 1, len(points))
-    if k < 3:
+    if len(points) < 3:
         return np.zeros(len(points), bool)
-    distance, near = cKDTree(points).query(points, k, workers=-1)
+    distance, near = Neighbours(points).nearest(OUTLIER_NEIGHBOURS + 1)
     mean = distance[:, 1:].mean(1)
     return mean > LONELY * np.median(mean[near[:, 1:]], 1)
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from apps.pointcloud.geometry.normals import local_axes
+from apps.pointcloud.geometry.trees import Neighbours, threads_for
 
 TERMS = 6  # 1, u, v, u^2, uv, v^2
 RIDGE = 1e-6  # neighbours on a line leave the surface free across it
@@ -59,27 +60,41 @@ class Quadrics:
 def quadrics_of(places: np.ndarray, points: np.ndarray, k: int) -> Quadrics:
     """The surface of the k nearest of points (N, 3) to each of places (M, 3); a level plane where
     they are fewer than 8."""
-    tree, k, parts = cKDTree(points), min(k, len(points)), []
-    for start in range(0, len(places), CHUNK):
-        part = places[start : start + CHUNK].astype(np.float64)
-        near = tree.query(part, k, workers=-1)[1].reshape(len(part), k)
-        parts.append(_fit(points[near].astype(np.float64)))
+    near = range(1, min(k, len(points)) + 1)
+    return quadrics_through(
+        points, cKDTree(points).query(places, near, workers=threads_for(len(places)))[1]
+    )
+
+
+def quadrics_through(points: np.ndarray, near: np.ndarray) -> Quadrics:
+    """The surfaces through the neighbours near (M, k) among points (N, 3)."""
+    starts = range(0, max(len(near), 1), CHUNK)
+    parts = [_fit(points[near[start : start + CHUNK]].astype(np.float64)) for start in starts]
     return Quadrics(*(np.concatenate(rows) for rows in zip(*parts, strict=True)))
 
 
 def widest_quadrics(
-    places: np.ndarray, points: np.ndarray, noise: np.ndarray | float, reach: float = np.inf
+    places: np.ndarray,
+    points: np.ndarray,
+    noise: np.ndarray | float,
+    reach: float = np.inf,
+    around: Neighbours | None = None,
 ) -> Iterator[tuple[np.ndarray, int, Quadrics]]:
     """The quadrics of as many neighbours as lie around one surface no further than the noise.
 
     On smooth parts these are many, and at edges few. noise: of each of places (M, 3), or of all.
     Yields rows (m,) of places, the number of neighbours and the surfaces; places that none of
-    NEIGHBOURS explains, or whose surface is as far as `reach`, come in no rows.
+    NEIGHBOURS explains, or whose surface is as far as `reach`, come in no rows. around: the
+    points' neighbours, where the places are the points.
     """
     left, noise = np.arange(len(places)), np.broadcast_to(noise, len(places))
     for k in NEIGHBOURS:
         if len(left) and len(points) >= k:
-            tried = quadrics_of(places[left], points, k)
+            tried = (
+                quadrics_through(points, around.nearest(k)[1][left])
+                if around
+                else quadrics_of(places[left], points, k)
+            )
             good = tried.deviations <= FITS * noise[left]
             good &= np.abs(tried.over(places[left])) < reach
             yield left[good], k, tried.at(good)

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from torch.utils.data import Dataset
 
 from apps.pointcloud.geometry.cloud import Cloud, make_cloud
+from apps.pointcloud.geometry.trees import threads_for
 from core.data.loading import BadSample
 
 NEIGHBOUR = 4  # the first ones are as near as noise and sampling happen to bring them
@@ -38,7 +39,7 @@ def spacings(part: np.ndarray, points: np.ndarray) -> np.ndarray:
     """The distance of each of a part (M, 3) of points (N, 3) to its 4th nearest neighbour: (M,)."""
     # the point itself is its own first neighbour
     k = min(NEIGHBOUR + 1, len(points))
-    return cKDTree(points).query(part, [k], workers=-1)[0][:, 0]
+    return cKDTree(points).query(part, [k], workers=threads_for(len(part)))[0][:, 0]
 
 
 def typical_spacing(items: Dataset) -> float:
