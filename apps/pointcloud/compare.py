@@ -23,7 +23,7 @@ from apps.pointcloud.evaluation.suites import Suite, open_suite
 from apps.pointcloud.models.network import ReconNet
 from apps.pointcloud.models.operators import OPERATORS, check_operator
 from apps.pointcloud.presets import debug as debug_run
-from apps.pointcloud.presets import modelnet10_small, solids_small
+from apps.pointcloud.presets import demo, modelnet10_small, solids_small
 from apps.pointcloud.train import build_network, train
 from core.app.commands import comparison_command
 from core.app.comparing import (
@@ -76,6 +76,13 @@ def solids() -> CompareConfig:
     return CompareConfig()
 
 
+def surface() -> CompareConfig:
+    """The same behind the input's own surface, trained as `demo` of train.py is."""
+    base = demo()
+    base = replace(base, run=replace(base.run, eval_every=0, best=""))
+    return CompareConfig(base, out="runs/pointcloud/compare_surface")
+
+
 @needs("base.data.root")
 def modelnet10() -> CompareConfig:
     """Trained on ModelNet10's clouds: set --base.data.root and --suites modelnet10=FILE."""
@@ -103,7 +110,7 @@ def debug() -> CompareConfig:
     )
 
 
-PRESETS = {make.__name__: make for make in (solids, modelnet10, starts, debug)}
+PRESETS = {make.__name__: make for make in (solids, surface, modelnet10, starts, debug)}
 
 
 def compare(config: CompareConfig | StartsConfig) -> Figures:

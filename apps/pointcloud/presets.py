@@ -90,7 +90,8 @@ def surface() -> PointCloudConfig:
         base,
         data=replace(base.data, turn="any"),
         scan=ScanConfig(share=0.5),
-        model=ModelConfig(start="surface", channels=48, blocks=3, points=12),
+        model=ModelConfig(start="surface", channels=48, blocks=3, points=12, smoothing=64),
+        loss=LossConfig(accuracy=3.0),
         optim=replace(base.optim, lr=2e-3),
         run=replace(base.run, folder="runs/pointcloud/surface", steps=6000, eval_every=1500),
     )
@@ -102,7 +103,7 @@ def surface_debug() -> PointCloudConfig:
     return replace(
         base,
         scan=own.scan,
-        model=replace(own.model, channels=16, blocks=1, neighbours=8, points=4),
+        model=replace(own.model, channels=16, blocks=1, neighbours=8, points=4, smoothing=16),
         run=replace(base.run, folder="runs/pointcloud/surface_debug"),
     )
 

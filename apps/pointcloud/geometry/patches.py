@@ -84,7 +84,9 @@ def patches_of(points: np.ndarray) -> Patches:
         for own, new in zip(vars(surfaces).values(), vars(wider).values(), strict=True):
             own[rows] = new
         neighbours[rows] = k
-    return Patches(points, surfaces, neighbours, spacing, noise, levels, around.nearest(2)[1][:, -1])
+    return Patches(
+        points, surfaces, neighbours, spacing, noise, levels, around.nearest(2)[1][:, -1]
+    )
 
 
 def _noise(around: Neighbours, levels: np.ndarray) -> np.ndarray:

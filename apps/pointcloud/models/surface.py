@@ -12,8 +12,12 @@ each, P = N * c points out, C channels, s the spacing of a part.
 3   for each new point a displacement, up to REACH spacings along the patch's normal and SLIDE
     beside it, and a logit of whether anything true is near it: without training those that
     outliers and bridges over holes give could not be told.
+4   in evaluation a second pass (`smoothing`): new points go half of the way to the quadric through
+    the new ones around. What the network is not sure of is on either side of the truth, and as
+    many points as there are now average it out; the whole way would leave fewer on edges.
 
-The last layer begins at 0: the untrained network is moving least squares, to the last bit. Features
+The last layer begins at 0: the untrained network is moving least squares, to the last bit (less
+the second pass). Features
 are chosen so that a normal's sign plays no role, for a plane has none.
 """
 
@@ -21,11 +25,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import torch
 import torch.nn.functional as F
+from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from apps.pointcloud.config import ModelConfig
+from apps.pointcloud.geometry.quadrics import Quadrics, quadrics_through
 from apps.pointcloud.geometry.segments import cloud_count, segment_max
+from apps.pointcloud.geometry.trees import threads_for
 from apps.pointcloud.models.base import Network
 from apps.pointcloud.models.layers import linear_norm_relu
 from apps.pointcloud.models.operators import Blocks
@@ -33,6 +42,7 @@ from apps.pointcloud.models.parts import FEATURES, Parts, parts_of
 
 REACH, SLIDE = 1.0, 0.3  # spacings along the normal, and beside it
 VALID = 3.0  # the logit of every point before training
+SECOND = 0.5  # of the way to the surface through new points
 
 
 class SurfaceNet(Network):
@@ -61,6 +71,8 @@ class SurfaceNet(Network):
         parts = parts_of(points, batch, self.config.points)
         moved, validity = self.refine(parts)  # (N, c, 3) in spacings, (N, c)
         made = parts.places + moved * parts.units[:, None, None]
+        if self.config.smoothing and not self.training:
+            made = smoothed(made, validity >= 0, parts.clouds, self.config.smoothing)
         output = {
             "points": made.flatten(0, 1),
             "batch": parts.clouds.repeat_interleave(self.config.points),
@@ -102,6 +114,33 @@ def bounded(raw: Tensor, normals: Tensor) -> Tensor:
     # no norm, whose gradient at 0 is not finite
     size = (1 + beside.square().sum(-1, keepdim=True)).sqrt()
     return REACH * along.tanh() * normals + SLIDE * beside / size
+
+
+@torch.no_grad()
+def smoothed(made: Tensor, valid: Tensor, clouds: Tensor, neighbours: int) -> Tensor:
+    """New points (N, c, 3), those of an input point moved towards one surface: the quadric through
+    the valid (N, c) ones of its cloud (N,) that are nearest to the first of them.
+
+    Clouds of fewer valid points than neighbours stay as they are.
+    """
+    moved = made.clone()
+    for cloud in clouds.unique():
+        rows = clouds == cloud
+        places, points = made[rows].cpu().numpy(), made[rows][valid[rows]].cpu().numpy()
+        if len(points) >= neighbours:
+            tree, threads = cKDTree(points), threads_for(len(places))
+            near = tree.query(places[:, 0], range(1, neighbours + 1), workers=threads)[1]
+            moved[rows] = torch.from_numpy(_towards(quadrics_through(points, near), places)).to(
+                made
+            )
+    return moved
+
+
+def _towards(surfaces: Quadrics, places: np.ndarray) -> np.ndarray:
+    """Places (N, c, 3) after SECOND of their way to the N surfaces."""
+    local = surfaces.local(places.astype(np.float64))
+    over = local[..., 0] - surfaces.heights(local)
+    return places - SECOND * over[..., None] * surfaces.normals[:, None]
 
 
 def _valid(output: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,7 +1,9 @@
 """Segments, nearest neighbours and farthest point sampling against loops and brute force."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
 
 from apps.pointcloud.geometry import search
 from apps.pointcloud.geometry.farthest import box_size, farthest_of_cloud, tile_order
@@ -17,6 +19,7 @@ from apps.pointcloud.geometry.segments import (
     segment_sum,
     unpack,
 )
+from apps.pointcloud.geometry.trees import AHEAD, Neighbours
 from core import InputError
 
 SIZES = (40, 1, 7, 100)
@@ -150,6 +153,17 @@ def test_neighbours_do_not_depend_on_other_clouds():
     alone = [knn(cloud, cloud, 9) for cloud in unpack(points, batch)]
     starts = (0, 64, 124)
     assert torch.equal(index, torch.cat([i + s for i, s in zip(alone, starts, strict=True)]))
+
+
+@pytest.mark.parametrize("count", [200, 20, 1])
+def test_neighbours_that_are_searched_once_are_those_of_any_search(count):
+    points = sphere(count).double().numpy()
+    around = Neighbours(points)
+    for k in (8, 2, AHEAD, AHEAD + 8):
+        distances, places = around.nearest(k)
+        expected = cKDTree(points).query(points, range(1, min(k, count) + 1))
+        np.testing.assert_array_equal(distances, expected[0])
+        np.testing.assert_array_equal(places, expected[1])
 
 
 def test_a_small_cloud_repeats_its_nearest():

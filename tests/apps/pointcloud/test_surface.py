@@ -1,5 +1,7 @@
 """SurfaceNet: moving least squares before training, what it does not depend on, and its losses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -18,12 +20,13 @@ from apps.pointcloud.geometry.spacing import spacing_of
 from apps.pointcloud.models.losses import recon_losses
 from apps.pointcloud.models.network import ReconNet, create_network
 from apps.pointcloud.models.operators import OPERATORS
-from apps.pointcloud.models.surface import REACH, SLIDE, SurfaceNet, bounded
+from apps.pointcloud.models.surface import REACH, SECOND, SLIDE, SurfaceNet, bounded, smoothed
 from core.config import build
 from core.data.randomness import direction, stream
 from core.training.session import Session
 
 SMALL = ModelConfig(start="surface", channels=16, blocks=1, neighbours=8, points=4)
+TWICE = replace(SMALL, smoothing=12)  # with the second pass
 
 
 def sphere(count=300, noise=0.02, seed=0):
@@ -37,7 +40,7 @@ def made_of(network, points):
     return network(cloud, torch.zeros(len(cloud), dtype=torch.int64))["points"].detach().numpy()
 
 
-def trained(config=SMALL):
+def trained(config=TWICE):
     """A network whose last layer is no longer 0, as after training."""
     network = create_network(config)
     torch.nn.init.normal_(network.refine.last.weight, std=0.3)
@@ -172,6 +175,42 @@ def test_points_that_are_not_valid_are_left_out_in_evaluation_alone():
     torch.nn.init.zeros_(network.refine.last.weight)
     torch.nn.init.constant_(network.refine.last.bias, -9.0)
     assert len(network(points, batch)["points"]) == every  # rather all than none
+
+
+def test_the_second_pass_goes_half_way_to_a_surface_and_leaves_others_alone():
+    """On a bent surface with points on both sides of it, each new point of an input one's set."""
+    rng = stream(3)
+    flat = rng.uniform(-1, 1, (400, 4, 2))
+    bend = np.concatenate([flat, 0.2 * (flat**2).sum(-1, keepdims=True)], 2)
+    beside = bend + [0, 0, 0.01] * rng.choice([-1, 1], (400, 4, 1))
+    made, clouds = torch.from_numpy(np.float32(beside)), torch.zeros(400, dtype=torch.int64)
+    valid = torch.ones(400, 4, dtype=torch.bool)
+    clouds[390:] = 1  # too few for a surface
+    moved = smoothed(made, valid, clouds, 64)
+    assert torch.equal(moved[390:], made[390:])
+    height = (moved[:390, 0].numpy() - bend[:390, 0])[:, 2]  # of those that the surface is nearest
+    assert np.sqrt(np.mean(height**2)) == pytest.approx((1 - SECOND) * 0.01, rel=0.2)
+    # what is not valid plays no part in where the surface is
+    made[:50, 1:], valid[:50, 1:] = 99.0, False
+    assert (smoothed(made, valid, clouds, 64)[:50, 0] - moved[:50, 0]).abs().max() < 0.01
+
+
+def test_the_second_pass_is_of_evaluation_alone():
+    network, points = trained(), torch.from_numpy(sphere())
+    batch = torch.zeros(len(points), dtype=torch.int64)
+    with torch.no_grad():
+        twice = network(points, batch)["points"]
+        once = trained_as(network, smoothing=0)(points, batch)["points"]
+        assert 0 < (twice - once).abs().max() < 0.2
+        made = (trained_as(network, smoothing=n).train()(points, batch)["points"] for n in (0, 12))
+        torch.testing.assert_close(*made, rtol=0, atol=0)
+
+
+def trained_as(network, **changes):
+    """The same weights in a network with other settings."""
+    other = create_network(replace(network.config, **changes)).eval()
+    other.load_state_dict(network.state_dict())
+    return other
 
 
 def test_losses_are_in_spacings_and_tell_outliers():
