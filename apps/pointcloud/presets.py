@@ -10,6 +10,7 @@ from apps.pointcloud.config import (
     ModelConfig,
     PointCloudConfig,
     ScanConfig,
+    VaryConfig,
 )
 from core.config import needs
 from core.training.run import RunConfig
@@ -89,6 +90,7 @@ def surface() -> PointCloudConfig:
     return replace(
         base,
         data=replace(base.data, turn="any"),
+        vary=VaryConfig(points=(256, 1024), noise=(0.0, 0.04), outliers=(0.0, 0.1)),
         scan=ScanConfig(share=0.5),
         model=ModelConfig(start="surface", channels=48, blocks=3, points=12, smoothing=64),
         loss=LossConfig(accuracy=3.0),

@@ -12,6 +12,7 @@ from both sides as far as the margin reaches. An operator that looks at all of i
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -99,10 +100,12 @@ def tile(
 def _cores(points: np.ndarray, core: float, reach: float) -> np.ndarray:
     """Every core that some point is in or within reach of: (T, 3), sorted.
 
-    Also those without a point of their own: the network may put points there from next door.
+    Also those without a point of their own: the network may put points there from next door. A
+    reach is no longer than a core.
     """
-    cores = set()
-    for near in NEIGHBOURS * reach:
-        cells = np.floor((points + near) / core).astype(np.int64)
-        cores.update(map(tuple, np.unique(cells, axis=0).tolist()))
-    return np.array(sorted(cores))
+    first, last = (np.floor((points + way) / core).astype(np.int64) for way in (-reach, reach))
+    boxes = np.concatenate([first, last], 1)  # (N, 6): all that a point reaches, of few kinds
+    boxes = boxes[np.lexsort(boxes.T)]
+    boxes = boxes[np.r_[True, (boxes[1:] != boxes[:-1]).any(1)]].tolist()
+    sides = ([range(box[i], box[i + 3] + 1) for i in range(3)] for box in boxes)
+    return np.array(sorted({cell for ranges in sides for cell in itertools.product(*ranges)}))
