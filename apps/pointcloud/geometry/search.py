@@ -26,6 +26,7 @@ from apps.pointcloud.geometry.farthest import (
     tile_order,
 )
 from apps.pointcloud.geometry.segments import check_batch, cloud_count, cloud_sizes
+from apps.pointcloud.geometry.trees import threads_for
 from core.errors import InputError
 
 CHUNK = 2**26  # distances at a time, 256 MB in float32
@@ -39,12 +40,14 @@ def knn(
     k: int,
     query_batch: Tensor | None = None,
     points_batch: Tensor | None = None,
+    tidy: bool = True,
 ) -> Tensor:
     """The k nearest of points (N, 3) to each of query (Nq, 3), nearest first: (Nq, k) int64.
 
     Where query is points, the first is the point itself (or one at the very same place). A cloud of
-    fewer than k points gives all of them, and then its nearest again and again. Raises InputError
-    for k < 1, coordinates that are not finite, and queries in a cloud without points.
+    fewer than k points gives all of them, and then its nearest again and again. Not tidy: which of
+    equally near points it is depends on their order, and small clouds take half the time. Raises
+    InputError for k < 1, coordinates that are not finite, and queries in a cloud without points.
     """
     if k < 1:
         raise InputError(f"neighbours k is {k}; choose 1 or more")
@@ -58,7 +61,7 @@ def knn(
         if len(queries) and not len(cloud):
             raise InputError(f"cloud {b} has {len(queries)} queries, but no points to search")
         if len(queries):
-            neighbours.append(_of_cloud(queries, cloud, k, same=query is points) + start)
+            neighbours.append(_of_cloud(queries, cloud, k, query is points, tidy) + start)
         start += len(cloud)
     return torch.cat(neighbours) if neighbours else query_batch.new_zeros(0, k)
 
@@ -85,13 +88,16 @@ def farthest_points(points: Tensor, count: int | float, batch: Tensor | None = N
     return torch.cat(chosen) if chosen else batch.new_zeros(0)
 
 
-def _of_cloud(query: Tensor, points: Tensor, k: int, same: bool) -> Tensor:
+def _of_cloud(query: Tensor, points: Tensor, k: int, same: bool, tidy: bool) -> Tensor:
     """The same of one cloud: query (m, 3), points (n, 3) -> (m, k), places among its points."""
-    order = tile_order(points, NEAR)  # (n,)
-    turns = order if same else tile_order(query, NEAR)  # (m,)
     search = _by_tree if points.device.type == "cpu" else _by_distances
-    # the search sees both in tile order; `order[...]` takes its answers back to the caller's places
-    near = order[search(query[turns], points[order], min(k, len(points)))]  # (m, min(k, n))
+    if tidy:
+        order = tile_order(points, NEAR)  # (n,)
+        turns = order if same else tile_order(query, NEAR)  # (m,)
+        # the search sees both in tile order; `order[...]` takes its answers to the caller's places
+        near = order[search(query[turns], points[order], min(k, len(points)))]  # (m, min(k, n))
+    else:
+        turns, near = slice(None), search(query, points, min(k, len(points)))
     neighbours = near.new_empty(len(query), k)
     # a cloud of fewer than k points fills up with its nearest; rows go back to the queries' order
     neighbours[turns] = torch.cat([near, near[:, :1].expand(-1, k - near.shape[1])], 1)
@@ -101,7 +107,7 @@ def _of_cloud(query: Tensor, points: Tensor, k: int, same: bool) -> Tensor:
 def _by_tree(query: Tensor, points: Tensor, k: int) -> Tensor:
     tree = cKDTree(points.numpy())
     # k as a range keeps the last axis also where k is 1
-    near = tree.query(query.numpy(), k=range(1, k + 1), workers=torch.get_num_threads())[1]
+    near = tree.query(query.numpy(), k=range(1, k + 1), workers=threads_for(len(query)))[1]
     return torch.from_numpy(near)  # (m, k)
 
 

@@ -116,7 +116,7 @@ def _nearest(
 ) -> tuple[Tensor, Tensor]:
     """The distance of each query to its nearest point, and which that is."""
     # which point is nearest jumps, and has no gradient; the distance to it has one
-    nearest = knn(query.detach(), points.detach(), 1, query_batch, points_batch).squeeze(1)
+    nearest = knn(query.detach(), points.detach(), 1, query_batch, points_batch, tidy=False)[:, 0]
     return torch.linalg.vector_norm(query - points[nearest], dim=1), nearest
 
 

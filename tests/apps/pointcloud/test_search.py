@@ -126,6 +126,13 @@ def test_neighbours_are_those_of_brute_force(k):
     assert all(len(set(row.tolist())) == k for row in index)
 
 
+def test_without_tidiness_the_neighbours_are_the_same_where_none_is_as_near():
+    points, batch = clouds()
+    torch.testing.assert_close(
+        knn(points, points, 5, batch, batch, tidy=False), knn(points, points, 5, batch, batch)
+    )
+
+
 def test_ties_on_a_grid():
     """27 neighbours of a grid have equal distances in groups; k = 10 cuts one of the groups."""
     points = lattice(5)
