@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from apps.pointcloud.config import PointCloudConfig
 from apps.pointcloud.data.source import CloudData
-from apps.pointcloud.evaluation.baselines import available
+from apps.pointcloud.evaluation.baselines import BASELINES, available
 from apps.pointcloud.evaluation.benchmark import evaluate_suite, table
 from apps.pointcloud.evaluation.inference import network_method
 from apps.pointcloud.evaluation.pictures import draw_suite
@@ -22,6 +22,8 @@ from core.app.commands import Report, Words, evaluation_command
 from core.config import entry_point
 from core.errors import InputError
 from core.training.session import Session
+
+BESIDE = "quadrics"  # what needs no learning, in the pictures
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ def report(session: Session, words: Words) -> Report:
     if session.is_main:
         print(f"{run.checkpoint} on {suite.name}, {len(suite)} clouds\n")
         print(table(figures, suite.metres))
-        print(f"\npictures: {draw_suite(method, suite, words.output / 'pictures')}")
+        shown = {BESIDE: BASELINES[BESIDE], run.network.config.operator: method}
+        print(f"\npictures: {draw_suite(shown, suite, words.output / 'pictures')}")
     data = f"{suite.name} {options.root}".strip() if options.suite else str(suite.items)
     return Report(data, figures, {"suite": suite.name, "clouds": len(suite)})
 

@@ -24,12 +24,14 @@ def side_by_side(clouds: Mapping[str, Cloud], view: View) -> Image.Image:
     return sheet([pictures], titles=list(clouds), gap=0, text=TITLE)
 
 
-def draw_suite(method: Method, suite: Suite, folder: Path) -> Path:
-    """A picture for each of some clouds of a suite, evenly over it; returns the folder."""
+def draw_suite(methods: Mapping[str, Method], suite: Suite, folder: Path) -> Path:
+    """A picture for each of some clouds of a suite, evenly over it, with what each method makes of
+    it; returns the folder."""
     for i in evenly_spaced(len(suite), SHOWN):
         noisy, true = (suite.items[i][name].numpy() for name in ("input", "target"))
-        output = method(noisy, suite.outputs or len(true))
-        named = {"input": noisy, "reconstruction": output, "truth": true}
+        count = suite.outputs or len(true)
+        made = {name: method(noisy, count) for name, method in methods.items()}
+        named = {"input": noisy, **made, "truth": true}
         clouds = {f"{name}, {len(p):,}": make_cloud(p) for name, p in named.items()}
         save_image(folder / f"{suite.name}-{i:04d}.png", side_by_side(clouds, view_of(true)))
     return folder
