@@ -83,8 +83,8 @@ def modelnet10_small() -> PointCloudConfig:
 def surface() -> PointCloudConfig:
     """Embedded solids as scans and as clouds, learnt as displacements of moving least squares.
 
-    It begins at that baseline: Chamfer L1 0.0476 on the suite `embedded`, 43 mm on a real living
-    room, in 49 minutes on a core and its loaders. The kept network `scans`.
+    It begins at that baseline: Chamfer L1 0.0484 on the suite `embedded`, 39.9 mm on a real living
+    room, in an hour on a core and its loaders. The kept network `scans`.
     """
     base = voxels()
     return replace(
