@@ -32,10 +32,13 @@ Method = Callable[[np.ndarray, int], np.ndarray]  # (N, 3), count -> (count, 3),
 
 WHOLE = 1.3  # half the extent, in units, of a cloud that is not cut: a training shape with outliers
 BUDGET = 8_000  # input points of the tiles that go through the network at a time
+ON_SURFACE = (
+    24_000  # the same where no voxels are made; a margin's share falls with the tile's size
+)
 # Of a surface nothing depends on the extent: cores as large as the budget allows, in units, and
 # margins of six spacings, as far as a point's neighbours' neighbours' neighbours are; new points
 # lie within two and a half of theirs
-CORES, MARGIN, NEAR = (16.0, 8.0, 4.0, 2.0, 1.0), 1.0, 0.4
+CORES, MARGIN, NEAR = (16.0, 12.0, 8.0, 6.0, 4.0, 2.0, 1.0), 1.0, 0.4
 FEWEST = 8  # points of a tile; what is as lonely as fewer is noise
 
 
@@ -84,7 +87,7 @@ def reconstruct_cloud(
     """
     inside = normalization.apply(points)
     # a training shape, as it was in training: in one piece and centred, without a margin
-    if np.abs(inside).max() <= WHOLE or (_on_surface(network) and len(points) <= BUDGET):
+    if np.abs(inside).max() <= WHOLE or (_on_surface(network) and len(points) <= ON_SURFACE):
         (output,) = reconstruct(session, network, [_tensor(inside)])
         report(1, 1)
         yield normalization.undo(output.numpy()), np.arange(len(points))
@@ -169,7 +172,7 @@ def _tiling(points: np.ndarray, network: Network) -> Tiling:
         return tile(points, network.config.coarsest)
     for core in CORES:
         tiling = tile(points, network.config.coarsest, core, MARGIN, NEAR)
-        if tiling.most <= BUDGET:
+        if tiling.most <= ON_SURFACE:
             break
     return tiling
 

@@ -121,7 +121,7 @@ def test_a_large_cloud_goes_in_few_tiles_and_none_is_seen(monkeypatch):
     normalization = normalization_of(points, network)
     whole = [piece for piece, _ in reconstruct_cloud(Session(), network, points, normalization)]
     assert len(whole) == 1, "a surface is cut for its number of points alone"
-    monkeypatch.setattr(inference, "BUDGET", 500)
+    monkeypatch.setattr(inference, "ON_SURFACE", 500)
     pieces = [piece for piece, _ in reconstruct_cloud(Session(), network, points, normalization)]
     assert sum(len(piece) > 0 for piece in pieces) > 8
     made, spacing = np.concatenate(pieces), spacing_of(points)
