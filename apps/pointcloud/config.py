@@ -107,7 +107,8 @@ class ModelConfig:
     neighbours: Count = 16
     blocks: Layers = 2  # around the operator
     points: Count = 4  # of each voxel, or of each point of the input
-    # of surface, in evaluation: each new point goes half of the way to one through so many of them
+    # of surface, in evaluation: each new point goes half of the way to one through so many of them,
+    # 16 at least; 0: it stays
     smoothing: Whole = 0
 
     @property

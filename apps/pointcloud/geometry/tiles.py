@@ -106,6 +106,7 @@ def _cores(points: np.ndarray, core: float, reach: float) -> np.ndarray:
     first, last = (np.floor((points + way) / core).astype(np.int64) for way in (-reach, reach))
     boxes = np.concatenate([first, last], 1)  # (N, 6): all that a point reaches, of few kinds
     boxes = boxes[np.lexsort(boxes.T)]
-    boxes = boxes[np.r_[True, (boxes[1:] != boxes[:-1]).any(1)]].tolist()
+    boxes = boxes[np.r_[True, (boxes[1:] != boxes[:-1]).any(1)][: len(boxes)]].tolist()
     sides = ([range(box[i], box[i + 3] + 1) for i in range(3)] for box in boxes)
-    return np.array(sorted({cell for ranges in sides for cell in itertools.product(*ranges)}))
+    cells = {cell for ranges in sides for cell in itertools.product(*ranges)}
+    return np.array(sorted(cells), np.int64).reshape(-1, 3)

@@ -39,10 +39,12 @@ from apps.pointcloud.models.base import Network
 from apps.pointcloud.models.layers import linear_norm_relu
 from apps.pointcloud.models.operators import Blocks
 from apps.pointcloud.models.parts import FEATURES, Parts, parts_of
+from core.errors import InputError
 
 REACH, SLIDE = 1.0, 0.3  # spacings along the normal, and beside it
 VALID = 3.0  # the logit of every point before training
 SECOND = 0.5  # of the way to the surface through new points
+FEWEST = 16  # of those: through fewer, a quadric is anywhere beside them
 
 
 class SurfaceNet(Network):
@@ -53,6 +55,11 @@ class SurfaceNet(Network):
 
     def __init__(self, config: ModelConfig):
         super().__init__(config)
+        if 0 < config.smoothing < FEWEST:
+            raise InputError(
+                f"model.smoothing is {config.smoothing}: choose 0, which is none, or {FEWEST} "
+                "points and more, through which a surface can be laid"
+            )
         self.refine = SurfaceRefinement(config)
 
     def forward(
@@ -72,7 +79,7 @@ class SurfaceNet(Network):
         moved, validity = self.refine(parts)  # (N, c, 3) in spacings, (N, c)
         made = parts.places + moved * parts.units[:, None, None]
         if self.config.smoothing and not self.training:
-            made = smoothed(made, validity >= 0, parts.clouds, self.config.smoothing)
+            made = smoothed(made, validity >= 0, parts, self.config.smoothing)
         output = {
             "points": made.flatten(0, 1),
             "batch": parts.clouds.repeat_interleave(self.config.points),
@@ -117,29 +124,29 @@ def bounded(raw: Tensor, normals: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def smoothed(made: Tensor, valid: Tensor, clouds: Tensor, neighbours: int) -> Tensor:
+def smoothed(made: Tensor, valid: Tensor, parts: Parts, neighbours: int) -> Tensor:
     """New points (N, c, 3), those of an input point moved towards one surface: the quadric through
-    the valid (N, c) ones of its cloud (N,) that are nearest to the first of them.
+    the valid (N, c) ones of its cloud that are nearest to the first of them.
 
-    Clouds of fewer valid points than neighbours stay as they are.
+    By no more than REACH spacings. Clouds of fewer valid points than neighbours stay as they are.
     """
     moved = made.clone()
-    for cloud in clouds.unique():
-        rows = clouds == cloud
+    for cloud in parts.clouds.unique():
+        rows = parts.clouds == cloud
         places, points = made[rows].cpu().numpy(), made[rows][valid[rows]].cpu().numpy()
         if len(points) >= neighbours:
             tree, threads = cKDTree(points), threads_for(len(places))
             near = tree.query(places[:, 0], range(1, neighbours + 1), workers=threads)[1]
-            moved[rows] = torch.from_numpy(_towards(quadrics_through(points, near), places)).to(
-                made
-            )
+            reach = REACH * parts.units[rows].cpu().numpy()
+            nearer = _towards(quadrics_through(points, near), places, reach)
+            moved[rows] = torch.from_numpy(nearer).to(made)
     return moved
 
 
-def _towards(surfaces: Quadrics, places: np.ndarray) -> np.ndarray:
-    """Places (N, c, 3) after SECOND of their way to the N surfaces."""
-    local = surfaces.local(places.astype(np.float64))
-    over = local[..., 0] - surfaces.heights(local)
+def _towards(surfaces: Quadrics, places: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Places (N, c, 3) after SECOND of their way to the N surfaces, or of reach (N,) if less."""
+    local, reach = surfaces.local(places.astype(np.float64)), reach[:, None]
+    over = (local[..., 0] - surfaces.heights(local)).clip(-reach, reach)
     return places - SECOND * over[..., None] * surfaces.normals[:, None]
 
 

@@ -1,6 +1,7 @@
 """SurfaceNet: moving least squares before training, what it does not depend on, and its losses."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,10 +24,11 @@ from apps.pointcloud.models.operators import OPERATORS
 from apps.pointcloud.models.surface import REACH, SECOND, SLIDE, SurfaceNet, bounded, smoothed
 from core.config import build
 from core.data.randomness import direction, stream
+from core.errors import InputError
 from core.training.session import Session
 
 SMALL = ModelConfig(start="surface", channels=16, blocks=1, neighbours=8, points=4)
-TWICE = replace(SMALL, smoothing=12)  # with the second pass
+TWICE = replace(SMALL, smoothing=16)  # with the second pass
 
 
 def sphere(count=300, noise=0.02, seed=0):
@@ -183,16 +185,24 @@ def test_the_second_pass_goes_half_way_to_a_surface_and_leaves_others_alone():
     flat = rng.uniform(-1, 1, (400, 4, 2))
     bend = np.concatenate([flat, 0.2 * (flat**2).sum(-1, keepdims=True)], 2)
     beside = bend + [0, 0, 0.01] * rng.choice([-1, 1], (400, 4, 1))
-    made, clouds = torch.from_numpy(np.float32(beside)), torch.zeros(400, dtype=torch.int64)
-    valid = torch.ones(400, 4, dtype=torch.bool)
-    clouds[390:] = 1  # too few for a surface
-    moved = smoothed(made, valid, clouds, 64)
+    made, valid = torch.from_numpy(np.float32(beside)), torch.ones(400, 4, dtype=torch.bool)
+    parts = SimpleNamespace(clouds=torch.arange(400) // 390, units=torch.full((400,), 0.1))
+    moved = smoothed(made, valid, parts, 64)  # the second cloud has too few for a surface
     assert torch.equal(moved[390:], made[390:])
     height = (moved[:390, 0].numpy() - bend[:390, 0])[:, 2]  # of those that the surface is nearest
     assert np.sqrt(np.mean(height**2)) == pytest.approx((1 - SECOND) * 0.01, rel=0.2)
     # what is not valid plays no part in where the surface is
     made[:50, 1:], valid[:50, 1:] = 99.0, False
-    assert (smoothed(made, valid, clouds, 64)[:50, 0] - moved[:50, 0]).abs().max() < 0.01
+    again = smoothed(made, valid, parts, 64)
+    assert (again[:50, 0] - moved[:50, 0]).abs().max() < 0.01
+    # and nothing goes further than half of a spacing, wherever a surface may run
+    assert (again - made).norm(dim=2).max() < SECOND * 0.1 * REACH + 1e-4
+
+
+@pytest.mark.parametrize("neighbours", [1, 15])
+def test_a_second_pass_through_a_few_points_is_refused(neighbours):
+    with pytest.raises(InputError, match=f"model.smoothing is {neighbours}: choose 0"):
+        create_network(replace(SMALL, smoothing=neighbours))
 
 
 def test_the_second_pass_is_of_evaluation_alone():
@@ -202,7 +212,7 @@ def test_the_second_pass_is_of_evaluation_alone():
         twice = network(points, batch)["points"]
         once = trained_as(network, smoothing=0)(points, batch)["points"]
         assert 0 < (twice - once).abs().max() < 0.2
-        made = (trained_as(network, smoothing=n).train()(points, batch)["points"] for n in (0, 12))
+        made = (trained_as(network, smoothing=n).train()(points, batch)["points"] for n in (0, 16))
         torch.testing.assert_close(*made, rtol=0, atol=0)
 
 
