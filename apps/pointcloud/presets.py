@@ -17,7 +17,7 @@ from core.training.run import RunConfig
 
 
 def demo() -> PointCloudConfig:
-    """`surface`, smaller and shorter: Chamfer L1 0.051 (the input 0.083), 2.5 minutes on 2 cores."""
+    """`surface`, smaller and shorter: Chamfer L1 0.051 (the input 0.083), 3 minutes on 2 cores."""
     base = surface()
     return replace(
         base,
