@@ -32,9 +32,7 @@ Method = Callable[[np.ndarray, int], np.ndarray]  # (N, 3), count -> (count, 3),
 
 WHOLE = 1.3  # half the extent, in units, of a cloud that is not cut: a training shape with outliers
 BUDGET = 8_000  # input points of the tiles that go through the network at a time
-ON_SURFACE = (
-    24_000  # the same where no voxels are made; a margin's share falls with the tile's size
-)
+ON_SURFACE = 24_000  # of one tile where no voxels are made: the larger, the less is margin
 # Of a surface nothing depends on the extent: cores as large as the budget allows, in units, and
 # margins of six spacings, as far as a point's neighbours' neighbours' neighbours are; new points
 # lie within two and a half of theirs

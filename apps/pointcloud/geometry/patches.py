@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.pointcloud.geometry.places import density_levels, place_spacings, without_lonely
+from apps.pointcloud.geometry.quadrics import NEIGHBOURS as OF_SURFACE
 from apps.pointcloud.geometry.quadrics import REACH, Quadrics, quadrics_through, widest_quadrics
 from apps.pointcloud.geometry.roughness import MEDIAN
 from apps.pointcloud.geometry.roughness import NEIGHBOURS as OF_NOISE
@@ -75,7 +76,7 @@ class Patches:
 def patches_of(points: np.ndarray) -> Patches:
     """The patches of a cloud (N, 3); of what is lonely there is none."""
     points = without_lonely(points.astype(np.float64))
-    around = Neighbours(points)
+    around = Neighbours(points, max(OF_SURFACE))
     levels, (spacing, _) = density_levels(points, around), place_spacings(around)
     noise = _noise(around, levels)
     few = around.nearest(PLANE)[1]

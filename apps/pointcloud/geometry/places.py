@@ -31,7 +31,7 @@ def density_levels(points: np.ndarray, around: Neighbours | None = None) -> np.n
     """
     if min(AROUND, len(points)) <= NEIGHBOUR:
         return np.zeros(len(points), np.int64)
-    spacing, typical = place_spacings(around or Neighbours(points))
+    spacing, typical = place_spacings(around or Neighbours(points, AROUND))
     ratio = spacing / typical if typical else np.ones_like(spacing)
     ratio = np.where(ratio > 0, ratio, 1.0)
     return _populous(np.round(np.log(ratio) / STEP).astype(np.int64))
@@ -63,9 +63,10 @@ def without_lonely(points: np.ndarray) -> np.ndarray:
 
 def lonely(points: np.ndarray) -> np.ndarray:
     """Which of points (N, 3) those are: (N,) bool."""
-    if len(points) < 3:
+    k = min(OUTLIER_NEIGHBOURS + 1, len(points))
+    if k < 3:
         return np.zeros(len(points), bool)
-    distance, near = Neighbours(points).nearest(OUTLIER_NEIGHBOURS + 1)
+    distance, near = Neighbours(points, k).nearest(k)
     mean = distance[:, 1:].mean(1)
     return mean > LONELY * np.median(mean[near[:, 1:]], 1)
 

@@ -7,7 +7,7 @@ Legend: M places, N points, k neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,17 +60,21 @@ class Quadrics:
 def quadrics_of(places: np.ndarray, points: np.ndarray, k: int) -> Quadrics:
     """The surface of the k nearest of points (N, 3) to each of places (M, 3); a level plane where
     they are fewer than 8."""
-    near = range(1, min(k, len(points)) + 1)
-    return quadrics_through(
-        points, cKDTree(points).query(places, near, workers=threads_for(len(places)))[1]
-    )
+    tree, near = cKDTree(points), range(1, min(k, len(points)) + 1)
+    threads = threads_for(len(places))
+    return _in_chunks(places, points, lambda part: tree.query(part, near, workers=threads)[1])
 
 
 def quadrics_through(points: np.ndarray, near: np.ndarray) -> Quadrics:
     """The surfaces through the neighbours near (M, k) among points (N, 3)."""
-    starts = range(0, max(len(near), 1), CHUNK)
-    parts = [_fit(points[near[start : start + CHUNK]].astype(np.float64)) for start in starts]
-    return Quadrics(*(np.concatenate(rows) for rows in zip(*parts, strict=True)))
+    return _in_chunks(near, points, lambda part: part)
+
+
+def _in_chunks(rows: np.ndarray, points: np.ndarray, near: Callable) -> Quadrics:
+    """near: rows (m, ...) -> their neighbours (m, k) among points (N, 3)."""
+    chunks = [rows[start : start + CHUNK] for start in range(0, max(len(rows), 1), CHUNK)]
+    parts = [_fit(points[near(chunk)].astype(np.float64)) for chunk in chunks]
+    return Quadrics(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
 
 
 def widest_quadrics(

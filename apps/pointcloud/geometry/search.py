@@ -46,7 +46,7 @@ def knn(
 
     Where query is points, the first is the point itself (or one at the very same place). A cloud of
     fewer than k points gives all of them, and then its nearest again and again. Not tidy: which of
-    equally near points it is depends on their order, and small clouds take half the time. Raises
+    equally near points it is depends on their order, and small clouds take less time. Raises
     InputError for k < 1, coordinates that are not finite, and queries in a cloud without points.
     """
     if k < 1:

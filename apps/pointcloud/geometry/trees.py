@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-AHEAD = 32  # neighbours that one search finds: the most that a surface is fitted to
 ALONE = 20_000  # places; for fewer another thread costs more than it saves
 
 
@@ -19,18 +18,13 @@ def threads_for(count: int) -> int:
 
 
 class Neighbours:
-    """The nearest of points (N, 3) to each of them, in the order of their distance."""
+    """The k nearest of points (N, 3) to each of them, or of fewer points all, the nearest first."""
 
-    def __init__(self, points: np.ndarray):
+    def __init__(self, points: np.ndarray, k: int):
         self.points = points
-        self._distances, self._places = np.empty((len(points), 0)), np.empty((len(points), 0), int)
+        near, threads = range(1, min(k, len(points)) + 1), threads_for(len(points))
+        self._distances, self._places = cKDTree(points).query(points, near, workers=threads)
 
     def nearest(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Distances and places (N, k) among the points, or of fewer points (N, N)."""
-        k = min(k, len(self.points))
-        if k > self._places.shape[1]:
-            ahead = min(max(k, AHEAD), len(self.points))
-            tree, threads = cKDTree(self.points), threads_for(len(self.points))
-            found = tree.query(self.points, range(1, ahead + 1), workers=threads)
-            self._distances, self._places = found
+        """Distances and places (N, k) among the points of the first k of them."""
         return self._distances[:, :k], self._places[:, :k]

@@ -17,8 +17,7 @@ each, P = N * c points out, C channels, s the spacing of a part.
     many points as there are now average it out; the whole way would leave fewer on edges.
 
 The last layer begins at 0: the untrained network is moving least squares, to the last bit (less
-the second pass). Features
-are chosen so that a normal's sign plays no role, for a plane has none.
+the second pass). Features are chosen so that a normal's sign plays no role, for a plane has none.
 """
 
 from __future__ import annotations
