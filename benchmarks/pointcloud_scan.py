@@ -22,6 +22,7 @@ from apps.pointcloud.evaluation.inference import reconstruct_places
 from apps.pointcloud.models.network import ReconNet
 from apps.pointcloud.solids.rooms import room_scene
 from core.app.runs import reopen
+from core.config import entry_point
 from core.data.randomness import stream
 from core.training.session import Session
 
@@ -35,6 +36,7 @@ def scan(count: int) -> np.ndarray:
     return (points + NOISE * stream(0).standard_normal(points.shape)).astype(np.float32)
 
 
+@entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", nargs="?", default="scans", help="a run, or a kept network")

@@ -77,7 +77,7 @@ def solids() -> CompareConfig:
 
 
 def surface() -> CompareConfig:
-    """The same behind the input's own surface, trained as `demo` of train.py is."""
+    """On the input's own surface instead of voxels, trained as `demo` of train.py is."""
     base = demo()
     base = replace(base, run=replace(base.run, eval_every=0, best=""))
     return CompareConfig(base, out="runs/pointcloud/compare_surface")

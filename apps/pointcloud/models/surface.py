@@ -27,13 +27,11 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from apps.pointcloud.config import ModelConfig
-from apps.pointcloud.geometry.quadrics import Quadrics, quadrics_through
+from apps.pointcloud.geometry.quadrics import Quadrics, quadrics_of
 from apps.pointcloud.geometry.segments import cloud_count, segment_max
-from apps.pointcloud.geometry.trees import threads_for
 from apps.pointcloud.models.base import Network
 from apps.pointcloud.models.layers import linear_norm_relu
 from apps.pointcloud.models.operators import Blocks
@@ -127,18 +125,16 @@ def smoothed(made: Tensor, valid: Tensor, parts: Parts, neighbours: int) -> Tens
     """New points (N, c, 3), those of an input point moved towards one surface: the quadric through
     the valid (N, c) ones of its cloud that are nearest to the first of them.
 
-    By no more than REACH spacings. Clouds of fewer valid points than neighbours stay as they are.
+    By SECOND * REACH spacings at most. Clouds of fewer valid points than neighbours stay as they are.
     """
     moved = made.clone()
     for cloud in parts.clouds.unique():
         rows = parts.clouds == cloud
         places, points = made[rows].cpu().numpy(), made[rows][valid[rows]].cpu().numpy()
         if len(points) >= neighbours:
-            tree, threads = cKDTree(points), threads_for(len(places))
-            near = tree.query(places[:, 0], range(1, neighbours + 1), workers=threads)[1]
+            surfaces = quadrics_of(places[:, 0], points, neighbours)
             reach = REACH * parts.units[rows].cpu().numpy()
-            nearer = _towards(quadrics_through(points, near), places, reach)
-            moved[rows] = torch.from_numpy(nearer).to(made)
+            moved[rows] = torch.from_numpy(_towards(surfaces, places, reach)).to(made)
     return moved
 
 
