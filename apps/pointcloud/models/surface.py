@@ -125,7 +125,7 @@ def smoothed(made: Tensor, valid: Tensor, parts: Parts, neighbours: int) -> Tens
     """New points (N, c, 3), those of an input point moved towards one surface: the quadric through
     the valid (N, c) ones of its cloud that are nearest to the first of them.
 
-    By SECOND * REACH spacings at most. Clouds of fewer valid points than neighbours stay as they are.
+    By SECOND * REACH spacings at most. Clouds of fewer valid points than neighbours stay.
     """
     moved = made.clone()
     for cloud in parts.clouds.unique():
