@@ -24,6 +24,7 @@ from apps.pointcloud.solids.rooms import room_scene
 from core.app.runs import reopen
 from core.config import entry_point
 from core.data.randomness import stream
+from core.ranges import Count, argument
 from core.training.session import Session
 
 NOISE = 0.003  # metres
@@ -40,7 +41,7 @@ def scan(count: int) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", nargs="?", default="scans", help="a run, or a kept network")
-    parser.add_argument("--points", type=int, default=32_000)
+    parser.add_argument("--points", type=argument(Count), default=32_000)
     parser.add_argument("--profile", action="store_true", help="the functions that take longest")
     options = parser.parse_args()
     session, points = Session(), scan(options.points)

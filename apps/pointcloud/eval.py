@@ -38,6 +38,8 @@ class Options:
 def report(session: Session, words: Words) -> Report:
     """The figures of the network and the baselines; all processes call it."""
     run, options = words.run, words.options
+    if "model.smoothing" in words.said:
+        run.network.smooth_over(run.config.model.smoothing)
     suite = suite_of(session, words)
     method = network_method(session, run.network, suite.metres)
     methods = {run.network.config.operator: method}

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apps.pose.config import EvalConfig, ModelConfig, PoseConfig
+from apps.pose.config import EvalConfig, PoseConfig
 from apps.pose.data.keypoints import COCO_NAMES, NO_MIRROR, KeypointSet
 from apps.pose.data.sets import PoseSets
 from apps.pose.data.source import PoseData
@@ -167,18 +167,8 @@ def _settings(session: Session, words: Words) -> PoseConfig:
         session.print(f"the flip test is off: {NO_MIRROR}")
         flip_test = False
     how = EvalConfig(config.eval.batch_size, flip_test)
-    return replace(config, model=_model(words), eval=how)
-
-
-def _model(words: Words) -> ModelConfig:
-    """The network's own settings. Raises InputError for those that its weights have decided."""
-    changed = {name for name in words.said if name.startswith("model.")} - {"model.simcc_dark"}
-    if changed:
-        raise InputError(
-            f"--{min(changed)}: the network is the one that was trained; of its settings only "
-            "model.simcc_dark, which is about decoding, can be another"
-        )
-    return replace(words.run.network.config, simcc_dark=words.run.config.model.simcc_dark)
+    model = replace(words.run.network.config, simcc_dark=config.model.simcc_dark)
+    return replace(config, model=model, eval=how)
 
 
 def _print(

@@ -48,7 +48,7 @@ from core.config import entry_point
 from core.data.images.files import SUFFIXES
 from core.data.images.folders import find_images
 from core.errors import InputError
-from core.ranges import Count, NonNegative, Share, argument
+from core.ranges import Count, Share, argument
 from core.training.session import Session, build_accelerator
 
 WHOLE = (
@@ -74,7 +74,7 @@ def read_words() -> argparse.Namespace:
         help="of --boxes or --detector",
     )
     parser.add_argument(
-        "--min-score", type=argument(NonNegative), default=0.3, help="of a keypoint to draw"
+        "--min-score", type=argument(Share), default=0.3, help="of a keypoint to draw"
     )
     parser.add_argument("--coco", type=Path, help="json to write, to correct and to train on")
     parser.add_argument("--keypoints", nargs="+", default=(), help="names to draw and write (all)")

@@ -2,8 +2,9 @@
 
     python apps/APP/eval.py RUN [--output FOLDER] [--option ...] [--section.field value ...]
 
-RUN comes first. Every setting of the run can be said anew, by the name that training has for it;
-the app adds options of its own, a frozen dataclass. An app writes:
+RUN comes first. Every setting of the run can be said anew, by the name that training has for it,
+less those of the network, of which only what its class lists as SAID_ANEW can be another; the app
+adds options of its own, a frozen dataclass. An app writes:
 
     @dataclass(frozen=True)
     class Options:
@@ -112,7 +113,8 @@ def read_words(
     argv: Sequence[str],
     options: type = NoOptions,
 ) -> Words:
-    """The command line. Raises InputError for no RUN and for what is no run of this app.
+    """The command line. Raises InputError for no RUN, for what is no run of this app, and for
+    settings that the network's weights have decided.
 
     Where the app keeps networks (`kept.py`), no RUN is the usual one of them.
     """
@@ -123,6 +125,7 @@ def read_words(
     run = reopen(named, config, network, session)
     parsed = _parse(description, run.config, options(), argv)
     said = frozenset(_dotted(word) for word in argv if word.startswith("--"))
+    _check_said(said, getattr(network, "SAID_ANEW", ()))
     output = parsed.output or run.folder
     return Words(replace(run, config=parsed.config), parsed.options, output, said)
 
@@ -131,6 +134,17 @@ def _usual(network: Any) -> str:
     if kept := getattr(network, "KEPT", None):
         return kept.default()
     raise InputError("give the folder of a run, or of one of its checkpoints, first")
+
+
+def _check_said(said: frozenset[str], allowed: Sequence[str]) -> None:
+    """InputError for a setting of the network that its weights have decided."""
+    decided = {name for name in said if name.startswith("model.")} - set(allowed)
+    if decided:
+        others = f", but for {', '.join(allowed)}" if allowed else ""
+        raise InputError(
+            f"--{min(decided)}: the network is the one that was trained, and its settings are "
+            f"those{others}"
+        )
 
 
 def _dotted(word: str) -> str:

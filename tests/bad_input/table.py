@@ -435,6 +435,7 @@ PREDICTIONS_OF = {
         ("pose good.png --output out --batch-size -1", "batch-size"),
         ("pose good.png --output out --min-box-score nan", "min-box-score"),
         ("pose good.png --output out --min-score nan", "min-score"),
+        ("pose good.png --output out --min-score 5", "min-score"),
         ("pose good.png --output out --min-box-score -1", "min-box-score"),
         ("pose good.png --output out --coco good.png", "good.png"),
         ("pose good.png --output out --coco list.json", "list.json exists already"),

@@ -24,6 +24,7 @@ from apps.pointcloud.geometry.resample import resample_cloud
 from apps.pointcloud.geometry.segments import pack, unpack
 from apps.pointcloud.geometry.spacing import local_spacing, spacing_of
 from apps.pointcloud.geometry.tiles import Normalization, Tiling, tile
+from apps.pointcloud.geometry.trees import nearest_of
 from apps.pointcloud.models.base import Network
 from core.errors import DIVERGED, InputError
 from core.training.session import Session
@@ -147,7 +148,7 @@ def _by_places(
             session, network, points[rows], normalization, partial(go_on, tiles)
         )
         for made, inner in pieces:
-            own = levels[tree.query(made, workers=-1)[1]] == level if len(made) else slice(0)
+            own = levels[nearest_of(tree, made)[1]] == level if len(made) else slice(0)
             yield made[own], rows[inner]
 
 

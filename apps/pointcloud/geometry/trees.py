@@ -17,6 +17,11 @@ def threads_for(count: int) -> int:
     return torch.get_num_threads() if count > ALONE else 1
 
 
+def nearest_of(tree: cKDTree, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each place (P, 3) the distance (P,) of the tree's nearest point, and its number (P,)."""
+    return tree.query(places, workers=threads_for(len(places)))
+
+
 class Neighbours:
     """The k nearest of points (N, 3) to each of them, or of fewer points all, the nearest first."""
 

@@ -11,6 +11,7 @@ from torch import nn
 from apps.pointcloud.config import ModelConfig
 from core.app.kept import KeptNetworks
 from core.config import to_plain
+from core.errors import InputError
 from core.ranges import check_ranges
 
 
@@ -20,6 +21,7 @@ class Network(nn.Module):
     Raises InputError where a setting is out of its range.
     """
 
+    SAID_ANEW: ClassVar = ("model.smoothing",)  # what an evaluation may say of a trained network
     KEPT: ClassVar = KeptNetworks(Path(__file__).parents[1] / "weights", "scans")
 
     def __init__(self, config: ModelConfig):
@@ -28,6 +30,11 @@ class Network(nn.Module):
         self.config = config
         # of the training inputs (`spacing.spacing_of`), in their unit; 0 where it is not known
         self.register_buffer("spacing", torch.zeros(()))
+
+    def smooth_over(self, points: int) -> None:
+        """Change `model.smoothing`. Raises InputError where the network has no second pass."""
+        if points:
+            raise InputError(f"model.smoothing is {points}: a network of voxels has no second pass")
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint keeps, to build this network again."""

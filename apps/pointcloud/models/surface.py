@@ -22,6 +22,7 @@ the second pass). Features are chosen so that a normal's sign plays no role, for
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,12 +53,20 @@ class SurfaceNet(Network):
 
     def __init__(self, config: ModelConfig):
         super().__init__(config)
-        if 0 < config.smoothing < FEWEST:
+        self.smooth_over(config.smoothing)
+        self.refine = SurfaceRefinement(config)
+
+    def smooth_over(self, points: int) -> None:
+        """Lay the second pass's surfaces through so many points; 0: no second pass.
+
+        Raises InputError for fewer than a surface can be laid through.
+        """
+        if 0 < points < FEWEST:
             raise InputError(
-                f"model.smoothing is {config.smoothing}: choose 0, which is none, or {FEWEST} "
+                f"model.smoothing is {points}: choose 0, which is none, or {FEWEST} "
                 "points and more, through which a surface can be laid"
             )
-        self.refine = SurfaceRefinement(config)
+        self.config = replace(self.config, smoothing=points)
 
     def forward(
         self,

@@ -11,6 +11,7 @@ from apps.pointcloud.geometry.cloud import Cloud
 from apps.pointcloud.geometry.quadrics import quadrics_of
 from apps.pointcloud.geometry.roughness import NEIGHBOURS, Roughness
 from apps.pointcloud.geometry.spacing import spacings
+from apps.pointcloud.geometry.trees import nearest_of
 
 FEW_BITS = 2.0**-24 * 100  # of a coordinate: what float32 keeps, a hundred times
 NEAR = 3.0  # spacings: an input point without output as near is not covered
@@ -34,7 +35,7 @@ class Coverage:
     def add(self, made: np.ndarray, rows: np.ndarray) -> None:
         """Points (P, 3) that were made of the input's rows (n,)."""
         if len(made):
-            distance = cKDTree(made).query(self.points[rows], workers=-1)[0]
+            distance = nearest_of(cKDTree(made), self.points[rows])[0]
             self.nearest[rows] = np.minimum(self.nearest[rows], distance)
 
     def uncovered(self) -> int:

@@ -13,6 +13,7 @@ from apps.pointcloud.evaluation.baselines import on_surfaces
 from apps.pointcloud.geometry.cloud import Cloud, joined, make_cloud
 from apps.pointcloud.geometry.normals import estimate_normals
 from apps.pointcloud.geometry.resample import resample_cloud
+from apps.pointcloud.geometry.trees import nearest_of
 from core.errors import InputError
 
 NEIGHBOURS = 16  # of a normal, and of the tree along which normals are turned
@@ -23,7 +24,7 @@ def coloured(points: np.ndarray, rows: np.ndarray, cloud: Cloud) -> Cloud:
     piece = replace(make_cloud(points), origin=cloud.origin)
     if cloud.colours is None or not len(points):
         return replace(piece, colours=None if cloud.colours is None else piece.points)
-    nearest = cKDTree(cloud.points[rows]).query(points, workers=-1)[1]
+    nearest = nearest_of(cKDTree(cloud.points[rows]), points)[1]
     return replace(piece, colours=cloud.colours[rows[nearest]])
 
 
@@ -58,7 +59,7 @@ def with_normals(cloud: Cloud, source: Cloud) -> Cloud:
     """
     normals = estimate_normals(cloud.points, NEIGHBOURS)
     if source.normals is not None:
-        near = cKDTree(source.points).query(cloud.points, workers=-1)[1]
+        near = nearest_of(cKDTree(source.points), cloud.points)[1]
         outwards = source.normals[near]
     else:
         outwards = cloud.points - cloud.points.mean(0)

@@ -23,6 +23,7 @@ from apps.pointcloud.geometry.cloud import Cloud, distinct_cloud, joined, make_c
 from apps.pointcloud.geometry.render import view_of
 from apps.pointcloud.geometry.roughness import Roughness, roughness_of
 from apps.pointcloud.geometry.spacing import thinned
+from apps.pointcloud.geometry.trees import nearest_of
 from apps.pointcloud.geometry.upright import SIDES, stand, usual_up
 from apps.pointcloud.prediction.checks import Coverage, few_bits, rougher, summary
 from apps.pointcloud.prediction.finishing import coloured, exactly, with_normals
@@ -201,7 +202,7 @@ class Reconstructor:
         vertices, faces = surface_of(made.points)
         mesh = replace(make_cloud(vertices), origin=made.origin)
         if made.colours is not None:
-            near = cKDTree(made.points).query(mesh.points, workers=-1)[1]
+            near = nearest_of(cKDTree(made.points), mesh.points)[1]
             mesh = replace(mesh, colours=made.colours[near])
         write_ply(path.with_name(f"{path.stem}-mesh.ply"), mesh, COMMENT, faces)
 

@@ -108,6 +108,7 @@ class PoseNet(nn.Module):
     evaluation mode, so that its BatchNorms keep their statistics.
     """
 
+    SAID_ANEW: ClassVar = ("model.simcc_dark",)  # of decoding: an evaluation may say another
     KEPT: ClassVar = KeptNetworks(Path(__file__).parents[1] / "weights", "people")
 
     def __init__(

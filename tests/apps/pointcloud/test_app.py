@@ -112,6 +112,16 @@ def test_settings_told_anew_make_other_validation_clouds(learned, command, tmp_p
     assert "--corruption.points is of the run's validation data" in done.output
 
 
+def test_settings_of_the_network_are_those_it_was_trained_with(learned, command):
+    done = command(cloud_eval.main, learned, "--model.blocks", 3)
+    assert done.returncode == 2
+    assert "--model.blocks: the network is the one that was trained" in done.output
+    assert "but for model.smoothing" in done.output
+    done = command(cloud_eval.main, learned, "--model.smoothing", 64)
+    assert done.returncode == 2
+    assert "a network of voxels has no second pass" in done.output
+
+
 def test_a_root_without_a_suite_and_a_suite_without_a_root(learned, command):
     done = command(cloud_eval.main, learned, "--root", "x")
     assert done.returncode == 2

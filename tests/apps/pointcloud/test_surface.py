@@ -205,6 +205,18 @@ def test_a_second_pass_through_a_few_points_is_refused(neighbours):
         create_network(replace(SMALL, smoothing=neighbours))
 
 
+def test_an_evaluation_can_change_the_second_pass():
+    network, points = trained(SMALL), sphere()
+    first = made_of(network, points)
+    network.smooth_over(64)
+    assert network.describe()["model"]["smoothing"] == 64
+    assert not np.array_equal(made_of(network, points), first)
+    with pytest.raises(InputError, match="smoothing is 3"):
+        network.smooth_over(3)
+    network.smooth_over(0)
+    assert np.array_equal(made_of(network, points), first)
+
+
 def test_the_second_pass_is_of_evaluation_alone():
     network, points = trained(), torch.from_numpy(sphere())
     batch = torch.zeros(len(points), dtype=torch.int64)
