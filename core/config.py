@@ -127,10 +127,10 @@ def renamed(kind: type, prefix: str = "") -> dict[str, str]:
 
 
 def named_pairs(setting: str, words: Sequence[str]) -> list[tuple[str, str]]:
-    """(NAME, PATH) of each word NAME=PATH that a setting holds. Raises InputError for another."""
+    """(NAME, VALUE) of each word NAME=VALUE of a setting. Raises InputError for another."""
     if wrong := [word for word in words if not all(word.partition("="))]:
-        raise InputError(f"--{setting} {wrong[0]}: expected NAME=PATH")
-    return [(name, path) for name, _, path in (word.partition("=") for word in words)]
+        raise InputError(f"--{setting} {wrong[0]}: expected NAME=VALUE")
+    return [(name, value) for name, _, value in (word.partition("=") for word in words)]
 
 
 def save_config(config: Any, path: str | os.PathLike) -> None:

@@ -132,7 +132,10 @@ def check(config: Starts, trial: Trial, rows: Rows) -> None:
                 f"{len(weights)} pretrainings of {row} take turns, give more seeds"
             )
         for each in filter(None, weights):
-            check_weights(each)
+            try:
+                check_weights(each)
+            except InputError as error:
+                raise InputError(f"weights, {row}: {error}") from error
             trial.build(trial.begin(config.base, each, 0.0))
 
 

@@ -118,7 +118,7 @@ def _grid(image_size: tuple[int, int], patch: tuple[int, int]) -> tuple[int, int
     (height, width), (ph, pw) = image_size, patch
     if min(patch) < 1 or height % ph or width % pw:
         raise InputError(
-            f"images of {height}x{width} cannot be cut into patches of {ph}x{pw}: choose --patch "
-            "(in training --augment.shuffle-patch)"
+            f"images of {height}x{width} cannot be cut into patches of {ph}x{pw}: choose a side "
+            "that divides theirs (--augment.shuffle-patch in training, else --patch)"
         )
     return height // ph, width // pw

@@ -172,7 +172,7 @@ def draw_examples(
         if len(positions) < shots:
             raise InputError(
                 f"class {name!r} has {len(positions)} training images, {shots} shots asked for: "
-                "choose fewer shots, a larger pool or more images"
+                "choose fewer (--shots), a larger --pool or more images"
             )
         chosen.append(positions[:shots])
     return torch.from_numpy(np.concatenate(chosen))

@@ -68,7 +68,10 @@ def build_backbone_of(config: ClassifierConfig) -> nn.Module:
 def _options(config: ClassifierConfig) -> dict[str, Any]:
     """What `create_backbone` takes, without what is not asked for."""
     if config.sizes and not config.backbone.startswith("mixer_"):
-        raise InputError(f"model.sizes is for mixer_ names, whose grid can move: {config.backbone}")
+        raise InputError(
+            f"model.sizes is for mixer_ names, whose grid can move, and not for {config.backbone}: "
+            "empty it, --model.sizes with nothing behind"
+        )
     rate = "drop_path_rate" if _of_timm(config) else "stochastic_depth"
     asked = {
         rate: config.stochastic_depth,

@@ -167,7 +167,12 @@ def open_teacher(config: DistillConfig, session: Session) -> Teacher | None:
 def _open(config: DistillConfig) -> Classifier:
     """The teacher; of features a backbone does, whose head is then never asked."""
     size = as_pair("distill.image_size", config.image_size) if config.image_size else None
-    if config.of == "logits":
-        return create_classifier(config.teacher, size, weights=config.weights)
-    stored = open_weights(config.teacher, config.weights, size)
-    return Classifier(create_backbone(config.teacher, size, stored), 1)
+    try:
+        stored = open_weights(config.teacher, config.weights, size)
+        if config.of == "features":
+            return Classifier(create_backbone(config.teacher, size, stored), 1)
+        if stored.head is None:
+            raise InputError(f"{stored.origin} has no head to learn logits of: choose of features")
+        return create_classifier(config.teacher, size, weights=stored)
+    except InputError as error:
+        raise InputError(f"distill: {error}") from error

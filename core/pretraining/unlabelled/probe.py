@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from torch import nn
 
-from core.data.sources import open_images
+from core.data.sources import open_images, same_source
+from core.errors import InputError
 from core.evaluation import fewshot
 from core.pretraining.unlabelled.config import UnlabelledConfig
 from core.training.session import Session
@@ -30,8 +31,14 @@ class Probe:
             eval=config.eval,
         )
         train = open_images(config.val.root, config.val_train_split)
+        test = open_images(config.val.root, config.val.split)
+        if same_source(train.source, test.source):
+            raise InputError(
+                f"val.root, {config.val.root}, has no {config.val_train_split} and "
+                f"{config.val.split} below it: a probe learns from labelled pictures of the one "
+                "and is asked of the other, <root>/<split>/<class>/<picture>. Or leave val.root out"
+            )
         fewshot.draw_examples(train.labels, config.shots, 0, train.classes)
-        fewshot.check_two(train, open_images(config.val.root, config.val.split))
 
     def __call__(self, session: Session, backbone: nn.Module) -> dict[str, float]:
         """{"top1": the mean over the draws of examples}; all processes call it."""

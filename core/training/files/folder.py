@@ -19,6 +19,8 @@ from core.errors import InputError
 from core.files import json_lines, write_text
 from core.training.files import lock
 
+SKIPPED = "skipped.txt"  # the samples that could not be read, and why
+
 
 def claim(folder: Path, resume: bool) -> None:
     """Let no other process have a run's folder, where it is there. Nothing is made.
@@ -154,6 +156,13 @@ def cut_metrics(folder: Path, step: int) -> None:
 
 
 def note_bad(folder: Path, path: str, reason: str) -> None:
-    """Name a sample that could not be read in skipped.txt."""
-    with open(folder / "skipped.txt", "a") as file:
+    """Name a sample that could not be read."""
+    with open(folder / SKIPPED, "a") as file:
         file.write(f"{path}\t{reason}\n")
+
+
+def count_bad(folder: Path) -> int:
+    """How many different samples have been named so."""
+    if not (folder / SKIPPED).is_file():
+        return 0
+    return len({line.partition("\t")[0] for line in (folder / SKIPPED).read_text().splitlines()})

@@ -94,4 +94,7 @@ class RunFiles:
         latest = self.latest()
         networks = [f"{latest.parent}/{name}" for name in ("best", "last")] if latest else []
         found = ", ".join(path for path in networks if Path(path).exists()) or "none"
-        return f"checkpoints: {found}\nfigures, settings, pictures: {self.folder}"
+        lines = [f"checkpoints: {found}", f"figures, settings, pictures: {self.folder}"]
+        if bad := folder.count_bad(self.folder):
+            lines.append(f"samples that could not be read, {bad:,}: {self.folder / folder.SKIPPED}")
+        return "\n".join(lines)

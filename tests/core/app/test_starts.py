@@ -152,7 +152,7 @@ def test_a_run_of_another_start_is_refused(config, weights):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"weights": ("kept",)}, "--weights kept: expected NAME=PATH"),
+        ({"weights": ("kept",)}, "--weights kept: expected NAME=VALUE"),
         ({"weights": ("scratch=W",)}, "which is there by itself"),
         ({"weights": ("a/b=W",)}, "cannot be the name of a row"),
         ({"weights": ("x=/nope",)}, "/nope does not exist"),

@@ -304,7 +304,7 @@ def test_run_complains(tmp_path):
     coloured_images(tmp_path / "val", 1)
     for changes, words in (
         ({}, r"'blue' has 3 training images, 4 shots"),
-        ({"shots": (3,), "pool": 2}, r"'blue' has 2 training images, 3 shots.*larger pool"),
+        ({"shots": (3,), "pool": 2}, r"'blue' has 2 training images, 3 shots.*larger --pool"),
         ({"test": ImagesConfig(str(tmp_path), "train")}, "train and test are the same images"),
         ({"train": ImagesConfig()}, r"no train images given: set --train\.root"),
         ({"seeds": 0}, "seeds is 0"),

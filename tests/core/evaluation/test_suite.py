@@ -136,7 +136,7 @@ def test_a_set_is_read_as_it_is_said(tmp_path, small_suite, monkeypatch, antiali
     ("changes", "words"),
     [
         ({"data": ("cat=x",)}, r"no data set 'cat'. Did you mean cats\?"),
-        ({"data": ("cats",)}, "--data cats: expected NAME=PATH"),
+        ({"data": ("cats",)}, "--data cats: expected NAME=VALUE"),
         ({"data": ("cats=/nowhere",)}, "/nowhere is no folder"),
         ({"runs": ("cats=/nowhere",)}, "/nowhere does not exist"),
         ({"tasks": "/nowhere.yaml"}, r"/nowhere\.yaml: No such file or directory: check --tasks"),

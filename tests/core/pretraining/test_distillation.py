@@ -125,6 +125,9 @@ def test_pictures_without_labels(of, photos, weights, tmp_path):
     else:  # no head was learnt, and none is in the way of another one
         with pytest.raises(InputError, match="holds no classification head"):
             load_classifier(tmp_path / "run")
+        own = DistillConfig("mixer_c16_l2_p8", str(tmp_path / "run"))
+        with pytest.raises(InputError, match=r"distill: .* has no head to learn logits of"):
+            open_teacher(own, Session())
         create_classifier("mixer_c16_l2_p8", 16, 5, weights=tmp_path / "run")
 
 
@@ -162,6 +165,8 @@ def test_teachers_that_cannot_be_are_refused(weights, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             train(config("", tmp_path / "run", distill=DistillConfig(TEACHER, weights, **changes)))
+    with pytest.raises(InputError, match=r"distill: image_size 30x30 is not a multiple"):
+        open_teacher(DistillConfig(TEACHER, weights, image_size=(30,)), session)
     teacher = open_teacher(DistillConfig(TEACHER, weights), session)
     with pytest.raises(InputError, match=r"the teacher's 2 classes are not the 3 of the images"):
         teacher.classes_for(["a", "b", "c"])

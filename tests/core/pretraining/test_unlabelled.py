@@ -224,8 +224,8 @@ def test_a_stopped_run_goes_on_as_one_that_was_not(on_device, packed, tmp_path, 
 @pytest.mark.parametrize("name", ["timm:resnet18", "convmlp_s", "vit_c64_l1_p8"])
 def test_other_backbones_and_precisions(name, packed, tmp_path):
     run = replace(config("", tmp_path / "run").run, steps=1, precision="bf16", batch_size=2)
-    model = ClassifierConfig(name, (32,))
-    train(config(packed, tmp_path / "run", model=model, run=run))
+    model, growth = ClassifierConfig(name, (32,)), GrowthConfig(equal="pixels")  # the preset's
+    train(config(packed, tmp_path / "run", model=model, growth=growth, run=run))
     assert np.isfinite(rows(tmp_path / "run")[1])
 
 
@@ -239,6 +239,7 @@ def test_pictures_in_any_nesting_without_labels_become_weights(tmp_path):
     data = TrainImagesConfig(str(tmp_path / "photos"), on_device=24, skip_bad=2)
     run = train(config("", tmp_path / "run", train=data))
     assert "broken.png" in (tmp_path / "run" / "skipped.txt").read_text()
+    assert f"could not be read, 1: {tmp_path / 'run' / 'skipped.txt'}" in run.files.where()
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty and the folders below hold no picture"):
         open_unlabelled(ImagesConfig(str(tmp_path / "empty"), "train"), FractalsConfig())
@@ -274,6 +275,11 @@ def test_labelled_images_probe_the_features_as_it_goes(packed, tmp_path):
     assert all(0 <= value <= 1 for value in top1.values())
     with pytest.raises(InputError, match=r"class 'blue' has 8 training images, 9 shots"):
         train(config(packed, tmp_path / "few", val=val, shots=9))
+    (tmp_path / "plain/a").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "plain/a/1.png")
+    plain = ImagesConfig(str(tmp_path / "plain"), workers=0)
+    with pytest.raises(InputError, match=r"val.root, .*plain, has no train and val below it"):
+        train(config(packed, tmp_path / "one", val=plain, shots=1))
 
 
 def test_settings_that_cannot_be_are_refused(packed, tmp_path):
@@ -282,6 +288,9 @@ def test_settings_that_cannot_be_are_refused(packed, tmp_path):
         ({"lejepa": LejepaConfig(projector=())}, r"lejepa.projector is \(\)"),
         ({"views": ViewsConfig(1, 0)}, r"views: 1 global and 0 local ones"),
         ({"views": ViewsConfig(local_scale=0.0)}, r"views.local_scale is 0.0"),
+        ({"views": ViewsConfig(local_area=(0.9, 0.2))}, r"views.local_area is \(0.9, 0.2\)"),
+        ({"run": RunConfig(str(tmp_path / "run"), steps=1, batch_size=1)}, r"batch_size is 1"),
+        ({"model": ClassifierConfig("timm:resnet10t", (32,), sizes=(32,))}, r"--model.sizes with"),
         ({"augment": AugmentConfig(mixup=0.2)}, r"mix labels"),
         ({"augment": AugmentConfig(jitter=9.0)}, r"augment.jitter is 9.0"),
         ({"growth": GrowthConfig((0.5, 0.5))}, r"growth.start"),
