@@ -10,8 +10,10 @@ search: one run for each of `lr_factors`, with the first seed, trained on the tr
 seed see the same samples in the same order, so that rows are compared by pairs, and of n pairs no
 exact test can say less than p = 2^(1 - n) (`sign_flip_test`): 3 seeds prove nothing, 6 can.
 
-Below a row's difference to `scratch` stands the one to its control, where there is such a row: the
-same weights permuted (NAME=permuted:WEIGHTS), which have their scale and not their content.
+The first metric decides. Differences in the others stand below it; of several p that are looked at
+one may be small by chance. Below a row's difference to `scratch` stands the one to its control,
+where there is such a row: the same weights permuted (NAME=permuted:WEIGHTS), which have their scale
+and not their content.
 
 An app writes a subclass of `Starts` with its `base`, and a `Trial`. Runs lie in OUT/ROW-SEED and
 OUT/search/ROW-LR, and go on where they stopped.
@@ -40,6 +42,7 @@ from core.config import named_pairs
 from core.errors import InputError
 from core.models.weights.reading import check_weights
 from core.ranges import Part, Range, Seeds
+from core.tables import Table
 from core.training.files.folder import changed_settings
 from core.training.meter import NotFinite
 from core.training.run import Run
@@ -98,11 +101,19 @@ def compare_starts(config: Starts, trial: Trial) -> Figures:
     figures, session = train_all([""], list(rows), seeds, train_one, trial.measure, metric.name)
     floors = trial.floors(session)
     if session.is_main:
-        tables = paired_tables(rows, seeds, metric, figures)
+        tables = _differences(rows, seeds, trial.metrics, figures)
         tables.append(cost_table(rows, choices, seeds, metric, Path(config.out)))
         notes = [line for table in tables for line in ("", *str(table).splitlines())]
         report(config.out, config, trial.metrics, seeds, figures, [*notes, "", *floors])
     return figures
+
+
+def _differences(
+    rows: Rows, seeds: Sequence[int], metrics: Sequence[Metric], figures: Figures
+) -> list[Table]:
+    """By pairs, of each metric; how to read them stands below the first one's."""
+    first, *others = (paired_tables(rows, seeds, metric, figures) for metric in metrics)
+    return [*first, *(replace(table, note="") for tables in others for table in tables)]
 
 
 def read_rows(config: Starts) -> Rows:

@@ -85,9 +85,9 @@ def config(weights, tmp_path):
     return BaseStarts(words, seeds=(0, 1, 2, 3), out=str(tmp_path / "out"))
 
 
-def trial(train, metric="AP", **options):
-    metric = Metric(metric, lower=metric == "error")
-    return Trial(begin, build=lambda run: None, train=train, metrics=[metric], **options)
+def trial(train, *names, **options):
+    metrics = [Metric(name, lower=name == "error") for name in names or ["AP"]]
+    return Trial(begin, build=lambda run: None, train=train, metrics=metrics, **options)
 
 
 def test_rows_are_searched_alike_and_their_seeds_dealt_to_the_pretrainings(config, weights):
@@ -134,6 +134,19 @@ def test_a_lower_metric_and_no_search(config):
     said = table_of(config)
     assert "Differences in error, %, by seed; less is better" in said
     assert said["kept less scratch"].startswith("-50.00")
+
+
+def test_the_first_metric_decides_and_the_others_stand_below(config):
+    told = trial(Trainings(), "AP", "error")
+    compare_starts(config, told)
+    lines = json.loads(Path(config.out, "compare.json").read_text())["table"]
+    titles = [line for line in lines if line.startswith("Differences")]
+    assert titles == [
+        "Differences in AP, %, by seed",
+        "Differences in error, %, by seed; less is better",
+    ]
+    assert sum(line.startswith("p: ") for line in lines) == 1
+    assert table_of(config)["scratch 0.01"].startswith("0.003: 30.00")  # chosen by AP
 
 
 def test_a_search_on_another_share_is_refused(config):
