@@ -172,7 +172,7 @@ def _open(config: DistillConfig) -> Classifier:
         if config.of == "features":
             return Classifier(create_backbone(config.teacher, size, stored), 1)
         if stored.head is None:
-            raise InputError(f"{stored.origin} has no head to learn logits of: --distill.of features")
+            raise InputError(f"{stored.origin} has no head, so choose of features")
         return create_classifier(config.teacher, size, weights=stored)
     except InputError as error:
         raise InputError(f"distill: {error}") from error

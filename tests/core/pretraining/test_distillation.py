@@ -126,7 +126,7 @@ def test_pictures_without_labels(of, photos, weights, tmp_path):
         with pytest.raises(InputError, match="holds no classification head"):
             load_classifier(tmp_path / "run")
         own = DistillConfig("mixer_c16_l2_p8", str(tmp_path / "run"))
-        with pytest.raises(InputError, match=r"distill: .* has no head to learn logits of"):
+        with pytest.raises(InputError, match=r"distill: .* has no head, so choose of features"):
             open_teacher(own, Session())
         create_classifier("mixer_c16_l2_p8", 16, 5, weights=tmp_path / "run")
 
