@@ -25,12 +25,16 @@ from core.errors import InputError
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``low`` to ``high``; above, below: without the end itself. Never NaN."""
+    """Numbers from ``low`` to ``high``; above, below: without the end itself. Never NaN.
+
+    ordered: several of them, the smaller ones first.
+    """
 
     low: float
     high: float = math.inf
     above: bool = False
     below: bool = False
+    ordered: bool = False
 
     def __contains__(self, value: float) -> bool:
         if not (math.isfinite(value) and self.low <= value <= self.high):
@@ -61,7 +65,8 @@ Counts = Annotated[tuple[int, ...], Range(1)]
 Seeds = Wholes
 Size = Annotated[tuple[int, int], Range(1)]  # height and width
 Fractions = Annotated[tuple[float, ...], Range(0, 1)]  # of a run
-Shares = Annotated[tuple[float, float], Range(0, 1, above=True)]  # the least and the largest
+# the least and the largest
+Shares = Annotated[tuple[float, float], Range(0, 1, above=True, ordered=True)]
 
 
 def argument(hint: Any) -> Callable[[str], Any]:
@@ -84,7 +89,7 @@ def argument(hint: Any) -> Callable[[str], Any]:
 
 
 def check_ranges(config: Any, prefix: str = "") -> None:
-    """Raise InputError for the first number of a dataclass that is out of its range.
+    """Raise InputError for the first number of a dataclass that is out of its range or order.
 
     prefix: what stands before its name; of options "--", and they have dashes.
     """
@@ -93,10 +98,17 @@ def check_ranges(config: Any, prefix: str = "") -> None:
         if dataclasses.is_dataclass(value):
             check_ranges(value, f"{prefix}{name}.")
         for allowed in ranges:
-            if not all(number in allowed for number in _numbers(value)):
+            if wrong := _wrong(value, allowed):
                 name = f"{prefix}{name}"
                 option = name.replace("_", "-") if name.startswith("--") else name
-                raise InputError(f"{option} is {value}; choose {allowed}")
+                raise InputError(f"{option} is {value}{wrong}")
+
+
+def _wrong(value: Any, allowed: Range) -> str:
+    """What is not as it should be, and the way out; empty: nothing."""
+    if not all(number in allowed for number in _numbers(value)):
+        return f"; choose {allowed}"
+    return ": the smaller one comes first" * (allowed.ordered and list(value) != sorted(value))
 
 
 @cache  # some settings are checked each step

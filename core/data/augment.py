@@ -173,10 +173,7 @@ def mix(
 def check_augment(config: AugmentConfig) -> None:
     """Raise InputError for settings that are out of range or do not go together."""
     check_ranges(config, "augment.")
-    low, high = config.crop_area
-    if low > high:
-        raise InputError(f"augment.crop_area is {config.crop_area}: the smaller one comes first")
-    if config.margin > 1 and low < 1:
+    if config.margin > 1 and config.crop_area[0] < 1:
         raise InputError(f"augment.margin is {config.margin}: it needs crop_area (1, 1)")
     if config.mixed < 1 and not (config.mixup or config.cutmix):
         raise InputError(f"augment.mixed is {config.mixed}, but neither mixup nor cutmix is set")

@@ -43,19 +43,15 @@ class ViewsConfig:
 def kinds(config: ViewsConfig, augment: AugmentConfig) -> dict[str, tuple[int, AugmentConfig]]:
     """For "global" and "local" their number and their augmentation, those without views left out.
 
-    Raises InputError where there is a single view in all, with which nothing could agree, and for
-    an area whose bounds are exchanged.
+    Raises InputError where there is a single view in all, with which nothing could agree.
     """
-    areas = {"global": config.global_area, "local": config.local_area}
-    for name, (least, largest) in areas.items():
-        if least > largest:
-            raise InputError(f"views.{name}_area is {areas[name]}: the smaller one comes first")
     counts = {"global": config.global_views, "local": config.local_views}
     if sum(counts.values()) < 2:
         raise InputError(
             f"views: {config.global_views} global and {config.local_views} local ones; choose two "
             "in all, or more"
         )
+    areas = {"global": config.global_area, "local": config.local_area}
     return {
         name: (count, replace(augment, crop_area=areas[name]))
         for name, count in counts.items()

@@ -70,7 +70,8 @@ def _options(config: ClassifierConfig) -> dict[str, Any]:
     if config.sizes and not config.backbone.startswith("mixer_"):
         raise InputError(
             f"model.sizes is for mixer_ names, whose grid can move, and not for {config.backbone}: "
-            "empty it, --model.sizes with nothing behind"
+            "empty it, --model.sizes with nothing behind; and with it, in core/pretrain.py, "
+            "--growth.start --growth.equal steps"
         )
     rate = "drop_path_rate" if _of_timm(config) else "stochastic_depth"
     asked = {

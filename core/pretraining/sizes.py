@@ -21,8 +21,7 @@ class GrowthConfig:
 
     # for each size the share of the run where it begins; empty: 0
     start: Fractions = ()
-    # each as often, or with as many pixels in all; of a single size it is the same
-    equal: Literal["steps", "pixels"] = "steps"
+    equal: Literal["steps", "pixels"] = "steps"  # each as often, or with as many pixels in all
 
 
 def load_size(config: ClassifierConfig) -> tuple[int, int]:
@@ -42,8 +41,13 @@ def all_sizes(config: ClassifierConfig) -> list[tuple[int, int]]:
 
 
 def check_growth(sizes: tuple[int, ...], growth: GrowthConfig) -> None:
-    """InputError where a size has no start, or a run would begin with none."""
+    """InputError where a size has no start, a run would begin with none, or there are no sizes."""
     start = growth.start
+    if growth.equal != "steps" and not sizes:
+        raise InputError(
+            f"growth.equal is {growth.equal}, but model.sizes names no sizes: name some, or choose "
+            "growth.equal steps"
+        )
     if start and (len(start) != len(sizes) or min(start) != 0 or max(start) >= 1):
         raise InputError(
             f"growth.start is {start}: a share of the run below 1 for each of model.sizes {sizes}, "

@@ -12,7 +12,7 @@ from core import InputError
 from core.config import build, cli, to_plain
 from core.eval import EVALUATIONS
 from core.pretraining.config import PretrainConfig
-from core.ranges import Range, Share, check_ranges
+from core.ranges import Range, Share, Shares, check_ranges
 from core.training.run import Run
 from core.training.session import build_accelerator
 from tests.core.toy import toy_config, train
@@ -202,3 +202,16 @@ def test_a_run_that_is_told_both_or_neither(tmp_path):
     both = toy_config(tmp_path / "run", steps=2, epochs=1.0)
     with pytest.raises(InputError, match=r"give either --run.steps or --run.epochs, not both"):
         Run(both.run, both)
+
+
+def test_two_numbers_of_a_range_stand_in_their_order():
+    @dataclass(frozen=True)
+    class Config:
+        area: Shares = (0.1, 0.9)
+
+    check_ranges(Config())
+    check_ranges(Config((0.5, 0.5)))
+    with pytest.raises(
+        InputError, match=r"--least\.area is \(0.9, 0.1\): the smaller one comes first"
+    ):
+        check_ranges(Config((0.9, 0.1)), "--least.")

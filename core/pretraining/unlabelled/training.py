@@ -21,7 +21,7 @@ from core.data.loading import seed_everything
 from core.data.samples import with_transform
 from core.data.sources import open_unlabelled
 from core.data.transforms import check_protocol
-from core.data.views import BatchViews, PictureViews, Views, kinds, local_size
+from core.data.views import BatchViews, PictureViews, Views, local_size
 from core.errors import InputError
 from core.pretraining.batches import held_batches
 from core.pretraining.sizes import check_growth, load_size, shrunk, step_size
@@ -131,7 +131,6 @@ def at_size(views: Views, sizes: dict[str, tuple[int, int]]) -> Views:
 def check(config: UnlabelledConfig) -> None:
     """Raise InputError before anything is opened for settings that cannot be."""
     check_growth(config.model.sizes, config.growth)
-    kinds(config.views, config.augment)
     if config.run.batch_size < 2:
         raise InputError("run.batch_size is 1: the pictures of a batch are told apart, take many")
     if config.augment.mixup or config.augment.cutmix:

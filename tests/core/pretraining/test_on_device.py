@@ -152,6 +152,10 @@ def test_a_growth_that_fits_no_sizes_is_refused(packed, tmp_path):
 
 
 def test_settings_that_would_do_nothing_are_refused(packed, tmp_path):
+    one_size = {"model": ClassifierConfig("mixer_c16_l2_p8", (16,))}
+    one_size["growth"] = GrowthConfig(equal="pixels")
+    with pytest.raises(InputError, match=r"growth.equal is pixels, but model.sizes names no sizes"):
+        train(config(packed, tmp_path / "growth", **one_size))
     endless = {"train": TrainImagesConfig("fractals", on_device=16)}
     endless["val"] = ImagesConfig("fractals", workers=0)
     endless["fractals"] = FractalsConfig(classes=2, instances=0, size=16, points=100)

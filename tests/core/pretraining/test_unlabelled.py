@@ -224,8 +224,8 @@ def test_a_stopped_run_goes_on_as_one_that_was_not(on_device, packed, tmp_path, 
 @pytest.mark.parametrize("name", ["timm:resnet18", "convmlp_s", "vit_c64_l1_p8"])
 def test_other_backbones_and_precisions(name, packed, tmp_path):
     run = replace(config("", tmp_path / "run").run, steps=1, precision="bf16", batch_size=2)
-    model, growth = ClassifierConfig(name, (32,)), GrowthConfig(equal="pixels")  # the preset's
-    train(config(packed, tmp_path / "run", model=model, growth=growth, run=run))
+    model = ClassifierConfig(name, (32,))
+    train(config(packed, tmp_path / "run", model=model, run=run))
     assert np.isfinite(rows(tmp_path / "run")[1])
 
 
